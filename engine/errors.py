@@ -1,0 +1,83 @@
+"""Every error that a user may see, as one tree.
+
+Each error is one line naming the thing, plus a cure. Nothing here ever carries a secret. The exit
+codes are the command line's contract: 1 a job failed, 2 bad usage or input, 3 not signed in or not
+configured, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+
+class DogclsError(Exception):
+    """Base of all errors that are shown to people.
+
+    Args:
+        message: one line that names the thing that is wrong (file, line, job, deployment …).
+        cure: one line that says what to do about it; may be empty where there is nothing to do.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, cure: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.cure}".strip()
+
+
+class InputError(DogclsError):
+    """Bad usage or bad input: a path, an image, an option, an experiment file."""
+
+    exit_code = 2
+
+
+class NotFoundError(InputError):
+    """A dataset, experiment or job that the store does not know."""
+
+
+class PriceError(InputError):
+    """The price was not accepted, or is over the user's limit."""
+
+
+class ConfigurationError(DogclsError):
+    """Something must be set up first: a profile, an endpoint, a deployment."""
+
+    exit_code = 3
+
+
+class SignInError(ConfigurationError):
+    """The service did not accept the key or the Entra ID sign-in."""
+
+
+class ServiceError(DogclsError):
+    """The service refused or failed a request for good; trying again will not help by itself.
+
+    Args:
+        status: HTTP status code, or None when no answer came.
+        code: the service's own error code, as it spells it.
+    """
+
+    def __init__(self, message: str, cure: str = "", *, status: int | None = None, code: str = "") -> None:
+        super().__init__(message, cure)
+        self.status = status
+        self.code = code
+
+
+class ServiceUnavailable(ServiceError):
+    """The service could not be reached, or is failing for now; trying again may help."""
+
+
+class JobError(DogclsError):
+    """A job ended without what it was started for."""
+
+
+class WeightsError(DogclsError):
+    """Pretrained weights that a recipe needs cannot be had, or are not what they should be."""
+
+    exit_code = 2
+
+
+class LostClaim(DogclsError):
+    """This worker no longer owns its job: another attempt has taken it over."""
