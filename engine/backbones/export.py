@@ -42,7 +42,8 @@ def export_lite0(weights: Weights, onnx_path: Path, head_path: Path) -> None:
             self.model = lite0_module(weights)
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return self.model._avg_pooling(self.model.extract_features(images)).flatten(1)
+            features: torch.Tensor = self.model._avg_pooling(self.model.extract_features(images))
+            return features.flatten(1)
 
     module = Features().eval()
     partial = onnx_path.with_name(f".{onnx_path.name}.{os.getpid()}")

@@ -33,7 +33,7 @@ def import_torchvision() -> ModuleType:
             return _unchanged
         return register_fake(op, *args, **kwargs)
 
-    torch.library.register_fake = skipping  # type: ignore[assignment]
+    torch.library.register_fake = skipping
     try:
         return importlib.import_module("torchvision")
     finally:

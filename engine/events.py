@@ -1,0 +1,95 @@
+"""What the engine tells whoever watches: plain, frozen values, safe to hand between threads.
+
+States and kinds are the strings of `engine.states`; times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class JobView:
+    """One job as it stands now."""
+
+    id: int
+    kind: str
+    experiment: str
+    contestant: str | None
+    state: str
+    attempt: int
+    done: int
+    total: int
+    note: str
+    error: str | None
+    request: str | None
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    cost_usd: float
+    needs: tuple[int, ...]
+
+    @property
+    def progress(self) -> float:
+        """Share of the work that is done, 0 to 1."""
+        if self.state == "succeeded":
+            return 1.0
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of a job's log. `id` grows, so that a reader can ask for what came after."""
+
+    id: int
+    job_id: int
+    at: float
+    level: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured value of a job (`loss`, `val_accuracy` …)."""
+
+    job_id: int
+    name: str
+    step: int
+    epoch: float | None
+    value: float
+    at: float
+
+
+@dataclass(frozen=True)
+class ExperimentView:
+    """A named set of jobs over one split of one dataset.
+
+    `state` is `running` while any job has a worker, `succeeded` when all did, else the state that
+    most wants attention.
+    """
+
+    name: str
+    dataset: str | None
+    profile: str
+    state: str
+    created_at: float
+    jobs_done: int
+    jobs_total: int
+    cost_usd: float
+
+
+@dataclass(frozen=True)
+class DatasetView:
+    """A dataset in the store: how many images each split has, and which ones (`digest`)."""
+
+    name: str
+    source: str
+    root: str
+    split: str
+    seed: int | None
+    digest: str
+    labels: tuple[str, ...]
+    train: int
+    val: int
+    test: int
+    created_at: float

@@ -1,0 +1,150 @@
+"""Datasets and their images."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import clock
+from engine.errors import InputError, NotFoundError
+from engine.events import DatasetView
+from engine.store.db import Database
+
+ImageRow = tuple[str, int, str, int, int, int, str]
+"""path below the root, label's position, split, bytes, width, height, sha256."""
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """One image of a dataset; `label` is a position in the dataset's labels."""
+
+    id: int
+    path: Path
+    label: int
+    split: str
+    bytes: int
+    width: int
+    height: int
+    sha256: str
+
+
+class Datasets:
+    """Reads and writes datasets."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a dataset of this name."""
+        return self._db.row("SELECT 1 FROM datasets WHERE name = ?", name) is not None
+
+    def add(
+        self,
+        name: str,
+        *,
+        source: str,
+        root: Path,
+        split: str,
+        seed: int | None,
+        digest: str,
+        labels: Sequence[str],
+        images: Iterable[ImageRow],
+    ) -> int:
+        """Add a dataset with all its images at once.
+
+        Raises:
+            InputError: the name is taken.
+        """
+        with self._db.transaction() as db:
+            try:
+                cursor = db.execute(
+                    "INSERT INTO datasets (name, source, root, split, seed, digest, created_at)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (name, source, str(root), split, seed, digest, clock.now()),
+                )
+            except sqlite3.IntegrityError as error:
+                raise InputError(f"There is a dataset {name!r} already.", "Choose another --name.") from error
+            dataset_id = cursor.lastrowid
+            assert dataset_id is not None
+            db.executemany(
+                "INSERT INTO labels VALUES (?, ?, ?)",
+                [(dataset_id, position, label) for position, label in enumerate(labels)],
+            )
+            db.executemany(
+                "INSERT INTO images (dataset_id, path, label, split, bytes, width, height, sha256)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                ((dataset_id, *image) for image in images),
+            )
+        return dataset_id
+
+    def get(self, name: str) -> DatasetView:
+        """Return a dataset.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        row = self._db.row("SELECT * FROM datasets WHERE name = ?", name)
+        if row is None:
+            raise NotFoundError(f"There is no dataset {name!r}.", "See: dogcls-tui data list")
+        return self._view(row)
+
+    def all(self) -> list[DatasetView]:
+        """Return all datasets, oldest first."""
+        return [self._view(row) for row in self._db.rows("SELECT * FROM datasets ORDER BY id")]
+
+    def images(self, name: str, split: str) -> list[StoredImage]:
+        """Return the images of one split, in the order in which every contestant sees them."""
+        rows = self._db.rows(
+            "SELECT i.*, d.root FROM images i JOIN datasets d ON d.id = i.dataset_id"
+            " WHERE d.name = ? AND i.split = ? ORDER BY i.id",
+            name,
+            split,
+        )
+        return [
+            StoredImage(
+                r["id"],
+                Path(r["root"]) / r["path"],
+                r["label"],
+                r["split"],
+                r["bytes"],
+                r["width"],
+                r["height"],
+                r["sha256"],
+            )
+            for r in rows
+        ]
+
+    def class_counts(self, name: str) -> list[tuple[str, int, int, int]]:
+        """Return (label, train, val, test) counts, in label order."""
+        rows = self._db.rows(
+            "SELECT l.name, SUM(i.split = 'train') AS train, SUM(i.split = 'val') AS val,"
+            " SUM(i.split = 'test') AS test FROM datasets d JOIN labels l ON l.dataset_id = d.id"
+            " JOIN images i ON i.dataset_id = d.id AND i.label = l.position"
+            " WHERE d.name = ? GROUP BY l.position ORDER BY l.position",
+            name,
+        )
+        return [(r["name"], r["train"], r["val"], r["test"]) for r in rows]
+
+    def _view(self, row: sqlite3.Row) -> DatasetView:
+        labels = self._db.rows("SELECT name FROM labels WHERE dataset_id = ? ORDER BY position", row["id"])
+        counts = dict(
+            tuple(r)
+            for r in self._db.rows(
+                "SELECT split, COUNT(*) FROM images WHERE dataset_id = ? GROUP BY split", row["id"]
+            )
+        )
+        return DatasetView(
+            name=row["name"],
+            source=row["source"],
+            root=row["root"],
+            split=row["split"],
+            seed=row["seed"],
+            digest=row["digest"],
+            labels=tuple(r["name"] for r in labels),
+            train=counts.get("train", 0),
+            val=counts.get("val", 0),
+            test=counts.get("test", 0),
+            created_at=row["created_at"],
+        )

@@ -1,0 +1,30 @@
+"""Files that are either whole or not there, and private to their owner."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder (0700) with its parents, and return it."""
+    for parent in [*reversed(path.parents), path]:
+        if not parent.exists():
+            parent.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file (0600) so that a reader, or a crash, sees the old content or the new, never half."""
+    data = content.encode() if isinstance(content, str) else content
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

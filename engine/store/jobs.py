@@ -1,0 +1,366 @@
+"""Jobs: guarded changes of state, heartbeats, requests, logs, metrics, intents.
+
+Every change of state is one UPDATE that names the states (and, for a worker, the attempt) it expects,
+in one transaction with its event row. A worker whose attempt was taken over changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine import clock
+from engine.errors import LostClaim, NotFoundError
+from engine.events import JobView, LogLine, Metric
+from engine.states import JobState, Request
+from engine.store.db import Database
+
+_VIEW = (
+    "SELECT j.*, e.name AS experiment, c.name AS contestant,"
+    " (SELECT COALESCE(SUM(usd), 0) FROM costs WHERE job_id = j.id) AS usd,"
+    " (SELECT GROUP_CONCAT(needs_id) FROM needs WHERE job_id = j.id) AS needs"
+    " FROM jobs j JOIN experiments e ON e.id = j.experiment_id"
+    " LEFT JOIN contestants c ON c.id = j.contestant_id"
+)
+
+
+@dataclass(frozen=True)
+class StoredJob:
+    """What a worker needs of its job. `nonce` makes names on the service unmistakably this job's."""
+
+    id: int
+    kind: str
+    experiment: str
+    contestant_id: int | None
+    nonce: str
+    parameters: dict[str, Any]
+    state: str
+    attempt: int
+    pid: int | None
+    pid_started: float | None
+    heartbeat_at: float | None
+    result: dict[str, Any] | None
+
+
+class Jobs:
+    """Reads and writes jobs."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    # -- reading
+
+    def get(self, job_id: int) -> StoredJob:
+        """Return a job.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        row = self._db.row(
+            "SELECT j.*, e.name AS experiment FROM jobs j JOIN experiments e ON e.id = j.experiment_id"
+            " WHERE j.id = ?",
+            job_id,
+        )
+        if row is None:
+            raise NotFoundError(f"There is no job {job_id}.", "See: dogcls-tui jobs")
+        return _stored(row)
+
+    def view(self, job_id: int) -> JobView:
+        """Return a job for people; raises NotFoundError as `get` does."""
+        row = self._db.row(f"{_VIEW} WHERE j.id = ?", job_id)  # noqa: S608 - a constant
+        if row is None:
+            raise NotFoundError(f"There is no job {job_id}.", "See: dogcls-tui jobs")
+        return _view(row)
+
+    def views(self, experiment: str | None = None) -> list[JobView]:
+        """Return jobs in order of number, all of them or one experiment's."""
+        if experiment is None:
+            return [_view(r) for r in self._db.rows(f"{_VIEW} ORDER BY j.id")]
+        return [_view(r) for r in self._db.rows(f"{_VIEW} WHERE e.name = ? ORDER BY j.id", experiment)]
+
+    def needed(self, job_id: int) -> list[StoredJob]:
+        """Return the jobs that this one needs."""
+        rows = self._db.rows(
+            "SELECT j.*, e.name AS experiment FROM needs n JOIN jobs j ON j.id = n.needs_id"
+            " JOIN experiments e ON e.id = j.experiment_id WHERE n.job_id = ? ORDER BY j.id",
+            job_id,
+        )
+        return [_stored(r) for r in rows]
+
+    def in_state(self, *states: JobState) -> list[StoredJob]:
+        """Return all jobs in any of these states."""
+        marks = ", ".join("?" * len(states))
+        rows = self._db.rows(
+            "SELECT j.*, e.name AS experiment FROM jobs j JOIN experiments e ON e.id = j.experiment_id"
+            f" WHERE j.state IN ({marks}) ORDER BY j.id",  # noqa: S608 - only question marks
+            *states,
+        )
+        return [_stored(r) for r in rows]
+
+    def ready(self) -> list[int]:
+        """Return waiting jobs all of whose needs have succeeded."""
+        rows = self._db.rows(
+            "SELECT id FROM jobs j WHERE state = 'waiting' AND NOT EXISTS (SELECT 1 FROM needs n"
+            " JOIN jobs p ON p.id = n.needs_id WHERE n.job_id = j.id AND p.state != 'succeeded') ORDER BY id"
+        )
+        return [r["id"] for r in rows]
+
+    def hopeless(self) -> list[tuple[int, int, str]]:
+        """Return (job, need, need's state) of waiting jobs one of whose needs failed or was cancelled."""
+        rows = self._db.rows(
+            "SELECT j.id, p.id AS need, p.state FROM jobs j JOIN needs n ON n.job_id = j.id"
+            " JOIN jobs p ON p.id = n.needs_id"
+            " WHERE j.state = 'waiting' AND p.state IN ('failed', 'cancelled') GROUP BY j.id ORDER BY j.id"
+        )
+        return [(r["id"], r["need"], r["state"]) for r in rows]
+
+    # -- changing state
+
+    def change(
+        self,
+        job_id: int,
+        to: JobState,
+        *,
+        expected: Collection[JobState],
+        attempt: int | None = None,
+        message: str,
+        level: str = "info",
+        error: str | None = None,
+        result: dict[str, Any] | None = None,
+    ) -> bool:
+        """Change a job's state, if it is in one of the expected ones (and at this attempt).
+
+        Returns:
+            whether it changed; the event row is written only then.
+        """
+        now = clock.now()
+        ended = to not in (JobState.QUEUED, JobState.RUNNING, JobState.WAITING)
+        marks = ", ".join("?" * len(expected))
+        with self._db.transaction() as db:
+            cursor = db.execute(
+                "UPDATE jobs SET state = ?, error = ?, result = COALESCE(?, result),"
+                " finished_at = CASE WHEN ? THEN ? ELSE NULL END,"
+                " request = CASE WHEN ? THEN NULL ELSE request END,"
+                " attempt = attempt + (? = 'queued')"
+                f" WHERE id = ? AND state IN ({marks}) AND (? IS NULL OR attempt = ?)",  # noqa: S608
+                (
+                    to,
+                    error,
+                    None if result is None else json.dumps(result),
+                    ended,
+                    now,
+                    ended or to == JobState.QUEUED,
+                    to,
+                    job_id,
+                    *expected,
+                    attempt,
+                    attempt,
+                ),
+            )
+            if cursor.rowcount == 0:
+                return False
+            if to == JobState.QUEUED:
+                # A new attempt: the old worker's marks must not be taken for the new one's.
+                db.execute(
+                    "UPDATE jobs SET pid = NULL, pid_started = NULL, heartbeat_at = ? WHERE id = ?",
+                    (now, job_id),
+                )
+            _event(db, job_id, level, message, now)
+        return True
+
+    def spawned(self, job_id: int, pid: int, pid_started: float) -> None:
+        """Remember which process was started for a queued job."""
+        with self._db.transaction() as db:
+            db.execute(
+                "UPDATE jobs SET pid = ?, pid_started = ? WHERE id = ? AND state = 'queued'",
+                (pid, pid_started, job_id),
+            )
+
+    def claim(self, job_id: int, attempt: int, pid: int, pid_started: float) -> bool:
+        """A worker takes its queued job. Only one ever can."""
+        now = clock.now()
+        with self._db.transaction() as db:
+            cursor = db.execute(
+                "UPDATE jobs SET state = 'running', pid = ?, pid_started = ?, heartbeat_at = ?,"
+                " started_at = COALESCE(started_at, ?), error = NULL"
+                " WHERE id = ? AND state = 'queued' AND attempt = ?",
+                (pid, pid_started, now, now, job_id, attempt),
+            )
+            if cursor.rowcount:
+                _event(db, job_id, "info", f"started (attempt {attempt})", now)
+            return bool(cursor.rowcount)
+
+    def heartbeat(self, job_id: int, attempt: int) -> Request | None:
+        """Say that the worker lives, and learn what was asked of it.
+
+        Raises:
+            LostClaim: the job is no longer this attempt's.
+        """
+        with self._db.transaction() as db:
+            row = db.execute(
+                "UPDATE jobs SET heartbeat_at = ? WHERE id = ? AND attempt = ? AND state = 'running'"
+                " RETURNING request",
+                (clock.now(), job_id, attempt),
+            ).fetchone()
+        if row is None:
+            raise LostClaim(f"Job {job_id} is no longer attempt {attempt}'s.")
+        return None if row["request"] is None else Request(row["request"])
+
+    def ask(self, job_id: int, request: Request) -> bool:
+        """Leave a request for a job that a worker has; return whether there was one to leave it for."""
+        with self._db.transaction() as db:
+            cursor = db.execute(
+                "UPDATE jobs SET request = ? WHERE id = ? AND state IN ('queued', 'running')",
+                (request, job_id),
+            )
+            if cursor.rowcount:
+                _event(db, job_id, "info", f"{request} requested", clock.now())
+            return bool(cursor.rowcount)
+
+    # -- what a worker tells
+
+    def progress(self, job_id: int, attempt: int, done: int, total: int, note: str) -> None:
+        """Write how far a job is."""
+        with self._db.transaction() as db:
+            db.execute(
+                "UPDATE jobs SET done = ?, total = ?, note = ? WHERE id = ? AND attempt = ?",
+                (done, total, note, job_id, attempt),
+            )
+
+    def log(self, job_id: int, message: str, level: str = "info", remote_id: str | None = None) -> None:
+        """Add a line to a job's log; a line of the service's own (`remote_id`) is added only once."""
+        with self._db.transaction() as db:
+            _event(db, job_id, level, message, clock.now(), remote_id)
+
+    def remote_event_ids(self, job_id: int) -> set[str]:
+        """Return the ids of the service's own events that are in the log already."""
+        rows = self._db.rows(
+            "SELECT remote_id FROM job_events WHERE job_id = ? AND remote_id IS NOT NULL", job_id
+        )
+        return {r["remote_id"] for r in rows}
+
+    def add_metrics(self, job_id: int, values: Sequence[tuple[str, int, float | None, float]]) -> None:
+        """Add measured values (name, step, epoch, value); a step measured again replaces the first."""
+        now = clock.now()
+        with self._db.transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO job_metrics VALUES (?, ?, ?, ?, ?, ?)",
+                [(job_id, name, step, epoch, value, now) for name, step, epoch, value in values],
+            )
+
+    def lines(self, job_id: int, after: int = 0, limit: int = 500) -> list[LogLine]:
+        """Return log lines after a line's id, oldest first; `after=-1` returns the newest `limit`."""
+        if after < 0:
+            rows = self._db.rows(
+                "SELECT * FROM job_events WHERE job_id = ? ORDER BY id DESC LIMIT ?", job_id, limit
+            )[::-1]
+        else:
+            rows = self._db.rows(
+                "SELECT * FROM job_events WHERE job_id = ? AND id > ? ORDER BY id LIMIT ?",
+                job_id,
+                after,
+                limit,
+            )
+        return [LogLine(r["id"], r["job_id"], r["at"], r["level"], r["message"]) for r in rows]
+
+    def metrics(self, job_id: int) -> list[Metric]:
+        """Return everything measured by a job, by name and step."""
+        rows = self._db.rows("SELECT * FROM job_metrics WHERE job_id = ? ORDER BY name, step", job_id)
+        return [Metric(r["job_id"], r["name"], r["step"], r["epoch"], r["value"], r["at"]) for r in rows]
+
+    # -- intents
+
+    def intend(self, job_id: int, operation: str, key: str) -> tuple[bool, str | None]:
+        """Write down that a paid call is about to be made.
+
+        Returns:
+            whether the same call was intended before (so that it may have been made), and its id
+            on the service if that is known.
+        """
+        with self._db.transaction() as db:
+            row = db.execute(
+                "SELECT remote_id FROM remote_calls WHERE job_id = ? AND operation = ? AND key = ?",
+                (job_id, operation, key),
+            ).fetchone()
+            if row is not None:
+                return True, row["remote_id"]
+            db.execute(
+                "INSERT INTO remote_calls (job_id, operation, key, intent_at) VALUES (?, ?, ?, ?)",
+                (job_id, operation, key, clock.now()),
+            )
+            return False, None
+
+    def made(self, job_id: int, operation: str, key: str, remote_id: str) -> None:
+        """Write down the id that the service gave to an intended call."""
+        with self._db.transaction() as db:
+            db.execute(
+                "UPDATE remote_calls SET remote_id = ?, done_at = ?"
+                " WHERE job_id = ? AND operation = ? AND key = ?",
+                (remote_id, clock.now(), job_id, operation, key),
+            )
+
+    def remote_ids(self, job_id: int, operation: str) -> list[str]:
+        """Return the ids of all calls of one operation that were made, oldest first."""
+        rows = self._db.rows(
+            "SELECT remote_id FROM remote_calls WHERE job_id = ? AND operation = ?"
+            " AND remote_id IS NOT NULL ORDER BY id",
+            job_id,
+            operation,
+        )
+        return [r["remote_id"] for r in rows]
+
+    def charge(self, job_id: int, contestant_id: int | None, item: str, usd: float) -> None:
+        """Set what a job has cost so far in one item (`training`, `hosting` or `inference`)."""
+        with self._db.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO costs VALUES (?, ?, ?, ?)", (job_id, contestant_id, item, usd))
+
+
+def _event(
+    db: sqlite3.Connection, job_id: int, level: str, message: str, at: float, remote_id: str | None = None
+) -> None:
+    db.execute(
+        "INSERT OR IGNORE INTO job_events (job_id, attempt, at, level, message, remote_id)"
+        " SELECT id, attempt, ?, ?, ?, ? FROM jobs WHERE id = ?",
+        (at, level, message, remote_id, job_id),
+    )
+
+
+def _stored(row: sqlite3.Row) -> StoredJob:
+    return StoredJob(
+        id=row["id"],
+        kind=row["kind"],
+        experiment=row["experiment"],
+        contestant_id=row["contestant_id"],
+        nonce=row["nonce"],
+        parameters=json.loads(row["parameters"]),
+        state=row["state"],
+        attempt=row["attempt"],
+        pid=row["pid"],
+        pid_started=row["pid_started"],
+        heartbeat_at=row["heartbeat_at"],
+        result=None if row["result"] is None else json.loads(row["result"]),
+    )
+
+
+def _view(row: sqlite3.Row) -> JobView:
+    return JobView(
+        id=row["id"],
+        kind=row["kind"],
+        experiment=row["experiment"],
+        contestant=row["contestant"],
+        state=row["state"],
+        attempt=row["attempt"],
+        done=row["done"],
+        total=row["total"],
+        note=row["note"],
+        error=row["error"],
+        request=row["request"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        cost_usd=row["usd"],
+        needs=tuple(int(n) for n in (row["needs"] or "").split(",") if n),
+    )

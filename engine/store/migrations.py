@@ -1,0 +1,149 @@
+"""The schema, as the list of steps that led to it. A step that was released is never edited."""
+
+from __future__ import annotations
+
+VERSION_1 = """
+CREATE TABLE datasets (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    source TEXT NOT NULL,
+    root TEXT NOT NULL,
+    split TEXT NOT NULL,
+    seed INTEGER,
+    digest TEXT NOT NULL,
+    created_at REAL NOT NULL
+) STRICT;
+CREATE TABLE labels (
+    dataset_id INTEGER NOT NULL REFERENCES datasets ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (dataset_id, position),
+    UNIQUE (dataset_id, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE images (
+    id INTEGER PRIMARY KEY,
+    dataset_id INTEGER NOT NULL REFERENCES datasets ON DELETE CASCADE,
+    path TEXT NOT NULL,
+    label INTEGER NOT NULL,
+    split TEXT NOT NULL CHECK (split IN ('train', 'val', 'test')),
+    bytes INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    UNIQUE (dataset_id, path),
+    FOREIGN KEY (dataset_id, label) REFERENCES labels (dataset_id, position)
+) STRICT;
+CREATE INDEX images_by_split ON images (dataset_id, split, id);
+
+CREATE TABLE experiments (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    dataset_id INTEGER REFERENCES datasets,
+    profile TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    created_at REAL NOT NULL
+) STRICT;
+CREATE TABLE contestants (
+    id INTEGER PRIMARY KEY,
+    experiment_id INTEGER NOT NULL REFERENCES experiments ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('zero-shot', 'fine-tuned', 'cnn')),
+    model TEXT NOT NULL,
+    emulated INTEGER NOT NULL,
+    prompt TEXT NOT NULL,
+    answer_format TEXT NOT NULL,
+    train_seconds REAL,
+    UNIQUE (experiment_id, name)
+) STRICT;
+
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY,
+    experiment_id INTEGER NOT NULL REFERENCES experiments ON DELETE CASCADE,
+    contestant_id INTEGER REFERENCES contestants ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    nonce TEXT NOT NULL UNIQUE,
+    parameters TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN
+        ('waiting', 'queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled', 'interrupted')),
+    attempt INTEGER NOT NULL DEFAULT 0,
+    request TEXT CHECK (request IN ('cancel', 'pause')),
+    pid INTEGER,
+    pid_started REAL,
+    heartbeat_at REAL,
+    done INTEGER NOT NULL DEFAULT 0,
+    total INTEGER NOT NULL DEFAULT 0,
+    note TEXT NOT NULL DEFAULT '',
+    error TEXT,
+    result TEXT,
+    created_at REAL NOT NULL,
+    started_at REAL,
+    finished_at REAL
+) STRICT;
+CREATE INDEX jobs_by_experiment ON jobs (experiment_id);
+CREATE TABLE needs (
+    job_id INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    needs_id INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    PRIMARY KEY (job_id, needs_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE job_events (
+    id INTEGER PRIMARY KEY,
+    job_id INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    attempt INTEGER NOT NULL,
+    at REAL NOT NULL,
+    level TEXT NOT NULL,
+    message TEXT NOT NULL,
+    remote_id TEXT,
+    UNIQUE (job_id, remote_id)
+) STRICT;
+CREATE INDEX job_events_by_job ON job_events (job_id, id);
+CREATE TABLE job_metrics (
+    job_id INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    epoch REAL,
+    value REAL NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (job_id, name, step)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE remote_calls (
+    id INTEGER PRIMARY KEY,
+    job_id INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    operation TEXT NOT NULL,
+    key TEXT NOT NULL,
+    remote_id TEXT,
+    intent_at REAL NOT NULL,
+    done_at REAL,
+    UNIQUE (job_id, operation, key)
+) STRICT;
+
+CREATE TABLE predictions (
+    contestant_id INTEGER NOT NULL REFERENCES contestants ON DELETE CASCADE,
+    image_id INTEGER NOT NULL REFERENCES images ON DELETE CASCADE,
+    raw TEXT,
+    label INTEGER,
+    outcome TEXT NOT NULL CHECK (outcome IN ('answered', 'unknown_label', 'filtered', 'failed', 'missing')),
+    latency_ms REAL,
+    prompt_tokens INTEGER NOT NULL DEFAULT 0,
+    completion_tokens INTEGER NOT NULL DEFAULT 0,
+    error TEXT,
+    at REAL NOT NULL,
+    PRIMARY KEY (contestant_id, image_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE latencies (
+    contestant_id INTEGER NOT NULL REFERENCES contestants ON DELETE CASCADE,
+    image_id INTEGER NOT NULL REFERENCES images ON DELETE CASCADE,
+    ms REAL NOT NULL,
+    prompt_tokens INTEGER NOT NULL DEFAULT 0,
+    completion_tokens INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (contestant_id, image_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE costs (
+    job_id INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    contestant_id INTEGER REFERENCES contestants ON DELETE CASCADE,
+    item TEXT NOT NULL CHECK (item IN ('training', 'hosting', 'inference')),
+    usd REAL NOT NULL,
+    PRIMARY KEY (job_id, item)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1,)

@@ -1,0 +1,26 @@
+"""All of the store under one name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.store.datasets import Datasets
+from engine.store.db import Database
+from engine.store.experiments import Experiments
+from engine.store.jobs import Jobs
+from engine.store.predictions import Predictions
+
+
+class Store:
+    """What this home knows: datasets, experiments, jobs, predictions. Synchronous and thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        self.db = Database(path)
+        self.datasets = Datasets(self.db)
+        self.experiments = Experiments(self.db)
+        self.jobs = Jobs(self.db)
+        self.predictions = Predictions(self.db)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.db.close()
