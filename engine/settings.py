@@ -47,19 +47,21 @@ class Resource(BaseModel):
 class Settings(BaseSettings):
     """Everything that can be set from outside. Names of environment variables are the fields' aliases."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
+    )
 
-    endpoint: str | None = Field(None, validation_alias="AZURE_OPENAI_ENDPOINT")
-    api_key: SecretStr | None = Field(None, validation_alias="AZURE_OPENAI_API_KEY")
-    api_version: str = Field(API_VERSION, validation_alias="AZURE_OPENAI_API_VERSION")
-    deployment: str | None = Field(None, validation_alias="AZURE_OPENAI_DEPLOYMENT_NAME")
-    batch_deployment: str | None = Field(None, validation_alias="AZURE_OPENAI_BATCH_DEPLOYMENT_NAME")
-    ft_deployment: str | None = Field(None, validation_alias="AZURE_OPENAI_FT_DEPLOYMENT_NAME")
-    account: str | None = Field(None, validation_alias="AZURE_OPENAI_ACCOUNT")
-    subscription: str | None = Field(None, validation_alias="AZURE_SUBSCRIPTION_ID")
-    resource_group: str | None = Field(None, validation_alias="AZURE_RESOURCE_GROUP")
-    arm_endpoint: str = Field(ARM_ENDPOINT, validation_alias="AZURE_ARM_ENDPOINT")
-    profile: str | None = Field(None, validation_alias="DOGCLS_PROFILE")
+    endpoint: str | None = Field(default=None, validation_alias="AZURE_OPENAI_ENDPOINT")
+    api_key: SecretStr | None = Field(default=None, validation_alias="AZURE_OPENAI_API_KEY")
+    api_version: str = Field(default=API_VERSION, validation_alias="AZURE_OPENAI_API_VERSION")
+    deployment: str | None = Field(default=None, validation_alias="AZURE_OPENAI_DEPLOYMENT_NAME")
+    batch_deployment: str | None = Field(default=None, validation_alias="AZURE_OPENAI_BATCH_DEPLOYMENT_NAME")
+    ft_deployment: str | None = Field(default=None, validation_alias="AZURE_OPENAI_FT_DEPLOYMENT_NAME")
+    account: str | None = Field(default=None, validation_alias="AZURE_OPENAI_ACCOUNT")
+    subscription: str | None = Field(default=None, validation_alias="AZURE_SUBSCRIPTION_ID")
+    resource_group: str | None = Field(default=None, validation_alias="AZURE_RESOURCE_GROUP")
+    arm_endpoint: str = Field(default=ARM_ENDPOINT, validation_alias="AZURE_ARM_ENDPOINT")
+    profile: str | None = Field(default=None, validation_alias="DOGCLS_PROFILE")
     profiles: dict[str, Resource] = Field(default_factory=dict)
 
     def resource(self, profile: str) -> Resource:
@@ -68,6 +70,7 @@ class Settings(BaseSettings):
         Raises:
             InputError: there is no such profile.
             ConfigurationError: the profile `azure` has no endpoint.
+
         """
         if profile in self.profiles:
             return self.profiles[profile]
@@ -115,6 +118,7 @@ def load_settings(home: Path) -> Settings:
 
     Raises:
         InputError: a settings file is no TOML, or has a wrong value (which is not repeated in the message).
+
     """
     files = [home / "settings.toml", user_config_path("dogcls-tui", appauthor=False) / "settings.toml"]
 
@@ -133,7 +137,9 @@ def load_settings(home: Path) -> Settings:
     try:
         return Sourced()
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{' or '.join(str(f) for f in files if f.is_file())}: {error}.", "Correct it.") from None
+        raise InputError(
+            f"{' or '.join(str(f) for f in files if f.is_file())}: {error}.", "Correct it."
+        ) from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -1,1 +1,1 @@
-"""."""
+"""Jobs: what takes long, each in a detached process that outlives the terminal."""

@@ -1,0 +1,280 @@
+"""The engine: what the app and the command line hold. Everything they may do is a method here.
+
+All methods that touch a disk, a process or a network are coroutines and leave the event loop free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import InputError, PriceError
+from engine.events import DatasetView, ExperimentView, JobView, LogLine, Metric
+from engine.jobs import scheduler
+from engine.jobs.paths import Home
+from engine.jobs.spec import Spec
+from engine.settings import home_folder, load_settings
+from engine.states import ACTIVE, ContestantKind, JobKind, JobState
+from engine.store import Store
+from engine.store.files import private_folder, write_atomic
+
+if TYPE_CHECKING:
+    from engine.azure.connection import Endpoint
+    from engine.evaluation.comparison import Comparison
+    from engine.jobs.plan import Plan, Price
+
+Progress = Callable[[str, int, int], None]
+DEMO = "demo"
+
+
+class Engine:
+    """One home and one profile."""
+
+    def __init__(self, home: Path | None = None, profile: str | None = None) -> None:
+        """Open (or make) a home.
+
+        Args:
+            home: `--home`; else `DOGCLS_HOME`, else the platform's data folder.
+            profile: `--profile`; else what the settings say, else `azure` if an endpoint is configured,
+                else `demo`.
+
+        Raises:
+            InputError: unknown profile, unreadable settings, a store made by a newer version.
+            ConfigurationError: the profile lacks its endpoint.
+
+        """
+        self.home = Home(private_folder(home_folder(home)))
+        settings = load_settings(self.home.root)
+        self.profile = profile or settings.default_profile()
+        if self.profile != DEMO:
+            settings.resource(self.profile)
+        self.store = Store(self.home.store)
+
+    def close(self) -> None:
+        """Close the store. Jobs go on."""
+        self.store.close()
+
+    # -- datasets
+
+    async def add_dataset(
+        self,
+        source: str,
+        name: str,
+        progress: Progress | None = None,
+        **split: Any,  # noqa: ANN401
+    ) -> DatasetView:
+        """Catalogue a dataset.
+
+        Args:
+            source: a folder, tar or zip of class folders; or the word `demo`.
+            name: its name in the store.
+            progress: called with (phase, done, total), from another thread.
+            split: options of `engine.datasets.catalog.build_catalog`.
+
+        Raises:
+            InputError: names what is wrong with the source; nothing is half-written.
+
+        """
+        from engine.jobs.importing import add_dataset
+
+        return await asyncio.to_thread(add_dataset, self.store, self.home, source, name, progress, split)
+
+    async def datasets(self) -> list[DatasetView]:
+        """Return all datasets."""
+        return await asyncio.to_thread(self.store.datasets.all)
+
+    async def dataset(self, name: str) -> DatasetView:
+        """Return one dataset; raises NotFoundError."""
+        return await asyncio.to_thread(self.store.datasets.get, name)
+
+    async def class_counts(self, name: str) -> list[tuple[str, int, int, int]]:
+        """Return (label, train, val, test) counts of a dataset."""
+        return await asyncio.to_thread(self.store.datasets.class_counts, name)
+
+    # -- experiments
+
+    async def plan(self, spec: Spec) -> tuple[Plan, Price]:
+        """Return what an experiment would do and cost. Nothing is started but the embedded emulator."""
+        from engine.jobs.plan import make_plan
+
+        remote = any(kind != ContestantKind.CNN for kind in spec.contestants)
+        return await asyncio.to_thread(self._priced, spec, remote, make_plan)
+
+    async def plan_job(self, kind: JobKind, spec: Spec, **options: Any) -> tuple[Plan, Price]:  # noqa: ANN401
+        """Return what one job alone would do and cost.
+
+        Args:
+            spec: its parameters; the dataset may be "" for a deployment.
+            options: of `engine.jobs.plan.single`.
+
+        """
+        from engine.jobs.plan import single
+
+        def make(spec: Spec, place: Endpoint | None, profile: str) -> Plan:
+            return single(kind, spec, place, profile, **options)
+
+        return await asyncio.to_thread(self._priced, spec, kind != JobKind.TRAIN, make)
+
+    def _priced(
+        self, spec: Spec, remote: bool, make: Callable[[Spec, Endpoint | None, str], Plan]
+    ) -> tuple[Plan, Price]:
+        from engine.azure.prices import load_prices
+        from engine.jobs import plan as planning
+        from engine.jobs import service
+
+        dataset = self.store.datasets.get(spec.dataset) if spec.dataset else None
+        place = service.endpoint(self.home, self.profile) if remote else None
+        plan = make(spec, place, self.profile)
+        emulated = place is None or place.emulated
+        price = planning.make_price(
+            plan, self.store, dataset, load_prices(self.home.prices), emulated=emulated
+        )
+        if spec.max_cost is not None and price.total > spec.max_cost:
+            raise PriceError(
+                f"This would cost about ${price.total:.2f}, over the limit of ${spec.max_cost:.2f}.",
+                "Raise --max-cost, or choose fewer contestants or epochs.",
+            )
+        return plan, price
+
+    async def check(self, plan: Plan) -> None:
+        """Check everything that can be checked before money is spent: sign-in, endpoint, deployments, recipe.
+
+        Raises:
+            SignInError, ConfigurationError, InputError: name what is wrong and the cure.
+
+        """
+        from engine.jobs.preflight import check
+
+        await check(self.home, self.profile, plan.jobs)
+
+    async def start(self, spec: Spec, plan: Plan) -> str:
+        """Write an experiment down and start its first jobs; return its name."""
+        _file_name(spec.name)
+
+        def write() -> str:
+            name = spec.name or self.store.experiments.free_name(spec.dataset or plan.jobs[0].kind)
+            named = spec.model_copy(update={"name": name})
+            self.store.experiments.add(
+                name,
+                dataset=spec.dataset or None,
+                profile=self.profile,
+                spec=named.to_toml(),
+                contestants=plan.contestants,
+                jobs=plan.jobs,
+            )
+            with contextlib.suppress(OSError):  # a copy for people; the store has it anyway
+                write_atomic(self.home.experiments / f"{_file_name(name)}.toml", named.to_toml())
+            scheduler.advance(self.store, self.home)
+            return name
+
+        return await asyncio.to_thread(write)
+
+    async def demo(self, progress: Progress | None = None) -> str:
+        """Set the built-in demo going, from nothing: draw its dogs if needed, start the comparison."""
+        if not await asyncio.to_thread(self.store.datasets.exists, DEMO):
+            await self.add_dataset(DEMO, DEMO, progress)
+        spec = Spec(dataset=DEMO)
+        plan, _ = await self.plan(spec)
+        await self.check(plan)
+        return await self.start(spec, plan)
+
+    async def experiments(self) -> list[ExperimentView]:
+        """Return all experiments, newest first."""
+        return await asyncio.to_thread(self.store.experiments.views)
+
+    async def experiment_file(self, name: str) -> str:
+        """Return an experiment's parameters as TOML, to be saved and run again."""
+        return (await asyncio.to_thread(self.store.experiments.get, name)).spec
+
+    async def comparison(self, experiment: str | None = None) -> Comparison:
+        """Compare an experiment's contestants (the newest experiment's unless told).
+
+        Raises:
+            NotFoundError: there is no such experiment, or none at all.
+
+        """
+        from engine.jobs.comparing import comparison
+
+        return await asyncio.to_thread(comparison, self.store, experiment)
+
+    async def render(self, comparison: Comparison, form: str) -> str:
+        """Return a comparison as `table`, `json`, `csv` or `markdown`."""
+        from engine.evaluation import report
+
+        return await asyncio.to_thread(report.render, comparison, form)
+
+    async def about(self) -> dict[str, Any]:
+        """Return versions, device, paths, profile and the embedded emulator's state; no secrets."""
+        from engine.about import about
+
+        return await asyncio.to_thread(about, self.home, self.profile)
+
+    # -- jobs
+
+    async def jobs(self, experiment: str | None = None) -> list[JobView]:
+        """Return jobs in order of number."""
+        return await asyncio.to_thread(self.store.jobs.views, experiment)
+
+    async def job(self, job_id: int) -> JobView:
+        """Return one job; raises NotFoundError."""
+        return await asyncio.to_thread(self.store.jobs.view, job_id)
+
+    async def log(self, job_id: int, after: int = 0, limit: int = 500) -> list[LogLine]:
+        """Return log lines after a line's id; `after=-1` returns the newest `limit`."""
+        return await asyncio.to_thread(self.store.jobs.lines, job_id, after, limit)
+
+    async def metrics(self, job_id: int) -> list[Metric]:
+        """Return everything that a job measured."""
+        return await asyncio.to_thread(self.store.jobs.metrics, job_id)
+
+    async def tick(self) -> None:
+        """Recover dead jobs and start ready ones. Call it now and then while watching."""
+        await asyncio.to_thread(scheduler.advance, self.store, self.home)
+
+    async def recover(self) -> None:
+        """Only mark dead jobs as interrupted; start nothing."""
+        await asyncio.to_thread(scheduler.recover, self.store)
+
+    async def cancel(self, job_id: int) -> bool:
+        """Cancel a job; return whether there was anything to cancel."""
+        return await asyncio.to_thread(scheduler.cancel, self.store, job_id)
+
+    async def pause(self, job_id: int) -> bool:
+        """Pause a job; return whether there was anything to pause."""
+        return await asyncio.to_thread(scheduler.pause, self.store, job_id)
+
+    async def resume(self, job_id: int) -> list[int]:
+        """Set a job and the rest of its experiment going again; return the jobs taken up."""
+        return await asyncio.to_thread(scheduler.resume, self.store, self.home, job_id)
+
+
+def at_rest(jobs: Iterable[JobView]) -> bool:
+    """Tell whether nothing will happen to these jobs by itself."""
+    states = [job.state for job in jobs]
+    moving = any(state in ACTIVE for state in states)
+    stuck = {JobState.PAUSED, JobState.INTERRUPTED}
+    return not moving and (JobState.WAITING not in states or bool(stuck.intersection(states)))
+
+
+def _file_name(name: str) -> str:
+    if "/" in name or name.startswith("."):
+        raise InputError(f"{name!r} cannot be an experiment's name.", "Use letters, digits, - and _.")
+    return name
+
+
+def emulator_command(home: Path | None, state: Path | None, port: int, speed: str) -> list[str]:
+    """Return the command line of a stand-alone emulator.
+
+    Args:
+        state: its folder; one of the home's unless given, never the embedded emulator's.
+        speed: `real`, `fast` or `instant`.
+
+    """
+    place = Home(private_folder(home_folder(home)))
+    folder = state.resolve() if state else place.root / "emulator-standalone"
+    arguments = ["--state", str(folder), "--cache", str(place.cache), "--port", str(port), "--speed", speed]
+    return [sys.executable, "-P", "-m", "engine.emulator", *arguments]

@@ -1,0 +1,49 @@
+"""Brings an experiment's predictions from the store to the evaluation."""
+
+from __future__ import annotations
+
+from engine.errors import NotFoundError
+from engine.evaluation.comparison import Comparison, ContestantInput, compare
+from engine.states import ContestantKind, Outcome, Split
+from engine.store import Store
+from engine.store.predictions import Prediction
+
+
+def comparison(store: Store, experiment: str | None) -> Comparison:
+    """Compare an experiment's contestants; see `Engine.comparison`."""
+    name = experiment or store.experiments.latest()
+    if name is None:
+        raise NotFoundError("There is no experiment yet.", "Start one: dogcls-tui demo")
+    stored = store.experiments.get(name)
+    contestants = store.experiments.contestants(name)
+    if stored.dataset is None or not contestants:
+        raise NotFoundError(f"Experiment {name!r} has no contestants to compare.", "See: dogcls-tui jobs")
+    dataset = store.datasets.get(stored.dataset)
+    images = store.datasets.images(dataset.name, Split.TEST)
+    unfinished = {j.contestant for j in store.jobs.views(name) if j.state != "succeeded"}
+    inputs = []
+    for contestant in contestants:
+        found = store.predictions.of(contestant.id)
+        rows = [found.get(i.id) or Prediction(i.id, None, None, Outcome.MISSING) for i in images]
+        costs = store.predictions.costs(contestant.id)
+        inputs.append(
+            ContestantInput(
+                name=contestant.name,
+                kind=ContestantKind(contestant.kind),
+                model=contestant.model,
+                emulated=contestant.emulated,
+                prompt=contestant.prompt,
+                answer_format=contestant.answer_format,
+                truths=[dataset.labels[i.label] for i in images],
+                predictions=[None if r.label is None else dataset.labels[r.label] for r in rows],
+                outcomes=[r.outcome for r in rows],
+                latencies_ms=list(store.predictions.latencies(contestant.id).values()),
+                training_usd=costs.get("training", 0.0),
+                hosting_usd=costs.get("hosting", 0.0),
+                inference_usd=costs.get("inference", 0.0),
+                train_seconds=contestant.train_seconds,
+                complete=contestant.name not in unfinished,
+            )
+        )
+    split = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
+    return compare(name, dataset.name, split, list(dataset.labels), inputs)

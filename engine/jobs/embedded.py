@@ -1,0 +1,95 @@
+"""The launcher of the demo profile: starts the emulator, and starts it again when it has died.
+
+The only place outside `engine.emulator` that knows it exists, and it knows its command line alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from engine.errors import ServiceUnavailable
+from engine.jobs.paths import Home
+from engine.jobs.process import alive, detach, start_time
+from engine.store.files import write_atomic
+
+START_SECONDS = 60.0
+IDLE_SECONDS = 900
+"""An emulator that nobody has talked to for so long ends by itself; the next worker starts it again."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A running emulator, as it described itself on its first line."""
+
+    endpoint: str
+    arm_endpoint: str
+    api_key: str
+    deployment: str
+    batch_deployment: str
+    subscription: str
+    resource_group: str
+    account: str
+    pid: int
+
+    def __repr__(self) -> str:
+        """Leave the key out."""
+        return f"Embedded({self.endpoint}, pid {self.pid})"
+
+
+def _file(home: Home) -> Path:
+    return home.emulator / "service.json"
+
+
+def running(home: Home) -> Embedded | None:
+    """Return the home's emulator, if its process is alive."""
+    try:
+        data = json.loads(_file(home).read_text(encoding="utf-8"))
+        started = data.pop("started")
+        found = Embedded(**data)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return found if alive(found.pid, started) else None
+
+
+def ensure(home: Home) -> Embedded:
+    """Return the home's emulator, starting it on its old state when it is dead. Blocks up to a minute.
+
+    Raises:
+        ServiceUnavailable: it would not start; names its log.
+
+    """
+    found = running(home)
+    if found is not None:
+        return found
+    with FileLock(home.emulator / "launch.lock"):
+        return running(home) or _start(home)
+
+
+def _start(home: Home) -> Embedded:
+    log = home.logs / "emulator.log"
+    state = ["--state", str(home.emulator / "state"), "--cache", str(home.cache)]
+    # The first line holds the key, so it goes through a pipe and not into the log.
+    process = detach("engine.emulator", [*state, "--idle-exit", str(IDLE_SECONDS)], log, pipe=True)
+    assert process.stdout is not None
+    with process.stdout as output:
+        ready, _, _ = select.select([output], [], [], START_SECONDS)
+        line = output.readline() if ready else b""
+    try:
+        found = Embedded(**json.loads(line))
+    except (ValueError, TypeError):
+        raise ServiceUnavailable("The embedded emulator did not start.", f"See {log}.") from None
+    write_atomic(_file(home), json.dumps({**asdict(found), "started": start_time(found.pid)}))
+    return found
+
+
+def stop(home: Home) -> None:
+    """End the home's emulator, if one is running; its state stays."""
+    found = running(home)
+    if found is not None:
+        os.kill(found.pid, 15)

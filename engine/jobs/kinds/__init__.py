@@ -1,0 +1,27 @@
+"""The kinds of job: each module has `async def run(context) -> dict`, its result for the jobs that need it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from engine.states import JobKind
+
+if TYPE_CHECKING:
+    from engine.jobs.context import Context
+
+_MODULES = {
+    JobKind.BATCH: "batch",
+    JobKind.PROBE: "probe",
+    JobKind.FINE_TUNE: "fine_tune",
+    JobKind.DEPLOY: "deploy",
+    JobKind.SCORE: "score",
+    JobKind.TRAIN: "train",
+}
+
+
+async def run(context: Context) -> dict[str, Any]:
+    """Do a job. Only the module of its kind is imported, so that no worker loads what it does not use."""
+    module = import_module(f"engine.jobs.kinds.{_MODULES[JobKind(context.job.kind)]}")
+    result: dict[str, Any] = await module.run(context)
+    return result

@@ -1,0 +1,96 @@
+"""What the three kinds of job that ask a model have in common: the images, the question, the reading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.azure.answers import Answer
+from engine.azure.prices import Prices, load_prices
+from engine.datasets.prompt import Prompt, image_mime
+from engine.errors import JobError
+from engine.evaluation.answers import read_answer
+from engine.jobs.context import Context
+from engine.states import Outcome, Split
+from engine.store.datasets import StoredImage
+from engine.store.predictions import Prediction
+
+
+@dataclass(frozen=True)
+class Asking:
+    """One contestant's questions about the test images of its dataset."""
+
+    context: Context
+    contestant_id: int
+    labels: tuple[str, ...]
+    images: list[StoredImage]
+    prompt: Prompt
+    prices: Prices
+
+    @classmethod
+    def of(cls, context: Context) -> Asking:
+        """Read from the store what a job asks about, and how."""
+        parameters = context.job.parameters
+        if context.job.contestant_id is None:
+            raise JobError(f"Job {context.job.id} has no contestant to answer for.")
+        dataset = context.store.datasets.get(parameters["dataset"])
+        return cls(
+            context=context,
+            contestant_id=context.job.contestant_id,
+            labels=dataset.labels,
+            images=context.store.datasets.images(dataset.name, Split.TEST),
+            prompt=prompt_of(parameters),
+            prices=load_prices(context.home.prices),
+        )
+
+    def unsettled(self) -> list[StoredImage]:
+        """Return the images that have no final prediction yet."""
+        settled = self.context.store.predictions.settled(self.contestant_id)
+        return [image for image in self.images if image.id not in settled]
+
+    def body(self, image: StoredImage, deployment: str) -> Callable[[], dict[str, Any]]:
+        """Return a function that makes the request about one image, reading the file only when called."""
+
+        def make() -> dict[str, Any]:
+            data = image.path.read_bytes()
+            return self.prompt.body(deployment, self.labels, data, image_mime(data))
+
+        return make
+
+    def prediction(self, answer: Answer, latency_ms: float | None = None) -> Prediction:
+        """Read an answer: to one label, to `unknown_label`, or to why there is none."""
+        label = None
+        if answer.filtered:
+            outcome = Outcome.FILTERED
+        elif answer.error is not None or answer.text is None:
+            outcome = Outcome.FAILED
+        else:
+            name = read_answer(answer.text, self.labels)
+            label = None if name is None else self.labels.index(name)
+            outcome = Outcome.UNKNOWN_LABEL if label is None else Outcome.ANSWERED
+        return Prediction(
+            image_id=image_id(answer.custom_id),
+            raw=answer.text,
+            label=label,
+            outcome=outcome,
+            latency_ms=latency_ms,
+            prompt_tokens=answer.prompt_tokens,
+            completion_tokens=answer.completion_tokens,
+            error=answer.error,
+        )
+
+
+def prompt_of(parameters: dict[str, Any]) -> Prompt:
+    """Return the prompt that a job's parameters describe."""
+    return Prompt(parameters["prompt"], parameters["answer"], parameters["detail"])
+
+
+def custom_id(image: StoredImage) -> str:
+    """Return the name under which an image is asked about; it says nothing of its label or file."""
+    return f"image-{image.id}"
+
+
+def image_id(name: str) -> int:
+    """Return the image that a `custom_id` names."""
+    return int(name.removeprefix("image-"))

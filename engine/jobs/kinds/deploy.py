@@ -1,0 +1,45 @@
+"""Deploys a tuned model under a name of this job's own, so that doing it twice is doing it once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine import clock
+from engine.azure import deployments
+from engine.azure.connection import Azure
+from engine.azure.prices import load_prices
+from engine.errors import JobError
+from engine.jobs.context import Context
+from engine.jobs.service import connected
+from engine.states import JobKind
+
+
+async def run(context: Context) -> dict[str, Any]:
+    """Create the deployment and wait until it answers."""
+    model = context.job.parameters.get("tuned_model") or next(
+        (
+            n.result["model"]
+            for n in context.store.jobs.needed(context.job.id)
+            if n.result and n.kind == JobKind.FINE_TUNE
+        ),
+        None,
+    )
+    if model is None:
+        raise JobError(f"Job {context.job.id} has no model to deploy.", "Fine-tune one first, or name it.")
+    name = f"dogcls-{context.job.nonce}"
+    context.store.jobs.intend(context.job.id, "deployment", name)
+    async with connected(context) as azure:
+        await ensure_deployed(context, azure, name, model)
+    context.store.jobs.made(context.job.id, "deployment", name, name)
+    hourly = load_prices(context.home.prices).hosting_cost(context.job.parameters["model"], 3600)
+    context.say(f"deployment {name} answers; it costs ${hourly:.2f} an hour until it is deleted")
+    return {"deployment": name, "tuned_model": model, "since": clock.now(), "job": context.job.id}
+
+
+async def ensure_deployed(context: Context, azure: Azure, name: str, model: str) -> None:
+    """Create a deployment unless it is there, then wait until it answers."""
+    if await deployments.get(azure, name) is None:
+        await deployments.create(azure, name, model)
+        context.say(f"creating deployment {name} of {model}")
+    await deployments.wait_ready(azure, name, say=context.say, stop=context.asked)
+    context.check()

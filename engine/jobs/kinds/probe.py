@@ -1,0 +1,53 @@
+"""Latency of a contestant that answers in batches: a few single requests, one after another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.azure import chat
+from engine.azure.answers import Answer
+from engine.jobs.context import Context
+from engine.jobs.kinds.asking import Asking, custom_id, image_id
+from engine.jobs.service import connected
+
+
+async def run(context: Context) -> dict[str, Any]:
+    """Ask about the first test images that were not asked about yet, and store how long each took."""
+    asking = Asking.of(context)
+    parameters = context.job.parameters
+    known = context.store.predictions.latencies(asking.contestant_id)
+    images = asking.images[: parameters["probe"]]
+    todo = [image for image in images if image.id not in known]
+    done = len(images) - len(todo)
+
+    def on_answer(answer: Answer, _in_flight: int) -> None:
+        nonlocal done
+        done += 1
+        if answer.latency_ms is not None and answer.error is None:
+            context.store.predictions.add_latency(
+                asking.contestant_id,
+                image_id(answer.custom_id),
+                answer.latency_ms,
+                answer.prompt_tokens,
+                answer.completion_tokens,
+            )
+        elif answer.error:
+            context.say(f"{answer.custom_id}: {answer.error}", "warning")
+        context.progress(done, len(images), "")
+
+    async with connected(context) as azure:
+        await chat.warm_up(azure, parameters["deployment"])
+        await chat.score(
+            azure,
+            parameters["deployment"],
+            ((custom_id(image), asking.body(image, parameters["deployment"])) for image in todo),
+            concurrency=1,
+            on_answer=on_answer,
+            stop=context.asked,
+            say=context.say,
+        )
+    context.check()
+    usage = context.store.predictions.probe_usage(asking.contestant_id)
+    usd = asking.prices.inference_cost(parameters["model"], usage.prompt_tokens, usage.completion_tokens)
+    context.store.jobs.charge(context.job.id, asking.contestant_id, "inference", usd)
+    return {"requests": len(images)}

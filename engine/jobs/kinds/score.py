@@ -1,0 +1,117 @@
+"""Real-time scoring of the test images: what a fine-tuned model needs, as it cannot be used in a batch.
+
+The first requests go one after another, and latency is taken from those alone; the rest go several at
+a time. Each answer is stored as it comes, so that a kill loses only what was in flight.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine import clock
+from engine.azure import chat, deployments
+from engine.azure.answers import Answer
+from engine.azure.connection import Azure
+from engine.errors import JobError
+from engine.jobs.context import Context, Stopped
+from engine.jobs.kinds.asking import Asking, custom_id
+from engine.jobs.kinds.deploy import ensure_deployed
+from engine.jobs.service import connected
+from engine.states import JobKind, Request
+from engine.store.datasets import StoredImage
+
+
+async def run(context: Context) -> dict[str, Any]:
+    """Ask about every test image; delete the deployment that was made for it, unless told to keep it."""
+    asking = Asking.of(context)
+    deployed = next(
+        (
+            n.result
+            for n in context.store.jobs.needed(context.job.id)
+            if n.result and n.kind == JobKind.DEPLOY
+        ),
+        None,
+    )
+    name = deployed["deployment"] if deployed else context.job.parameters.get("deployment")
+    if name is None:
+        raise JobError(f"Job {context.job.id} has no deployment to ask.")
+    async with connected(context) as azure:
+        try:
+            if asking.unsettled():
+                if deployed:
+                    await ensure_deployed(context, azure, name, deployed["tuned_model"])
+                await _ask_all(asking, azure, name)
+        except Stopped as stopped:
+            if stopped.request == Request.CANCEL and deployed:
+                await _clean_up(context, azure, deployed)
+            raise
+        finally:
+            _charge(asking)
+        unsettled = len(asking.unsettled())
+        if unsettled == len(asking.images):
+            raise JobError(f"Deployment {name} answered no request.", "See the job's log, then resume it.")
+        if deployed and not context.job.parameters.get("keep_deployment"):
+            await _clean_up(context, azure, deployed)
+    if unsettled:
+        context.say(f"{unsettled} images have no answer; they count as wrong", "warning")
+    return {"images": len(asking.images), "unanswered": unsettled}
+
+
+async def _ask_all(asking: Asking, azure: Azure, deployment: str) -> None:
+    context = asking.context
+    todo = asking.unsettled()
+    total = len(asking.images)
+    done = total - len(todo)
+    alone = asking.context.job.parameters["probe"] - len(
+        context.store.predictions.latencies(asking.contestant_id)
+    )
+
+    def on_answer(answer: Answer, in_flight: int) -> None:
+        nonlocal done
+        done += 1
+        prediction = asking.prediction(answer, answer.latency_ms)
+        context.store.predictions.add(asking.contestant_id, [prediction])
+        if in_flight == 1 and answer.latency_ms is not None and answer.error is None:
+            context.store.predictions.add_latency(
+                asking.contestant_id, prediction.image_id, answer.latency_ms
+            )
+        if answer.error:
+            context.say(f"{answer.custom_id}: {answer.error}", "warning")
+        context.progress(done, total, f"{in_flight} at a time")
+
+    async def ask(images: list[StoredImage], concurrency: int) -> None:
+        await chat.score(
+            azure,
+            deployment,
+            ((custom_id(image), asking.body(image, deployment)) for image in images),
+            concurrency=concurrency,
+            on_answer=on_answer,
+            stop=context.asked,
+            say=context.say,
+        )
+        context.check()
+
+    context.progress(done, total, "")
+    await chat.warm_up(azure, deployment)
+    await ask(todo[: max(0, alone)], 1)
+    await ask(todo[max(0, alone) :], context.job.parameters["concurrency"])
+
+
+def _charge(asking: Asking) -> None:
+    context = asking.context
+    usage = context.store.predictions.usage(asking.contestant_id)
+    usd = asking.prices.inference_cost(
+        context.job.parameters["model"], usage.prompt_tokens, usage.completion_tokens
+    )
+    context.store.jobs.charge(context.job.id, asking.contestant_id, "inference", usd)
+
+
+async def _clean_up(context: Context, azure: Azure, deployed: dict[str, Any]) -> None:
+    """Delete the deployment and write down what its hours cost."""
+    from engine.azure.prices import load_prices
+
+    await deployments.delete(azure, deployed["deployment"])
+    hours = clock.now() - deployed["since"]
+    usd = load_prices(context.home.prices).hosting_cost(context.job.parameters["model"], hours)
+    context.store.jobs.charge(deployed["job"], context.job.contestant_id, "hosting", usd)
+    context.say(f"deployment {deployed['deployment']} deleted; hosting cost ${usd:.4f}")

@@ -1,0 +1,54 @@
+"""Where things lie below `--home`. Nothing is written anywhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.store.files import private_folder
+
+
+@dataclass(frozen=True)
+class Home:
+    """The one folder of everything."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        """The SQLite file."""
+        return self.root / "store.db"
+
+    @property
+    def prices(self) -> Path:
+        """The user's own prices, laid over the packaged table."""
+        return self.root / "prices.toml"
+
+    @property
+    def cache(self) -> Path:
+        """Exported backbones and features: can be deleted at any time."""
+        return private_folder(self.root / "cache")
+
+    @property
+    def datasets(self) -> Path:
+        """Images that were unpacked or drawn."""
+        return private_folder(self.root / "datasets")
+
+    @property
+    def emulator(self) -> Path:
+        """State of the embedded emulator."""
+        return private_folder(self.root / "emulator")
+
+    @property
+    def logs(self) -> Path:
+        """What worker processes and the emulator print."""
+        return private_folder(self.root / "logs")
+
+    @property
+    def experiments(self) -> Path:
+        """One TOML file an experiment."""
+        return private_folder(self.root / "experiments")
+
+    def job(self, job_id: int) -> Path:
+        """One job's own files: shards, downloads, checkpoints."""
+        return private_folder(self.root / "jobs" / str(job_id))

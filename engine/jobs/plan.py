@@ -1,0 +1,224 @@
+"""From an experiment's parameters to its contestants, its jobs, and what they will cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.azure.connection import Endpoint
+from engine.azure.prices import Prices, estimate_text_tokens, tokens_of_image
+from engine.datasets.prompt import Prompt
+from engine.errors import ConfigurationError
+from engine.events import DatasetView
+from engine.jobs.spec import Spec
+from engine.states import ContestantKind, JobKind, Split
+from engine.store import Store
+from engine.store.experiments import NewContestant, NewJob
+
+ANSWER_TOKENS = 6
+"""About what a label takes, as in the article's run; a JSON answer takes a few more."""
+SCORING_HOURS = 0.5
+"""What a deployment is expected to live: created, awaited, 600 requests, deleted."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done: contestants and jobs for the store (positions refer to each other)."""
+
+    contestants: list[NewContestant]
+    jobs: list[NewJob]
+
+
+@dataclass(frozen=True)
+class PriceLine:
+    """One line of a price: what for, how much of it, US dollars."""
+
+    contestant: str
+    item: str
+    detail: str
+    usd: float
+
+
+@dataclass(frozen=True)
+class Price:
+    """What an experiment will cost, before anything is spent. `emulated`: nobody will charge it."""
+
+    lines: tuple[PriceLine, ...]
+    emulated: bool
+    as_of: str
+
+    @property
+    def total(self) -> float:
+        """US dollars in all."""
+        return sum(line.usd for line in self.lines)
+
+
+def prompts(spec: Spec) -> tuple[Prompt, Prompt]:
+    """Return the zero-shot prompt (JSON answers) and the tuned model's (plain answers)."""
+    system = Prompt.from_file(Path(spec.prompt)).system if spec.prompt else Prompt.default().system
+    return Prompt(system, "json", spec.detail), Prompt(system, "text", spec.detail)
+
+
+def make_plan(spec: Spec, place: Endpoint | None, profile: str) -> Plan:
+    """Make the jobs of an experiment.
+
+    Args:
+        place: the service; may be None when no contestant needs one.
+
+    Raises:
+        ConfigurationError: a contestant needs a deployment that is not configured.
+
+    """
+    contestants: list[NewContestant] = []
+    jobs: list[NewJob] = []
+    zero_shot, tuned = prompts(spec)
+    common: dict[str, Any] = {"dataset": spec.dataset, "profile": profile, "probe": spec.probe}
+
+    def asking(prompt: Prompt, **more: object) -> dict[str, Any]:
+        words = {"prompt": prompt.system, "answer": prompt.answer, "detail": prompt.detail}
+        return {**common, "model": spec.model, **words, **more}
+
+    for kind in dict.fromkeys(spec.contestants):
+        position = len(contestants)
+        if kind == ContestantKind.CNN:
+            contestants.append(NewContestant("cnn", kind, spec.recipe, False, "", "class"))
+            jobs.append(NewJob(JobKind.TRAIN, {**common, "recipe": spec.recipe, "seed": spec.seed}, position))
+            continue
+        if place is None:
+            raise ConfigurationError(f"{kind} needs a service.", "Choose a --profile.")
+        prompt = zero_shot if kind == ContestantKind.ZERO_SHOT else tuned
+        contestants.append(
+            NewContestant(kind, kind, spec.model, place.emulated, prompt.system, prompt.answer)
+        )
+        if kind == ContestantKind.ZERO_SHOT:
+            jobs.append(NewJob(JobKind.BATCH, asking(prompt, deployment=batch_deployment(place)), position))
+            if spec.probe and place.deployment:
+                jobs.append(NewJob(JobKind.PROBE, asking(prompt, deployment=place.deployment), position))
+        else:
+            knobs = {
+                "epochs": spec.epochs,
+                "batch_size": spec.batch_size,
+                "lr_multiplier": spec.lr_multiplier,
+                "seed": spec.seed,
+            }
+            first = len(jobs)
+            scoring = {"concurrency": spec.concurrency, "keep_deployment": spec.keep_deployment}
+            jobs += [
+                NewJob(JobKind.FINE_TUNE, asking(prompt, **knobs), position),
+                NewJob(JobKind.DEPLOY, asking(prompt), position, needs=(first,)),
+                NewJob(JobKind.SCORE, asking(prompt, **scoring), position, needs=(first + 1,)),
+            ]
+    return Plan(contestants, jobs)
+
+
+def single(
+    kind: JobKind,
+    spec: Spec,
+    place: Endpoint | None,
+    profile: str,
+    *,
+    deployment: str | None = None,
+    tuned_model: str | None = None,
+    train_epochs: int | None = None,
+) -> Plan:
+    """Plan one job alone.
+
+    Args:
+        deployment: whom to ask (batch, probe, score); the configured one unless given.
+        tuned_model: what to deploy.
+        train_epochs: epochs of the CNN, instead of its recipe's.
+
+    Raises:
+        ConfigurationError: the job needs a deployment, and none is configured or given.
+
+    """
+    zero_shot, tuned = prompts(spec)
+    parameters: dict[str, Any] = {"dataset": spec.dataset, "profile": profile, "probe": spec.probe}
+    if kind == JobKind.TRAIN:
+        parameters |= {"recipe": spec.recipe, "seed": spec.seed, "train_epochs": train_epochs}
+        cnn = NewContestant("cnn", ContestantKind.CNN, spec.recipe, False, "", "class")
+        return Plan([cnn], [NewJob(kind, parameters, 0)])
+    if place is None:
+        raise ConfigurationError(f"{kind} needs a service.", "Choose a --profile.")
+    prompt = zero_shot if kind in (JobKind.BATCH, JobKind.PROBE) else tuned
+    words = {"prompt": prompt.system, "answer": prompt.answer, "detail": prompt.detail}
+    parameters |= {"model": spec.model, **words}
+    if kind == JobKind.FINE_TUNE:
+        knobs = {
+            "epochs": spec.epochs,
+            "batch_size": spec.batch_size,
+            "lr_multiplier": spec.lr_multiplier,
+            "seed": spec.seed,
+        }
+        return Plan([], [NewJob(kind, parameters | knobs)])
+    if kind == JobKind.DEPLOY:
+        return Plan([], [NewJob(kind, parameters | {"tuned_model": tuned_model})])
+    if kind == JobKind.BATCH:
+        name = deployment or batch_deployment(place)
+    else:
+        name = deployment or place.deployment or ""
+    if not name:
+        raise ConfigurationError("No deployment is configured.", "Set AZURE_OPENAI_DEPLOYMENT_NAME.")
+    contestant_kind = ContestantKind.FINE_TUNED if kind == JobKind.SCORE else ContestantKind.ZERO_SHOT
+    model = name if kind == JobKind.SCORE else spec.model
+    who = NewContestant(contestant_kind, contestant_kind, model, place.emulated, prompt.system, prompt.answer)
+    return Plan([who], [NewJob(kind, parameters | {"deployment": name, "concurrency": spec.concurrency}, 0)])
+
+
+def batch_deployment(place: Endpoint) -> str:
+    """Return the deployment for batches.
+
+    Raises:
+        ConfigurationError: none is configured.
+
+    """
+    if not place.batch_deployment:
+        raise ConfigurationError(
+            "No deployment for batches is configured.", "Set AZURE_OPENAI_BATCH_DEPLOYMENT_NAME."
+        )
+    return place.batch_deployment
+
+
+def make_price(
+    plan: Plan, store: Store, dataset: DatasetView | None, prices: Prices, *, emulated: bool
+) -> Price:
+    """Estimate what a plan will cost, from the real images' sizes, the prompt and the price table.
+
+    Args:
+        dataset: may be None for a plan that only deploys.
+
+    """
+    lines: list[PriceLine] = []
+    images = {split: store.datasets.images(dataset.name, split) if dataset else [] for split in Split}
+    labels = dataset.labels if dataset else ()
+    for job in plan.jobs:
+        if job.kind not in (JobKind.BATCH, JobKind.PROBE, JobKind.FINE_TUNE, JobKind.DEPLOY, JobKind.SCORE):
+            continue
+        p = job.parameters
+        model = str(p["model"])
+        who = plan.contestants[job.contestant].name if job.contestant is not None else "model"
+        text = estimate_text_tokens(Prompt(str(p["prompt"]), "text", "low").render(labels))
+
+        def tokens(split: Split, p: dict[str, Any] = p, model: str = model, text: int = text) -> int:
+            return sum(text + tokens_of_image(i.width, i.height, p["detail"], model) for i in images[split])
+
+        if job.kind == JobKind.FINE_TUNE:
+            billed = (tokens(Split.TRAIN) + ANSWER_TOKENS * len(images[Split.TRAIN])) * int(p["epochs"])
+            detail = f"{len(images[Split.TRAIN]):,} examples × {p['epochs']} epochs, {billed:,} tokens"
+            lines.append(PriceLine(who, "training", detail, prices.training_cost(model, billed)))
+        elif job.kind == JobKind.DEPLOY:
+            usd = prices.hosting_cost(model, SCORING_HOURS * 3600)
+            lines.append(PriceLine(who, "hosting", f"about {SCORING_HOURS * 60:.0f} minutes", usd))
+        else:
+            everything, count = tokens(Split.TEST), len(images[Split.TEST])
+            asked = min(int(p["probe"]), count) if job.kind == JobKind.PROBE else count
+            prompt_tokens = everything * asked // max(count, 1)
+            usd = prices.inference_cost(
+                model, prompt_tokens, ANSWER_TOKENS * asked, batch=job.kind == JobKind.BATCH
+            )
+            way = {JobKind.BATCH: "batch", JobKind.PROBE: "single"}.get(JobKind(job.kind), "real-time")
+            lines.append(
+                PriceLine(who, "inference", f"{asked:,} {way} requests, {prompt_tokens:,} tokens", usd)
+            )
+    return Price(tuple(lines), emulated, prices.as_of)

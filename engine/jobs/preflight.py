@@ -1,0 +1,44 @@
+"""Everything that can be found out before anything starts, and before anything is paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.jobs import service
+from engine.jobs.paths import Home
+from engine.states import JobKind
+from engine.store.experiments import NewJob
+
+_ASKING = (JobKind.BATCH, JobKind.PROBE, JobKind.SCORE)
+
+
+async def check(home: Home, profile: str, jobs: Sequence[NewJob]) -> None:
+    """Check recipes, and for jobs that need it the endpoint, the sign-in, deployments and ARM.
+
+    Raises:
+        SignInError, ConfigurationError, InputError: name what is wrong and the cure.
+
+    """
+    from engine.training.recipes import get_recipe
+
+    for job in jobs:
+        if job.kind == JobKind.TRAIN:
+            get_recipe(str(job.parameters["recipe"]))
+    remote = [job for job in jobs if job.kind != JobKind.TRAIN]
+    if not remote:
+        return
+    import asyncio
+
+    from engine.azure.connection import Azure
+    from engine.azure.connection import check as check_service
+
+    place = await asyncio.to_thread(service.endpoint, home, profile)
+    names = dict.fromkeys(
+        str(job.parameters["deployment"])
+        for job in remote
+        if job.kind in _ASKING and job.parameters.get("deployment")
+    )
+    async with Azure(place) as azure:
+        await check_service(
+            azure, deployments=tuple(names), arm=any(job.kind == JobKind.DEPLOY for job in remote)
+        )

@@ -1,0 +1,1 @@
+"""The commands, by subject. stdout is data, stderr is narration."""

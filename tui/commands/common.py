@@ -1,0 +1,127 @@
+"""What all commands share: the engine, saying, asking, printing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+
+from engine import Engine
+
+if TYPE_CHECKING:
+    from engine import Plan, Price
+
+T = TypeVar("T")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+@dataclass
+class Globals:
+    """The options before the command."""
+
+    home: Path | None = None
+    profile: str | None = None
+
+
+def globals_of(context: typer.Context) -> Globals:
+    """Return the options before the command."""
+    found = context.find_object(Globals)
+    return found if found is not None else Globals()
+
+
+def with_engine(context: typer.Context, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
+    """Open the engine, run a coroutine on it, close it."""
+    options = globals_of(context)
+
+    async def run() -> T:
+        engine = await asyncio.to_thread(Engine, options.home, options.profile)
+        try:
+            return await work(engine)
+        finally:
+            engine.close()
+
+    return asyncio.run(run())
+
+
+def literal(text: str) -> str:
+    """Return text from outside without control characters, so that it cannot steer the terminal."""
+    return _CONTROL.sub("", text)
+
+
+def say(text: str) -> None:
+    """Narrate, on stderr."""
+    print(literal(text), file=sys.stderr, flush=True)
+
+
+def out(text: str) -> None:
+    """Print data, on stdout."""
+    print(text, flush=True)
+
+
+def out_json(value: object) -> None:
+    """Print one JSON value, on stdout."""
+    out(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def in_terminal() -> bool:
+    """Tell whether a person sits at both ends."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def say_price(price: Price) -> None:
+    """Show a price line by line, and whose money it is."""
+    for line in price.lines:
+        say(f"  {line.contestant:<11} {line.item:<10} {line.detail:<52} ${line.usd:>9.4f}")
+    about = "the emulator's: nobody charges it" if price.emulated else f"list prices of {price.as_of}"
+    say(f"  about ${price.total:.2f} in all ({about})")
+
+
+async def agreed(price: Price, yes: bool) -> None:
+    """Show the price, and go on only if it is accepted.
+
+    Raises:
+        typer.Exit: with 2, when nobody can be asked, or the answer was no.
+
+    """
+    say_price(price)
+    if yes:
+        return
+    if not in_terminal():
+        say("error: Nothing was started. Add --yes to accept this price.")
+        raise typer.Exit(2)
+    if not await asyncio.to_thread(typer.confirm, f"Spend about ${price.total:.2f}?", err=True):
+        raise typer.Exit(2)
+
+
+def progress_line() -> Callable[[str, int, int], None]:
+    """Return a callback that narrates (phase, done, total) at each tenth."""
+    last: tuple[str, int] | None = None
+
+    def show(phase: str, done: int, total: int) -> None:
+        nonlocal last
+        step = (phase, done * 10 // total if total else 0)
+        if step != last and (step[1] == 10 or last is None or step[0] != last[0] or step[1] > last[1]):
+            last = step
+            say(f"{phase}: {done:,} of {total:,}")
+
+    return show
+
+
+async def price_and_start(
+    engine: Engine,
+    made: Awaitable[tuple[Plan, Price]],
+    spec: Any,
+    yes: bool,  # noqa: ANN401
+) -> str:
+    """Show the price, ask, check the service, start; return the experiment's name."""
+    plan, price = await made
+    await agreed(price, yes)
+    await engine.check(plan)
+    return await engine.start(spec, plan)

@@ -1,0 +1,115 @@
+"""`dogcls-tui jobs`, `logs`, `cancel`, `pause`, `resume`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from engine import Engine, InputError, at_rest
+from tui.commands.common import literal, out, out_json, say, with_engine
+
+JobId = Annotated[int, typer.Argument(help="A job's number, as in: dogcls-tui jobs", metavar="JOB")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the root."""
+    app.command()(jobs)
+    app.command()(logs)
+    app.command()(cancel)
+    app.command()(pause)
+    app.command()(resume)
+
+
+def jobs(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """List all jobs."""
+
+    async def work(engine: Engine) -> None:
+        await engine.recover()
+        found = await engine.jobs()
+        if as_json:
+            out_json(
+                [
+                    {
+                        "id": j.id,
+                        "kind": j.kind,
+                        "experiment": j.experiment,
+                        "state": j.state,
+                        "attempt": j.attempt,
+                        "progress": j.progress,
+                        "error": j.error,
+                    }
+                    for j in found
+                ]
+            )
+            return
+        if not found:
+            say("no job yet; start the demo: dogcls-tui demo")
+        for j in found:
+            line = f"{j.id:>4}  {j.kind:<10} {j.experiment:<20} {j.state:<12} {j.progress:>4.0%}  ${j.cost_usd:.4f}"
+            out(f"{line}  {literal(j.error or j.note)}".rstrip())
+
+    with_engine(context, work)
+
+
+def logs(
+    context: typer.Context,
+    job: JobId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
+) -> None:
+    """Print a job's log."""
+    import time
+
+    async def work(engine: Engine) -> None:
+        after = 0
+        while True:
+            await engine.recover()
+            view = await engine.job(job)
+            while lines := await engine.log(job, after):
+                for line in lines:
+                    clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(line.at))
+                    out(f"{clock} {line.level:<7} {literal(line.message)}")
+                    after = line.id
+            if not follow or at_rest([view]):
+                return
+            await asyncio.sleep(0.3)
+
+    with_engine(context, work)
+
+
+def cancel(context: typer.Context, job: JobId) -> None:
+    """Cancel a job. What was answered already is kept, and was paid for."""
+
+    async def work(engine: Engine) -> None:
+        if not await engine.cancel(job):
+            raise InputError(f"Job {job} is {(await engine.job(job)).state}: there is nothing to cancel.")
+        say(f"job {job}: cancel requested")
+
+    with_engine(context, work)
+
+
+def pause(context: typer.Context, job: JobId) -> None:
+    """Pause a job. A batch goes on at the service; a deployment goes on costing money."""
+
+    async def work(engine: Engine) -> None:
+        if not await engine.pause(job):
+            raise InputError(f"Job {job} is {(await engine.job(job)).state}: there is nothing to pause.")
+        say(f"job {job}: pause requested")
+
+    with_engine(context, work)
+
+
+def resume(context: typer.Context, job: JobId) -> None:
+    """Set a job and the rest of its experiment going again, and return at once."""
+
+    async def work(engine: Engine) -> None:
+        taken = await engine.resume(job)
+        if taken:
+            say(f"resumed: {', '.join(f'job {number}' for number in taken)}")
+        else:
+            say(f"nothing to resume: job {job} is {(await engine.job(job)).state}")
+
+    with_engine(context, work)

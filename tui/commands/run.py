@@ -1,0 +1,151 @@
+"""`dogcls-tui demo` and `dogcls-tui run`: from a dataset to the comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engine import Engine, InputError, Spec, make_spec, read_spec
+from tui.commands.common import (
+    globals_of,
+    in_terminal,
+    out,
+    out_json,
+    price_and_start,
+    progress_line,
+    say,
+    with_engine,
+)
+from tui.commands.follow import follow
+from tui.commands.results import print_results
+
+Plain = Annotated[bool, typer.Option("--plain", help="No screen: narration on stderr, the table on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="No screen: one JSON object on stdout.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the root."""
+    app.command()(demo)
+    app.command()(run)
+
+
+def demo(context: typer.Context, plain: Plain = False, as_json: Json = False) -> None:
+    """Run the whole comparison on drawn dogs against the embedded emulator: no account, no cost."""
+    options = globals_of(context)
+    options.profile = options.profile or "demo"
+    if in_terminal() and not plain and not as_json:
+        open_app(context, start_demo=True)
+        return
+
+    async def work(engine: Engine) -> bool:
+        name = await engine.demo(progress_line())
+        return await _to_the_end(engine, name, as_json)
+
+    _exit(with_engine(context, work))
+
+
+def run(
+    context: typer.Context,
+    dataset: Annotated[str | None, typer.Option(help="A dataset; see: data list.")] = None,
+    name: Annotated[str | None, typer.Option(help="The experiment's name.")] = None,
+    contestants: Annotated[
+        str | None, typer.Option(help="Any of zero-shot,fine-tuned,cnn.  [default: all]")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="An experiment file (TOML); options go on top.")] = None,
+    model: Annotated[str | None, typer.Option(help="The base model.  [default: gpt-4o-2024-08-06]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Fine-tuning epochs.  [default: 2]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Fine-tuning batch size.  [default: 6]")] = None,
+    lr_multiplier: Annotated[
+        float | None, typer.Option(help="Fine-tuning learning-rate multiplier.  [default: 0.5]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of fine-tuning and CNN.  [default: 42]")] = None,
+    detail: Annotated[str | None, typer.Option(help="low or high.  [default: low]")] = None,
+    prompt: Annotated[
+        Path | None, typer.Option(help="A file with the system prompt; {labels} stands for the classes.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="The CNN's: quick or article.  [default: quick]")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Refuse to start above this price, in USD.")] = None,
+    plain: Plain = False,
+    as_json: Json = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Start, print the name, and leave.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept the price.")] = False,
+) -> None:
+    """Compare zero-shot, fine-tuned and CNN on the same test images of a dataset."""
+    given: dict[str, Any] = {
+        "dataset": dataset,
+        "name": name,
+        "model": model,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr_multiplier": lr_multiplier,
+        "seed": seed,
+        "detail": detail,
+        "prompt": None if prompt is None else str(prompt.resolve()),
+        "recipe": recipe,
+        "max_cost": max_cost,
+        "contestants": None if contestants is None else [c.strip() for c in contestants.split(",")],
+    }
+    values = read_spec(file) if file else {}
+    values |= {key: value for key, value in given.items() if value is not None}
+    if "dataset" not in values:
+        raise InputError("No dataset is named.", "Give --dataset NAME; see: dogcls-tui data list")
+    spec = make_spec(values, where=str(file) if file else "")
+    on_screen = in_terminal() and not (plain or as_json or detach)
+
+    async def work(engine: Engine) -> tuple[str, bool]:
+        started = await price_and_start(engine, engine.plan(spec), spec, yes)
+        if detach:
+            if as_json:
+                out_json({"experiment": started, "jobs": [j.id for j in await engine.jobs(started)]})
+            else:
+                out(started)
+            return started, True
+        return started, on_screen or await _to_the_end(engine, started, as_json)
+
+    started, well = with_engine(context, work)
+    if on_screen:
+        open_app(context, experiment=started)
+    _exit(well)
+
+
+async def _to_the_end(engine: Engine, name: str, as_json: bool) -> bool:
+    """Follow an experiment, then print its comparison, also when a contestant is missing from it."""
+    try:
+        well = await follow(engine, name)
+    except BaseException:
+        say(f"the jobs go on without this terminal; see: dogcls-tui jobs ; dogcls-tui results {name}")
+        raise
+    await print_results(engine, name, as_json)
+    return well
+
+
+def _exit(well: bool) -> None:
+    if not well:
+        raise typer.Exit(1)
+
+
+def open_app(context: typer.Context, *, start_demo: bool = False, experiment: str | None = None) -> None:
+    """Open the screen; when it closes, print the last comparison to the shell."""
+    from tui.app import DogclsApp
+
+    options = globals_of(context)
+    engine = Engine(options.home, options.profile)
+    try:
+        app = DogclsApp(engine, start_demo=start_demo, experiment=experiment)
+        app.run()
+        last = app.last_comparison
+    finally:
+        engine.close()
+    if last is not None:
+
+        async def show(engine: Engine) -> None:
+            out((await engine.render(last, "table")).rstrip("\n"))
+
+        with_engine(context, show)
+
+
+def spec_of(dataset: str, **values: Any) -> Spec:  # noqa: ANN401
+    """Return the parameters of one job alone, checked like an experiment's."""
+    return make_spec({"dataset": dataset, **{k: v for k, v in values.items() if v is not None}})
