@@ -65,7 +65,7 @@ class Engine:
         source: str,
         name: str,
         progress: Progress | None = None,
-        **split: Any,  # noqa: ANN401
+        **split: Any,
     ) -> DatasetView:
         """Catalogue a dataset.
 
@@ -104,7 +104,7 @@ class Engine:
         remote = any(kind != ContestantKind.CNN for kind in spec.contestants)
         return await asyncio.to_thread(self._priced, spec, remote, make_plan)
 
-    async def plan_job(self, kind: JobKind, spec: Spec, **options: Any) -> tuple[Plan, Price]:  # noqa: ANN401
+    async def plan_job(self, kind: JobKind, spec: Spec, **options: Any) -> tuple[Plan, Price]:
         """Return what one job alone would do and cost.
 
         Args:

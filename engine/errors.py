@@ -14,6 +14,7 @@ class DogclsError(Exception):
     Args:
         message: one line that names the thing that is wrong (file, line, job, deployment …).
         cure: one line that says what to do about it; may be empty where there is nothing to do.
+
     """
 
     exit_code = 1
@@ -57,6 +58,7 @@ class ServiceError(DogclsError):
     Args:
         status: HTTP status code, or None when no answer came.
         code: the service's own error code, as it spells it.
+
     """
 
     def __init__(self, message: str, cure: str = "", *, status: int | None = None, code: str = "") -> None:

@@ -18,6 +18,7 @@ from engine.errors import WeightsError
 if TYPE_CHECKING:
     import onnxruntime
 
+
 def usable_cores() -> int:
     """Return how many cores this process may use (macOS knows no affinity)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -38,6 +39,7 @@ class Backbone:
         width: how many features it gives an image.
         head_weight: `[1000, width]` float32, the ImageNet rows of the last layer.
         head_bias: `[1000]` float32.
+
     """
 
     name: str
@@ -62,6 +64,7 @@ class Backbone:
 
         Returns:
             float32 `[n, width]`.
+
         """
         batch = np.asarray(pixels, dtype=np.float32)
         # EfficientNet-Lite's own normalisation: https://github.com/tensorflow/tpu, efficientnet/lite
@@ -84,6 +87,7 @@ def load_backbone(cache: Path, name: str = "efficientnet-lite0", *, threads: int
 
     Raises:
         WeightsError: the name is unknown, or its weights cannot be had.
+
     """
     if name not in NAMES:
         raise WeightsError(f"There is no backbone {name!r}.", f"Choose one of: {', '.join(NAMES)}.")

@@ -42,6 +42,7 @@ def cached_features(
 
     Raises:
         OSError, ValueError: a picture cannot be decoded (see `images.pixels`).
+
     """
     place = folder / backbone.identity
     place.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -18,7 +18,7 @@ import numpy as np
 from engine.backbones.weights import Weights
 
 
-def lite0_module(weights: Weights) -> Any:  # noqa: ANN401 - a torch module, and torch is not imported yet
+def lite0_module(weights: Weights) -> Any:
     """Return EfficientNet-Lite0 as a torch module in eval mode, loaded with `weights_only`."""
     import torch
     from efficientnet_lite_pytorch import EfficientNet

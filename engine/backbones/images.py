@@ -28,6 +28,7 @@ def pixels(source: Path | bytes, size: int = 224) -> np.ndarray:
     Raises:
         OSError: the bytes are no picture, or end too early.
         ValueError: the picture has more than `MAX_PIXELS` pixels.
+
     """
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
         if image.width * image.height > MAX_PIXELS:

@@ -32,6 +32,7 @@ def match_imagenet(labels: Sequence[str]) -> list[int | None]:
 
     Returns:
         one class index a label, None where ImageNet has no class of that name.
+
     """
     indices = _index_by_name()
     return [indices.get(_plain(label)) for label in labels]

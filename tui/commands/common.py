@@ -118,7 +118,7 @@ async def price_and_start(
     engine: Engine,
     made: Awaitable[tuple[Plan, Price]],
     spec: Any,
-    yes: bool,  # noqa: ANN401
+    yes: bool,
 ) -> str:
     """Show the price, ask, check the service, start; return the experiment's name."""
     plan, price = await made

@@ -49,8 +49,9 @@ def jobs(
         if not found:
             say("no job yet; start the demo: dogcls-tui demo")
         for j in found:
-            line = f"{j.id:>4}  {j.kind:<10} {j.experiment:<20} {j.state:<12} {j.progress:>4.0%}  ${j.cost_usd:.4f}"
-            out(f"{line}  {literal(j.error or j.note)}".rstrip())
+            who = f"{j.id:>4}  {j.kind:<10} {j.experiment:<20}"
+            how = f"{j.state:<12} {j.progress:>4.0%}  ${j.cost_usd:.4f}"
+            out(f"{who} {how}  {literal(j.error or j.note)}".rstrip())
 
     with_engine(context, work)
 

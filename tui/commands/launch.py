@@ -33,7 +33,7 @@ def _launch(
     as_json: bool,
     detach: bool,
     yes: bool,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> None:
     async def work(engine: Engine) -> bool:
         name = await price_and_start(engine, engine.plan_job(kind, spec, **options), spec, yes)

@@ -146,6 +146,6 @@ def open_app(context: typer.Context, *, start_demo: bool = False, experiment: st
         with_engine(context, show)
 
 
-def spec_of(dataset: str, **values: Any) -> Spec:  # noqa: ANN401
+def spec_of(dataset: str, **values: Any) -> Spec:
     """Return the parameters of one job alone, checked like an experiment's."""
     return make_spec({"dataset": dataset, **{k: v for k, v in values.items() if v is not None}})

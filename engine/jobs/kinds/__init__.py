@@ -1,4 +1,4 @@
-"""The kinds of job: each module has `async def run(context) -> dict`, its result for the jobs that need it."""
+"""The kinds of job: each module has `async def run(context) -> dict`, the result for jobs that need it."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ async def run(context: Context) -> dict[str, Any]:
             # The next attempt is a new fine-tuning job: this one is over, and was not charged for.
             (context.folder / key / "over").touch()
             raise JobError(
-                f"Fine-tuning {tuning_id} ended {status.status}{': ' + status.error if status.error else ''}.",
+                f"Fine-tuning {tuning_id} ended {status.status}: {status.error or 'no reason given'}.",
                 "Correct the cause, then resume the job.",
             )
         await _results(context, azure, status)
