@@ -1,0 +1,170 @@
+"""JSONL files for batches and fine-tuning, streamed: one image is in memory at a time.
+
+The request is serialised once with a mark where the image goes; base64 needs no escaping in JSON, so
+each line is that frame with the image's bytes put in. Same input, same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from engine.datasets.prompt import Prompt, image_mime
+from engine.errors import InputError
+
+BATCH_BYTES = 200_000_000
+BATCH_REQUESTS = 100_000
+TRAINING_BYTES = 512_000_000
+_MARK = "\x00image\x00"
+_ID = "\x00id\x00"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A written file."""
+
+    path: Path
+    requests: int
+    bytes: int
+    sha256: str
+
+
+class _Writer:
+    """Writes one file under a temporary name, counting and hashing on the way."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._partial = path.with_name(f".{path.name}.{os.getpid()}")
+        descriptor = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._file: BinaryIO = os.fdopen(descriptor, "wb", buffering=1 << 20)
+        self._hash = hashlib.sha256()
+        self.bytes = self.lines = 0
+
+    def write(self, line: bytes) -> None:
+        self._file.write(line)
+        self._hash.update(line)
+        self.bytes += len(line)
+        self.lines += 1
+
+    def close(self) -> Shard:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._partial.replace(self.path)
+        return Shard(self.path, self.lines, self.bytes, self._hash.hexdigest())
+
+    def abandon(self) -> None:
+        self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+
+def _frame(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _url(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}.", "The dataset's files have changed; add it again.") from error
+    return b"data:" + image_mime(data).encode() + b";base64," + base64.b64encode(data)
+
+
+def write_batch_shards(
+    items: Iterable[tuple[str, Path]],
+    prompt: Prompt,
+    labels: Sequence[str],
+    model: str,
+    folder: Path,
+    stem: str,
+    *,
+    max_bytes: int = BATCH_BYTES,
+    max_requests: int = BATCH_REQUESTS,
+) -> list[Shard]:
+    """Write batch input files, as many as the limits demand.
+
+    Args:
+        items: (custom_id, image) of each request.
+        prompt: the question.
+        labels: the classes.
+        model: the deployment's name.
+        folder: where the files go, as `<stem>-00001.jsonl` and so on.
+        stem: see above.
+        max_bytes: of one file (the service's limit unless told).
+        max_requests: of one file (likewise).
+
+    Raises:
+        InputError: an image cannot be read; nothing half-written stays.
+    """
+    request = {"custom_id": _ID, "method": "POST", "url": "/chat/completions"}
+    frame = _frame({**request, "body": prompt.request(model, labels, _MARK)})
+    before, between, after = _cut(frame, _ID, _MARK)
+    shards: list[Shard] = []
+    writer: _Writer | None = None
+    try:
+        for custom_id, path in items:
+            name = json.dumps(custom_id)[1:-1].encode()
+            line = b"".join((before, name, between, _url(path), after))
+            if writer and (writer.bytes + len(line) > max_bytes or writer.lines >= max_requests):
+                shards.append(writer.close())
+                writer = None
+            if writer is None:
+                writer = _Writer(folder / f"{stem}-{len(shards) + 1:05d}.jsonl")
+            writer.write(line)
+        if writer is not None:
+            shards.append(writer.close())
+            writer = None
+    finally:
+        if writer is not None:
+            writer.abandon()
+    return shards
+
+
+def write_training_file(
+    items: Iterable[tuple[Path, str]],
+    prompt: Prompt,
+    labels: Sequence[str],
+    path: Path,
+    *,
+    max_bytes: int = TRAINING_BYTES,
+) -> Shard:
+    """Write a fine-tuning file.
+
+    Args:
+        items: (image, label) of each example.
+        prompt: the question; the answer is the bare label.
+        labels: the classes.
+        path: the file.
+        max_bytes: the service's limit unless told.
+
+    Raises:
+        InputError: an image cannot be read, or the file would be too large.
+    """
+    writer = _Writer(path)
+    try:
+        for image, label in items:
+            before, after = _cut(_frame(prompt.example(labels, label, _MARK)), _MARK)
+            writer.write(b"".join((before, _url(image), after)))
+            if writer.bytes > max_bytes:
+                raise InputError(
+                    f"The fine-tuning file is over {max_bytes / 1e6:,.0f} MB at example {writer.lines:,}.",
+                    "Use fewer or smaller images.",
+                )
+        return writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+
+
+def _cut(frame: str, *marks: str) -> list[bytes]:
+    parts = []
+    for mark in marks:
+        part, frame = frame.split(json.dumps(mark)[1:-1], 1)
+        parts.append(part.encode())
+    return [*parts, frame.encode() + b"\n"]

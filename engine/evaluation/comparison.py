@@ -1,0 +1,170 @@
+"""The comparison: all contestants on the same test images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from engine.evaluation.metrics import Latency, latency, macro_f1, mcnemar, wilson
+from engine.states import ContestantKind, Outcome
+
+
+@dataclass(frozen=True)
+class ContestantInput:
+    """One contestant's predictions, in the order of the test images that all contestants share."""
+
+    name: str
+    kind: ContestantKind
+    model: str
+    emulated: bool
+    prompt: str
+    answer_format: str
+    truths: Sequence[str]
+    predictions: Sequence[str | None]
+    outcomes: Sequence[Outcome]
+    latencies_ms: Sequence[float] = ()
+    training_usd: float = 0.0
+    hosting_usd: float = 0.0
+    inference_usd: float = 0.0
+    train_seconds: float | None = None
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class Cost:
+    """US dollars."""
+
+    training: float
+    hosting: float
+    inference: float
+
+    @property
+    def total(self) -> float:
+        """All three."""
+        return self.training + self.hosting + self.inference
+
+
+@dataclass(frozen=True)
+class ContestantResult:
+    """One row of the comparison. An emulated contestant says so in its name."""
+
+    name: str
+    kind: ContestantKind
+    model: str
+    emulated: bool
+    prompt: str
+    answer_format: str
+    n: int
+    correct: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    macro_f1: float
+    outcomes: dict[Outcome, int]
+    latency: Latency | None
+    cost: Cost
+    train_seconds: float | None
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One contestant against the baseline, image by image.
+
+    `gain` is in accuracy (fraction); `p` is McNemar's exact p of the images that only one got right.
+    """
+
+    name: str
+    baseline: str
+    gain: float
+    only_this: int
+    only_baseline: int
+    p: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The whole: contestants in the order in which they were named."""
+
+    experiment: str
+    dataset: str
+    split: dict[str, int]
+    contestants: list[ContestantResult]
+    differences: list[Difference] = field(default_factory=list)
+
+
+def compare(
+    experiment: str,
+    dataset: str,
+    split: dict[str, int],
+    labels: Sequence[str],
+    inputs: Sequence[ContestantInput],
+    baseline: str | None = None,
+) -> Comparison:
+    """Compare contestants.
+
+    Args:
+        experiment: its name.
+        dataset: its name.
+        split: the number of images of `train`, `val` and `test`.
+        labels: all classes.
+        inputs: the contestants.
+        baseline: the name of the one that the others are held against; zero-shot unless told, else the
+            first.
+
+    Raises:
+        ValueError: contestants were not asked about the same images.
+    """
+    if any(list(i.truths) != list(inputs[0].truths) for i in inputs):
+        raise ValueError("the contestants were not tested on the same images")
+    results = [_result(i, labels) for i in inputs]
+    hits = {r.name: _hits(i) for r, i in zip(results, inputs, strict=True)}
+    base = next((r for r in results if r.name == baseline), None) or next(
+        (r for r in results if r.kind == ContestantKind.ZERO_SHOT), results[0] if results else None
+    )
+    differences = []
+    for result in results:
+        if base is None or result is base or not (result.complete and base.complete):
+            continue
+        pairs = Counter(zip(hits[result.name], hits[base.name], strict=True))
+        this, other = pairs[True, False], pairs[False, True]
+        differences.append(
+            Difference(
+                result.name, base.name, result.accuracy - base.accuracy, this, other, mcnemar(this, other)
+            )
+        )
+    return Comparison(experiment, dataset, split, results, differences)
+
+
+def _hits(contestant: ContestantInput) -> list[bool]:
+    return [p is not None and p == t for p, t in zip(contestant.predictions, contestant.truths, strict=True)]
+
+
+def _result(contestant: ContestantInput, labels: Sequence[str]) -> ContestantResult:
+    n = len(contestant.truths)
+    correct = sum(_hits(contestant))
+    low, high = wilson(correct, n)
+    counted = Counter(contestant.outcomes)
+    outcomes = {outcome: counted[outcome] for outcome in Outcome}
+    if sum(outcomes.values()) != n:
+        raise ValueError(f"{contestant.name}: {sum(outcomes.values())} outcomes for {n} images")
+    return ContestantResult(
+        name=f"{contestant.name} (emulated)" if contestant.emulated else contestant.name,
+        kind=contestant.kind,
+        model=contestant.model,
+        emulated=contestant.emulated,
+        prompt=contestant.prompt,
+        answer_format=contestant.answer_format,
+        n=n,
+        correct=correct,
+        accuracy=correct / n if n else 0.0,
+        accuracy_low=low,
+        accuracy_high=high,
+        macro_f1=macro_f1(contestant.truths, contestant.predictions, labels),
+        outcomes=outcomes,
+        latency=latency(contestant.latencies_ms),
+        cost=Cost(contestant.training_usd, contestant.hosting_usd, contestant.inference_usd),
+        train_seconds=contestant.train_seconds,
+        complete=contestant.complete,
+    )

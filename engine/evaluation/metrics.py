@@ -1,0 +1,72 @@
+"""The figures: accuracy with its interval, macro-F1, a paired test, latency percentiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+def wilson(correct: int, n: int) -> tuple[float, float]:
+    """Return the 95% Wilson score interval of a share (Wilson 1927); (0, 1) when n is 0."""
+    from scipy.stats import binomtest
+
+    if n == 0:
+        return 0.0, 1.0
+    interval = binomtest(correct, n).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def macro_f1(truths: Sequence[str], predictions: Sequence[str | None], labels: Sequence[str]) -> float:
+    """Return the unweighted mean of F1 over the labels.
+
+    An image without a label counts against its own class, and is no class itself.
+    """
+    from sklearn.metrics import f1_score
+
+    if not truths:
+        return 0.0
+    position = {label: number for number, label in enumerate(labels)}
+    return float(
+        f1_score(
+            [position[truth] for truth in truths],
+            [-1 if p is None else position[p] for p in predictions],
+            labels=list(range(len(labels))),
+            average="macro",
+            zero_division=0.0,
+        )
+    )
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Return the exact two-sided p of McNemar's test (McNemar 1947).
+
+    Args:
+        only_a: images that only the one contestant got right.
+        only_b: images that only the other did.
+    """
+    from scipy.stats import binomtest
+
+    n = only_a + only_b
+    return 1.0 if n == 0 else float(binomtest(only_a, n, 0.5).pvalue)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of single requests: their number, mean and percentiles (linear interpolation)."""
+
+    n: int
+    mean: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+
+
+def latency(milliseconds: Sequence[float]) -> Latency | None:
+    """Return the percentiles of single-request latencies, or None when there are none."""
+    import numpy as np
+
+    if not milliseconds:
+        return None
+    p50, p90, p95, p99 = (float(p) for p in np.percentile(milliseconds, (50, 90, 95, 99)))
+    return Latency(len(milliseconds), float(np.mean(milliseconds)), p50, p90, p95, p99)
