@@ -1,0 +1,62 @@
+"""An answer about one image, wherever it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one request.
+
+    `filtered`: the content filter stopped the question or the answer. `error`: why there is no answer.
+    `latency_ms` is of the one attempt that was answered, and only of real-time requests.
+    """
+
+    custom_id: str
+    text: str | None = None
+    filtered: bool = False
+    error: str | None = None
+    latency_ms: float | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    request_id: str | None = None
+
+
+def from_completion(
+    custom_id: str, body: dict[str, Any], latency_ms: float | None = None, request_id: str | None = None
+) -> Answer:
+    """Read a chat completion. Whatever is missing in it is taken as not there."""
+    choices = body.get("choices") or [{}]
+    choice = choices[0] if isinstance(choices[0], dict) else {}
+    message = choice.get("message") or {}
+    text = message.get("content")
+    usage = body.get("usage") or {}
+    filtered = choice.get("finish_reason") == "content_filter"
+    refusal = message.get("refusal")
+    if text is None and isinstance(refusal, str):
+        text = refusal
+    return Answer(
+        custom_id,
+        text=text if isinstance(text, str) else None,
+        filtered=filtered,
+        error=None if isinstance(text, str) or filtered else "the answer has no content",
+        latency_ms=latency_ms,
+        prompt_tokens=int(usage.get("prompt_tokens") or 0),
+        completion_tokens=int(usage.get("completion_tokens") or 0),
+        request_id=request_id,
+    )
+
+
+def from_error(custom_id: str, status: int | None, error: Any, request_id: str | None = None) -> Answer:
+    """Read an error body (`{"code", "message", …}`, or anything else)."""
+    inner = error.get("error", error) if isinstance(error, dict) else error
+    code = inner.get("code") if isinstance(inner, dict) else None
+    message = inner.get("message") if isinstance(inner, dict) else inner
+    return Answer(
+        custom_id,
+        filtered=code == "content_filter",
+        error=f"{status or ''} {code or ''} {message or 'no answer'}".strip()[:500],
+        request_id=request_id,
+    )

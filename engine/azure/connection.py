@@ -1,0 +1,221 @@
+"""An Azure OpenAI resource: where it is, how one signs in, and the clients that talk to it.
+
+`Endpoint` is light; the SDKs are imported when a connection is opened.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from engine.errors import ConfigurationError, ServiceError, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.mgmt.cognitiveservices.aio import CognitiveServicesManagementClient
+    from openai import AsyncOpenAI
+
+SCOPE = "https://cognitiveservices.azure.com/.default"
+TIMEOUT_SECONDS = 120.0
+CHECK_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Everything needed to reach a resource. Without a key one signs in with Entra ID."""
+
+    endpoint: str
+    api_key: str | None = field(default=None, repr=False)
+    api_version: str = "2025-04-01-preview"
+    deployment: str | None = None
+    batch_deployment: str | None = None
+    subscription: str | None = None
+    resource_group: str | None = None
+    account: str | None = None
+    arm_endpoint: str = "https://management.azure.com"
+    emulated: bool = False
+
+    @property
+    def is_v1(self) -> bool:
+        """Whether the endpoint speaks the v1 API (`…/openai/v1`) rather than the dated one."""
+        return urlsplit(self.endpoint).path.rstrip("/").endswith("/openai/v1")
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL's host is this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class _StaticToken:
+    """The emulator's key as a bearer token. Made for loopback addresses only."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def get_token(self, *_: str, **__: Any) -> Any:
+        from azure.core.credentials import AccessToken
+
+        return AccessToken(self._token, 2**31 - 1)
+
+    async def close(self) -> None:
+        pass
+
+    async def __aenter__(self) -> _StaticToken:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
+class Azure:
+    """An open connection: `client` for the data plane, `arm()` for deployments. An async context manager."""
+
+    def __init__(self, endpoint: Endpoint, client: str = "") -> None:
+        self.endpoint = endpoint
+        self._tag = client
+        self._stack = AsyncExitStack()
+        self._credential: AsyncTokenCredential | None = None
+        self._arm: CognitiveServicesManagementClient | None = None
+        self.client: AsyncOpenAI
+
+    async def __aenter__(self) -> Azure:
+        from openai import AsyncAzureOpenAI, AsyncOpenAI
+
+        place = self.endpoint
+        agent = f"dogcls-tui/{version('dogcls-tui')}{f' ({self._tag})' if self._tag else ''}"
+        common: dict[str, Any] = {"timeout": TIMEOUT_SECONDS, "default_headers": {"User-Agent": agent}}
+        if place.is_v1:
+            key: Any = place.api_key or await self._token_provider()
+            self.client = AsyncOpenAI(base_url=place.endpoint.rstrip("/") + "/", api_key=key, **common)
+        elif place.api_key:
+            self.client = AsyncAzureOpenAI(
+                azure_endpoint=place.endpoint, api_key=place.api_key, api_version=place.api_version, **common
+            )
+        else:
+            self.client = AsyncAzureOpenAI(
+                azure_endpoint=place.endpoint,
+                azure_ad_token_provider=await self._token_provider(),
+                api_version=place.api_version,
+                **common,
+            )
+        await self._stack.enter_async_context(self.client)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _entra(self) -> AsyncTokenCredential:
+        if self._credential is None:
+            from azure.identity.aio import DefaultAzureCredential
+
+            self._credential = await self._stack.enter_async_context(DefaultAzureCredential())
+        return self._credential
+
+    async def _token_provider(self) -> Any:
+        from azure.identity.aio import get_bearer_token_provider
+
+        return get_bearer_token_provider(await self._entra(), SCOPE)
+
+    async def arm(self) -> CognitiveServicesManagementClient:
+        """Return the control plane's client.
+
+        Raises:
+            ConfigurationError: subscription, resource group or account is not configured.
+
+        """
+        place = self.endpoint
+        for name, value in (
+            ("AZURE_SUBSCRIPTION_ID", place.subscription),
+            ("AZURE_RESOURCE_GROUP", place.resource_group),
+            ("AZURE_OPENAI_ACCOUNT", place.account),
+        ):
+            if not value:
+                raise ConfigurationError(f"Deploying needs {name}.", f"Set {name} to your resource's.")
+        if self._arm is None:
+            from azure.mgmt.cognitiveservices.aio import CognitiveServicesManagementClient
+
+            credential: Any
+            if is_loopback(place.arm_endpoint):
+                credential = _StaticToken(place.api_key or "none")
+            else:
+                credential = await self._entra()
+            self._arm = await self._stack.enter_async_context(
+                CognitiveServicesManagementClient(
+                    credential,
+                    str(place.subscription),
+                    base_url=place.arm_endpoint,
+                    credential_scopes=[f"{place.arm_endpoint.rstrip('/')}/.default"],
+                )
+            )
+        return self._arm
+
+    @property
+    def arm_options(self) -> dict[str, Any]:
+        """Options of each ARM operation: plain http is allowed to this machine, and nowhere else."""
+        plain = self.endpoint.arm_endpoint.startswith("http://") and is_loopback(self.endpoint.arm_endpoint)
+        return {"enforce_https": False} if plain else {}
+
+
+async def check(azure: Azure, *, deployments: Sequence[str] = (), arm: bool = False) -> None:
+    """Find out what can be found out for nothing: endpoint, sign-in, deployments, control plane.
+
+    A deployment is asked with no messages at all: the service looks the deployment up before it reads
+    the request, so a 404 means there is none and a 400 that there is one, and nothing is generated.
+
+    Raises:
+        SignInError: the key or sign-in was not accepted.
+        ConfigurationError: nobody answers at the endpoint, or a deployment does not exist.
+
+    """
+    from engine.azure.errors import translated
+
+    place = azure.endpoint
+    client = azure.client.with_options(max_retries=0, timeout=CHECK_SECONDS)
+    try:
+        with translated(place.endpoint):
+            await client.files.list(limit=1)
+    except ServiceUnavailable as error:
+        raise ConfigurationError(error.message, "Check AZURE_OPENAI_ENDPOINT and the network.") from error
+    for name in deployments:
+        try:
+            await empty_chat(azure, name)
+        except ServiceError as error:
+            if error.status == 404:
+                raise ConfigurationError(
+                    f"There is no deployment {name!r} at {place.endpoint}.",
+                    "Set AZURE_OPENAI_DEPLOYMENT_NAME and AZURE_OPENAI_BATCH_DEPLOYMENT_NAME to yours.",
+                ) from error
+            raise
+    if arm:
+        from engine.azure.deployments import list_deployments
+
+        await list_deployments(azure)
+
+
+async def empty_chat(azure: Azure, deployment: str) -> None:
+    """Ask a deployment nothing; return if it exists. Costs nothing.
+
+    Raises:
+        ServiceError: 404 where there is no such deployment (yet).
+
+    """
+    from engine.azure.errors import translated
+
+    client = azure.client.with_options(max_retries=0, timeout=CHECK_SECONDS)
+    try:
+        with translated(azure.endpoint.endpoint):
+            await client.chat.completions.create(model=deployment, messages=[])
+    except ServiceError as error:
+        # A deployment that is only just there answers BadRequestForDependentService for its first minutes.
+        if error.status == 400 and error.code != "BadRequestForDependentService":
+            return
+        raise

@@ -1,0 +1,157 @@
+"""Deployments of tuned models, on the control plane (Azure Resource Manager)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.azure.connection import Azure, empty_chat
+from engine.azure.errors import translated
+from engine.azure.patience import Say, patiently
+from engine.errors import ServiceError
+
+if TYPE_CHECKING:
+    from azure.mgmt.cognitiveservices.models import Deployment as ArmDeployment
+
+SETTLING = frozenset({"DeploymentNotFound", "BadRequestForDependentService"})
+SETTLE_SECONDS = 12 * 30.0
+"""A new deployment may answer 404 for its first five minutes."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A deployment: its name, its model, and how far it is."""
+
+    name: str
+    model: str
+    state: str
+
+
+def _parse(found: ArmDeployment) -> Deployment:
+    properties = found.properties
+    model = properties.model.name if properties and properties.model else ""
+    state = str(properties.provisioning_state) if properties else ""
+    return Deployment(found.name or "", model or "", state.rsplit(".", 1)[-1].title())
+
+
+async def list_deployments(azure: Azure) -> list[Deployment]:
+    """Return all deployments of the account."""
+    place = azure.endpoint
+    arm = await azure.arm()
+    with translated(place.arm_endpoint):
+        found = arm.deployments.list(str(place.resource_group), str(place.account), **azure.arm_options)
+        return [_parse(d) async for d in found]
+
+
+async def get(azure: Azure, name: str) -> Deployment | None:
+    """Return a deployment, or None where there is none of this name."""
+    place = azure.endpoint
+    arm = await azure.arm()
+
+    async def call() -> Deployment:
+        with translated(place.arm_endpoint):
+            return _parse(
+                await arm.deployments.get(
+                    str(place.resource_group), str(place.account), name, **azure.arm_options
+                )
+            )
+
+    try:
+        return await patiently(call, place=place.arm_endpoint)
+    except ServiceError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+async def create(
+    azure: Azure, name: str, model: str, *, sku: str = "GlobalStandard", capacity: int = 100
+) -> None:
+    """Ask for a deployment. Doing it twice under one name is doing it once (PUT). Costs money by the hour.
+
+    Args:
+        azure: the connection.
+        name: of the deployment; carry the job's own mark in it.
+        model: a tuned model, or one of its checkpoints.
+        sku: its kind.
+        capacity: thousands of tokens a minute.
+
+    """
+    from azure.mgmt.cognitiveservices.models import Deployment as ArmDeployment
+    from azure.mgmt.cognitiveservices.models import DeploymentModel, DeploymentProperties, Sku
+
+    place = azure.endpoint
+    arm = await azure.arm()
+    wanted = ArmDeployment(
+        sku=Sku(name=sku, capacity=capacity),
+        properties=DeploymentProperties(model=DeploymentModel(format="OpenAI", name=model, version="1")),
+    )
+
+    async def call() -> None:
+        with translated(place.arm_endpoint):
+            await arm.deployments.begin_create_or_update(
+                str(place.resource_group),
+                str(place.account),
+                name,
+                wanted,
+                polling=False,
+                **azure.arm_options,
+            )
+
+    await patiently(call, place=place.arm_endpoint)
+
+
+async def wait_ready(
+    azure: Azure, name: str, *, say: Say | None = None, stop: Callable[[], bool] = lambda: False
+) -> None:
+    """Wait until a deployment is there and answers, or `stop` says so.
+
+    Raises:
+        ServiceError: it failed, or still does not answer after six minutes.
+
+    """
+    wait = 0.2 if azure.endpoint.emulated else 15.0
+    said = ""
+    while not stop():
+        found = await get(azure, name)
+        state = found.state if found else "Missing"
+        if say is not None and state != said:
+            said = state
+            say(f"deployment {name} is {state}")
+        if state == "Succeeded":
+            break
+        if state in ("Failed", "Canceled", "Missing"):
+            raise ServiceError(
+                f"Deployment {name} is {state}.", "See the resource's activity log; then resume."
+            )
+        await asyncio.sleep(wait)
+    waited = 0.0
+    while not stop():
+        try:
+            await patiently(lambda: empty_chat(azure, name), say=say, place=azure.endpoint.endpoint)
+            return
+        except ServiceError as error:
+            if (error.status != 404 and error.code not in SETTLING) or waited > SETTLE_SECONDS:
+                raise
+        await asyncio.sleep(wait)
+        waited += wait
+
+
+async def delete(azure: Azure, name: str) -> None:
+    """Delete a deployment; one that is gone already is fine."""
+    place = azure.endpoint
+    arm = await azure.arm()
+
+    async def call() -> None:
+        try:
+            with translated(place.arm_endpoint):
+                await arm.deployments.begin_delete(
+                    str(place.resource_group), str(place.account), name, polling=False, **azure.arm_options
+                )
+        except ServiceError as error:
+            if error.status != 404:
+                raise
+
+    await patiently(call, place=place.arm_endpoint)

@@ -1,0 +1,65 @@
+"""Waiting out an outage. For calls that may safely be made twice; paid ones look first (see `batches`)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from engine.azure.errors import Limited, translated
+from engine.errors import ServiceUnavailable
+
+T = TypeVar("T")
+FIRST_SECONDS = 0.5
+LONGEST_SECONDS = 30.0
+LIMIT_SECONDS = 6 * 3600.0
+
+Say = Callable[[str], None]
+
+
+async def patiently(
+    call: Callable[[], Awaitable[T]],
+    *,
+    say: Say | None = None,
+    limit: float = LIMIT_SECONDS,
+    place: str = "service",
+) -> T:
+    """Make a call until it succeeds or fails for good.
+
+    Waits half a second, doubling to 30, each with jitter, or as long as the service says. The wait ends
+    at once when the task is cancelled.
+
+    Args:
+        call: may be made any number of times.
+        say: told of each different outage once, and of its end.
+        limit: seconds after which the outage is raised.
+        place: the endpoint, for messages.
+
+    Raises:
+        DogclsError: see `engine.azure.errors.translate`.
+
+    """
+    delay = FIRST_SECONDS
+    started = time.monotonic()
+    told = ""
+    while True:
+        try:
+            with translated(place):
+                result = await call()
+        except ServiceUnavailable as error:
+            if time.monotonic() - started > limit:
+                raise
+            if say is not None and error.message != told:
+                told = error.message
+                say(f"waiting: {error.message}")
+            wait = (
+                error.retry_after if isinstance(error, Limited) and error.retry_after is not None else delay
+            )
+            await asyncio.sleep(wait * random.uniform(1.0, 1.25))
+            delay = min(delay * 2, LONGEST_SECONDS)
+        else:
+            if told and say is not None:
+                say("the service answers again")
+            return result

@@ -1,0 +1,114 @@
+"""What things cost: a dated table that users can edit, and the arithmetic on it."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InputError
+
+CHARACTERS_A_TOKEN = 1905 / 494
+"""The article's prompt of 120 breeds: 1,905 characters, 494 tokens. No tokenizer works offline."""
+LOW_TOKENS = {"gpt-4o-mini": 2833}
+"""Tokens of an image at low detail, where it is not 85."""
+
+
+@dataclass(frozen=True)
+class ModelPrices:
+    """US dollars per million tokens; `hosting` per hour."""
+
+    training: float
+    input: float
+    output: float
+    batch_input: float
+    batch_output: float
+    hosting: float
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The table, and when it was true."""
+
+    as_of: str
+    models: dict[str, ModelPrices]
+
+    def of(self, model: str) -> ModelPrices:
+        """Return a model's prices; a tuned model has its base's.
+
+        Raises:
+            InputError: the table does not have it.
+
+        """
+        base = model.split(".ft-")[0]
+        if base not in self.models:
+            raise InputError(
+                f"There is no price for the model {model!r}.",
+                f"Add it to prices.toml in the home folder; known are: {', '.join(self.models)}.",
+            )
+        return self.models[base]
+
+    def inference_cost(
+        self, model: str, prompt_tokens: int, completion_tokens: int, *, batch: bool = False
+    ) -> float:
+        """Return US dollars for tokens in and out."""
+        p = self.of(model)
+        into, out = (p.batch_input, p.batch_output) if batch else (p.input, p.output)
+        return (prompt_tokens * into + completion_tokens * out) / 1e6
+
+    def training_cost(self, model: str, billed_tokens: int) -> float:
+        """Return US dollars for training tokens (examples × tokens × epochs)."""
+        return billed_tokens * self.of(model).training / 1e6
+
+    def hosting_cost(self, model: str, seconds: float) -> float:
+        """Return US dollars for a fine-tuned deployment's life, used or not."""
+        return seconds / 3600 * self.of(model).hosting
+
+
+def load_prices(*overrides: Path) -> Prices:
+    """Read the packaged table, and the user's own on top of it where there is one.
+
+    Raises:
+        InputError: an override is no TOML, or lacks a price.
+
+    """
+    table: dict[str, Any] = tomllib.loads((files("assets") / "prices.toml").read_text(encoding="utf-8"))
+    for path in overrides:
+        if not path.exists():
+            continue
+        try:
+            own = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise InputError(f"{path}: {error}.", "Correct it; it is TOML.") from None
+        for model, prices in own.get("models", {}).items():
+            table["models"][model] = table["models"].get(model, {}) | prices
+        table["as_of"] = str(own.get("as_of", table["as_of"]))
+    try:
+        models = {
+            name: ModelPrices(**{k: float(v) for k, v in p.items()}) for name, p in table["models"].items()
+        }
+    except (TypeError, ValueError) as error:
+        raise InputError(f"prices.toml: {error}.", "Give each model all six prices, as numbers.") from None
+    return Prices(table["as_of"], models)
+
+
+def tokens_of_image(width: int, height: int, detail: str, model: str) -> int:
+    """Return an image's tokens.
+
+    `low` is one price for any size. `high`: fitted into 2048², shortest side at most 768, then 170 for
+    each tile of 512 and 85 more (OpenAI's vision guide; 2048×4096 gives 1105).
+    """
+    if detail == "low":
+        return next((tokens for name, tokens in LOW_TOKENS.items() if model.startswith(name)), 85)
+    scale = min(1.0, 2048 / max(width, height))
+    scale *= min(1.0, 768 / (min(width, height) * scale))
+    tiles = math.ceil(width * scale / 512) * math.ceil(height * scale / 512)
+    return 170 * tiles + 85
+
+
+def estimate_text_tokens(text: str) -> int:
+    """Return about how many tokens a text has."""
+    return math.ceil(len(text) / CHARACTERS_A_TOKEN)
