@@ -39,6 +39,7 @@ def check_image(data: bytes) -> Checked:
 
     Raises:
         BadImageError: no picture, a truncated one, a format or size that the service does not take.
+
     """
     if len(data) > MAX_BYTES:
         raise BadImageError(f"{len(data):,} bytes, and the service takes {MAX_BYTES:,}", "Scale it down.")

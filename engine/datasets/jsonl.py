@@ -72,7 +72,9 @@ def _url(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}.", "The dataset's files have changed; add it again.") from error
+        raise InputError(
+            f"{path}: {error.strerror}.", "The dataset's files have changed; add it again."
+        ) from error
     return b"data:" + image_mime(data).encode() + b";base64," + base64.b64encode(data)
 
 
@@ -101,6 +103,7 @@ def write_batch_shards(
 
     Raises:
         InputError: an image cannot be read; nothing half-written stays.
+
     """
     request = {"custom_id": _ID, "method": "POST", "url": "/chat/completions"}
     frame = _frame({**request, "body": prompt.request(model, labels, _MARK)})
@@ -145,6 +148,7 @@ def write_training_file(
 
     Raises:
         InputError: an image cannot be read, or the file would be too large.
+
     """
     writer = _Writer(path)
     try:

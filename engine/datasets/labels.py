@@ -27,6 +27,7 @@ def clean_labels(folders: Iterable[str]) -> dict[str, str]:
 
     Raises:
         InputError: two folders have one label, so that their images could not be told apart.
+
     """
     labels: dict[str, str] = {}
     first: dict[str, str] = {}

@@ -34,13 +34,16 @@ class Prompt:
 
         Raises:
             InputError: it cannot be read, is empty, or never names the labels.
+
         """
         try:
             text = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: {error}.", "Give a text file (UTF-8).") from None
         if "{labels}" not in text:
-            raise InputError(f"{path}: the prompt never says {{labels}}.", "Put {labels} where the classes go.")
+            raise InputError(
+                f"{path}: the prompt never says {{labels}}.", "Put {labels} where the classes go."
+            )
         return cls(text, "json", "low")
 
     def render(self, labels: Sequence[str]) -> str:

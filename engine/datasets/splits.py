@@ -44,6 +44,7 @@ def assign(
 
     Raises:
         InputError: a class has too few images, or the counts do not fit together.
+
     """
     counts = _counts(kind, per_class, train, val, test)
     assigned = []
@@ -73,7 +74,8 @@ def _counts(
         counts = {split: count for split, count in given.items() if count}
         if per_class is not None and per_class != sum(counts.values()):
             raise InputError(
-                f"--per-class {per_class} is not {train} + {val} + {test}.", "Leave --per-class out, or add them up."
+                f"--per-class {per_class} is not {train} + {val} + {test}.",
+                "Leave --per-class out, or add them up.",
             )
         return counts
     if kind == "stratified":
@@ -81,7 +83,8 @@ def _counts(
     if per_class in (None, sum(ARTICLE.values())):
         return dict(ARTICLE)
     raise InputError(
-        f"The article's split is 40/5/5, which is not {per_class} a class.", "Give --train, --val and --test too."
+        f"The article's split is 40/5/5, which is not {per_class} a class.",
+        "Give --train, --val and --test too.",
     )
 
 

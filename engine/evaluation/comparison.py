@@ -115,6 +115,7 @@ def compare(
 
     Raises:
         ValueError: contestants were not asked about the same images.
+
     """
     if any(list(i.truths) != list(inputs[0].truths) for i in inputs):
         raise ValueError("the contestants were not tested on the same images")

@@ -43,6 +43,7 @@ def mcnemar(only_a: int, only_b: int) -> float:
     Args:
         only_a: images that only the one contestant got right.
         only_b: images that only the other did.
+
     """
     from scipy.stats import binomtest
 

@@ -20,6 +20,7 @@ def render(comparison: Comparison, form: str) -> str:
 
     Raises:
         KeyError: no such form.
+
     """
     return {"table": to_table, "json": _json_text, "csv": to_csv, "markdown": to_markdown}[form](comparison)
 
@@ -110,7 +111,8 @@ def to_table(comparison: Comparison) -> str:
     lines = [_title(comparison), ""]
     for number, row in enumerate(rows):
         first, *others = (
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(w) if i == 0 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         )
         lines.append("  ".join((first, *others)).rstrip())
         if number == 0:
@@ -150,17 +152,23 @@ def notes(comparison: Comparison) -> list[str]:
             f" ({d.only_this} images only it got right, {d.only_baseline} only the other; {sure}: {verdict})."
         )
     for c in comparison.contestants:
-        lost = [f"{count} {outcome}" for outcome, count in c.outcomes.items() if count and outcome != "answered"]
+        lost = [
+            f"{count} {outcome}" for outcome, count in c.outcomes.items() if count and outcome != "answered"
+        ]
         if lost:
             found.append(f"{literal(c.name)}: {', '.join(lost)} of {c.n}; all count as wrong.")
         if not c.complete:
             found.append(f"{literal(c.name)} is not finished: its figures are partial.")
         if c.prompt:
-            found.append(f"{literal(c.name)} ({literal(c.model)}) was asked “{literal(c.prompt)}”, answers as {c.answer_format}.")
+            found.append(
+                f"{literal(c.name)} ({literal(c.model)}) was asked “{literal(c.prompt)}”, answers as {c.answer_format}."
+            )
         if c.latency:
             found.append(f"{literal(c.name)}: latency of {c.latency.n} single requests, one after another.")
     if any(c.emulated for c in comparison.contestants):
-        found.append("Emulated rows are the local emulator's own: a small network, not GPT-4o; nobody charges them.")
+        found.append(
+            "Emulated rows are the local emulator's own: a small network, not GPT-4o; nobody charges them."
+        )
     return found
 
 

@@ -19,6 +19,7 @@ def open_source(path: Path) -> Source:
 
     Raises:
         InputError: there is nothing there, or it is none of these.
+
     """
     if path.is_dir():
         return FolderSource(path)
@@ -28,4 +29,6 @@ def open_source(path: Path) -> Source:
         return TarSource(path)
     if path.suffix.lower() == ".zip":
         return ZipSource(path)
-    raise InputError(f"{path}: neither a folder nor a .tar or .zip.", "Give a folder, .tar or .zip of class folders.")
+    raise InputError(
+        f"{path}: neither a folder nor a .tar or .zip.", "Give a folder, .tar or .zip of class folders."
+    )
