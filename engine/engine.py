@@ -130,9 +130,7 @@ class Engine:
         place = service.endpoint(self.home, self.profile) if remote else None
         plan = make(spec, place, self.profile)
         emulated = place is None or place.emulated
-        price = planning.make_price(
-            plan, self.store, dataset, load_prices(self.home.prices), emulated=emulated
-        )
+        price = planning.make_price(plan, self.store, dataset, load_prices(self.home.prices), emulated=emulated)
         if spec.max_cost is not None and price.total > spec.max_cost:
             raise PriceError(
                 f"This would cost about ${price.total:.2f}, over the limit of ${spec.max_cost:.2f}.",

@@ -47,9 +47,7 @@ class Resource(BaseModel):
 class Settings(BaseSettings):
     """Everything that can be set from outside. Names of environment variables are the fields' aliases."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
-    )
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore")
 
     endpoint: str | None = Field(default=None, validation_alias="AZURE_OPENAI_ENDPOINT")
     api_key: SecretStr | None = Field(default=None, validation_alias="AZURE_OPENAI_API_KEY")
@@ -137,9 +135,7 @@ def load_settings(home: Path) -> Settings:
     try:
         return Sourced()
     except tomllib.TOMLDecodeError as error:
-        raise InputError(
-            f"{' or '.join(str(f) for f in files if f.is_file())}: {error}.", "Correct it."
-        ) from None
+        raise InputError(f"{' or '.join(str(f) for f in files if f.is_file())}: {error}.", "Correct it.") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -45,11 +45,7 @@ class BatchStatus:
 def parse(batch: Any) -> BatchStatus:
     """Read a batch object."""
     counts = batch.request_counts
-    problems = (
-        [f"{e.code or ''} {e.message or ''}".strip() for e in (batch.errors.data or [])]
-        if batch.errors
-        else []
-    )
+    problems = [f"{e.code or ''} {e.message or ''}".strip() for e in (batch.errors.data or [])] if batch.errors else []
     return BatchStatus(
         id=batch.id,
         status=str(batch.status).lower(),

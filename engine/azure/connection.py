@@ -117,7 +117,9 @@ class Azure:
         if self._credential is None:
             from azure.identity.aio import DefaultAzureCredential
 
-            self._credential = await self._stack.enter_async_context(DefaultAzureCredential())
+            credential = DefaultAzureCredential()
+            await self._stack.enter_async_context(credential)
+            self._credential = credential
         return self._credential
 
     async def _token_provider(self) -> Any:

@@ -53,9 +53,7 @@ async def get(azure: Azure, name: str) -> Deployment | None:
     async def call() -> Deployment:
         with translated(place.arm_endpoint):
             return _parse(
-                await arm.deployments.get(
-                    str(place.resource_group), str(place.account), name, **azure.arm_options
-                )
+                await arm.deployments.get(str(place.resource_group), str(place.account), name, **azure.arm_options)
             )
 
     try:
@@ -66,9 +64,7 @@ async def get(azure: Azure, name: str) -> Deployment | None:
         raise
 
 
-async def create(
-    azure: Azure, name: str, model: str, *, sku: str = "GlobalStandard", capacity: int = 100
-) -> None:
+async def create(azure: Azure, name: str, model: str, *, sku: str = "GlobalStandard", capacity: int = 100) -> None:
     """Ask for a deployment. Doing it twice under one name is doing it once (PUT). Costs money by the hour.
 
     Args:
@@ -123,9 +119,7 @@ async def wait_ready(
         if state == "Succeeded":
             break
         if state in ("Failed", "Canceled", "Missing"):
-            raise ServiceError(
-                f"Deployment {name} is {state}.", "See the resource's activity log; then resume."
-            )
+            raise ServiceError(f"Deployment {name} is {state}.", "See the resource's activity log; then resume.")
         await asyncio.sleep(wait)
     waited = 0.0
     while not stop():

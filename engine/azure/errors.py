@@ -46,16 +46,14 @@ def translate(error: Exception, place: str) -> DogclsError | None:
         headers = error.response.headers
         return _from_status(error.status_code, error.code or "", _message(error), place, headers)
     if isinstance(error, openai.APIConnectionError | httpx2.TransportError | arm.ServiceRequestError):
-        return ServiceUnavailable(
-            f"{place}: no answer ({_reason(error)}).", "Check the endpoint and the network."
-        )
+        return ServiceUnavailable(f"{place}: no answer ({_reason(error)}).", "Check the endpoint and the network.")
     if isinstance(error, arm.ServiceResponseError):
         return ServiceUnavailable(f"{place}: the answer broke off.", "It is tried again.")
     if isinstance(error, arm.ClientAuthenticationError):
         return SignInError(f"{place}: not signed in ({_first_line(str(error))}).", "Sign in with: az login")
     if isinstance(error, arm.HttpResponseError):
         code = error.error.code if error.error and error.error.code else ""
-        headers = error.response.headers if error.response is not None else {}
+        headers = getattr(error.response, "headers", {})
         return _from_status(error.status_code or 0, code, _first_line(error.message), place, headers)
     if isinstance(error, openai.OpenAIError):
         return ServiceError(f"{place}: {_first_line(str(error))}", "Check the settings.")

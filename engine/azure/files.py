@@ -29,9 +29,7 @@ async def find(azure: Azure, filename: str, purpose: Purpose) -> str | None:
     return None
 
 
-async def ensure_uploaded(
-    azure: Azure, path: Path, purpose: Purpose, filename: str, *, say: Say | None = None
-) -> str:
+async def ensure_uploaded(azure: Azure, path: Path, purpose: Purpose, filename: str, *, say: Say | None = None) -> str:
     """Upload a file under a name of its own, unless it is there already; return its id.
 
     The SDK's own retries are off: an upload whose answer was lost may have arrived, so one looks first.
@@ -65,17 +63,13 @@ async def wait_processed(azure: Azure, file_id: str, *, say: Say | None = None) 
     """
     wait = 0.2 if azure.endpoint.emulated else 5.0
     while True:
-        file = await patiently(
-            lambda: azure.client.files.retrieve(file_id), say=say, place=azure.endpoint.endpoint
-        )
+        file = await patiently(lambda: azure.client.files.retrieve(file_id), say=say, place=azure.endpoint.endpoint)
         status: str = file.status
         if status == "processed":
             return
         if status in ("error", "deleted"):
             details = getattr(file, "status_details", None) or "no reason given"
-            raise ServiceError(
-                f"File {file.filename} is {status}: {details}.", "Correct the data, then resume."
-            )
+            raise ServiceError(f"File {file.filename} is {status}: {details}.", "Correct the data, then resume.")
         await asyncio.sleep(wait)
 
 
@@ -88,11 +82,7 @@ async def download(azure: Azure, file_id: str, path: Path) -> None:
             with partial.open("wb") as file:
                 async for chunk in response.iter_bytes(1 << 16):
                     file.write(chunk)
-    if (
-        expected is not None
-        and "content-encoding" not in response.headers
-        and partial.stat().st_size != int(expected)
-    ):
+    if expected is not None and "content-encoding" not in response.headers and partial.stat().st_size != int(expected):
         raise ServiceUnavailable(f"File {file_id}: the download broke off.", "It is tried again.")
     partial.replace(path)
 

@@ -150,9 +150,7 @@ async def ensure_created(
     look = find_first
     while True:
         if look:
-            found = await patiently(
-                lambda: find(azure, training_file), say=say, place=azure.endpoint.endpoint
-            )
+            found = await patiently(lambda: find(azure, training_file), say=say, place=azure.endpoint.endpoint)
             if found is not None:
                 return found
         try:
@@ -215,9 +213,7 @@ def step_metrics(event: Event) -> list[tuple[int, str, float]]:
     step = event.data.get("step")
     if isinstance(step, int):
         values = ((k, v) for k, v in event.data.items() if k not in ("step", "total_steps"))
-        return [
-            (step, k, float(v)) for k, v in values if isinstance(v, int | float) and not isinstance(v, bool)
-        ]
+        return [(step, k, float(v)) for k, v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     match = _STEP.search(event.message)
     return [(int(match[1]), "train_loss", float(match[2]))] if match else []
 

@@ -54,9 +54,7 @@ async def patiently(
             if say is not None and error.message != told:
                 told = error.message
                 say(f"waiting: {error.message}")
-            wait = (
-                error.retry_after if isinstance(error, Limited) and error.retry_after is not None else delay
-            )
+            wait = error.retry_after if isinstance(error, Limited) and error.retry_after is not None else delay
             await asyncio.sleep(wait * random.uniform(1.0, 1.25))
             delay = min(delay * 2, LONGEST_SECONDS)
         else:

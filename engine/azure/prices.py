@@ -51,9 +51,7 @@ class Prices:
             )
         return self.models[base]
 
-    def inference_cost(
-        self, model: str, prompt_tokens: int, completion_tokens: int, *, batch: bool = False
-    ) -> float:
+    def inference_cost(self, model: str, prompt_tokens: int, completion_tokens: int, *, batch: bool = False) -> float:
         """Return US dollars for tokens in and out."""
         p = self.of(model)
         into, out = (p.batch_input, p.batch_output) if batch else (p.input, p.output)
@@ -87,9 +85,7 @@ def load_prices(*overrides: Path) -> Prices:
             table["models"][model] = table["models"].get(model, {}) | prices
         table["as_of"] = str(own.get("as_of", table["as_of"]))
     try:
-        models = {
-            name: ModelPrices(**{k: float(v) for k, v in p.items()}) for name, p in table["models"].items()
-        }
+        models = {name: ModelPrices(**{k: float(v) for k, v in p.items()}) for name, p in table["models"].items()}
     except (TypeError, ValueError) as error:
         raise InputError(f"prices.toml: {error}.", "Give each model all six prices, as numbers.") from None
     return Prices(table["as_of"], models)

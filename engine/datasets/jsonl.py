@@ -72,9 +72,7 @@ def _url(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(
-            f"{path}: {error.strerror}.", "The dataset's files have changed; add it again."
-        ) from error
+        raise InputError(f"{path}: {error.strerror}.", "The dataset's files have changed; add it again.") from error
     return b"data:" + image_mime(data).encode() + b";base64," + base64.b64encode(data)
 
 

@@ -35,8 +35,6 @@ def clean_labels(folders: Iterable[str]) -> dict[str, str]:
         label = clean_label(folder)
         other = first.setdefault(label.casefold(), folder)
         if other != folder:
-            raise InputError(
-                f"The class folders {other!r} and {folder!r} both mean {label!r}.", "Rename or merge one."
-            )
+            raise InputError(f"The class folders {other!r} and {folder!r} both mean {label!r}.", "Rename or merge one.")
         labels[folder] = label
     return labels

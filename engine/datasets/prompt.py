@@ -41,9 +41,7 @@ class Prompt:
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: {error}.", "Give a text file (UTF-8).") from None
         if "{labels}" not in text:
-            raise InputError(
-                f"{path}: the prompt never says {{labels}}.", "Put {labels} where the classes go."
-            )
+            raise InputError(f"{path}: the prompt never says {{labels}}.", "Put {labels} where the classes go.")
         return cls(text, "json", "low")
 
     def render(self, labels: Sequence[str]) -> str:

@@ -131,9 +131,7 @@ def compare(
         pairs = Counter(zip(hits[result.name], hits[base.name], strict=True))
         this, other = pairs[True, False], pairs[False, True]
         differences.append(
-            Difference(
-                result.name, base.name, result.accuracy - base.accuracy, this, other, mcnemar(this, other)
-            )
+            Difference(result.name, base.name, result.accuracy - base.accuracy, this, other, mcnemar(this, other))
         )
     return Comparison(experiment, dataset, split, results, differences)
 

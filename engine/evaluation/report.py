@@ -111,8 +111,7 @@ def to_table(comparison: Comparison) -> str:
     lines = [_title(comparison), ""]
     for number, row in enumerate(rows):
         first, *others = (
-            cell.ljust(w) if i == 0 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         )
         lines.append("  ".join((first, *others)).rstrip())
         if number == 0:
@@ -152,9 +151,7 @@ def notes(comparison: Comparison) -> list[str]:
             f" ({d.only_this} images only it got right, {d.only_baseline} only the other; {sure}: {verdict})."
         )
     for c in comparison.contestants:
-        lost = [
-            f"{count} {outcome}" for outcome, count in c.outcomes.items() if count and outcome != "answered"
-        ]
+        lost = [f"{count} {outcome}" for outcome, count in c.outcomes.items() if count and outcome != "answered"]
         if lost:
             found.append(f"{literal(c.name)}: {', '.join(lost)} of {c.n}; all count as wrong.")
         if not c.complete:
@@ -166,9 +163,7 @@ def notes(comparison: Comparison) -> list[str]:
         if c.latency:
             found.append(f"{literal(c.name)}: latency of {c.latency.n} single requests, one after another.")
     if any(c.emulated for c in comparison.contestants):
-        found.append(
-            "Emulated rows are the local emulator's own: a small network, not GPT-4o; nobody charges them."
-        )
+        found.append("Emulated rows are the local emulator's own: a small network, not GPT-4o; nobody charges them.")
     return found
 
 

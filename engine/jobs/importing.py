@@ -36,9 +36,7 @@ def add_dataset(
     if target.exists():  # left by an import that was killed before the store knew of it
         shutil.rmtree(target)
     try:
-        catalog = (
-            _demo(target, progress, options) if source == DEMO else _source(source, target, progress, options)
-        )
+        catalog = _demo(target, progress, options) if source == DEMO else _source(source, target, progress, options)
         store.datasets.add(
             name,
             source=catalog.source,

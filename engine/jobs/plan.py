@@ -88,9 +88,7 @@ def make_plan(spec: Spec, place: Endpoint | None, profile: str) -> Plan:
         if place is None:
             raise ConfigurationError(f"{kind} needs a service.", "Choose a --profile.")
         prompt = zero_shot if kind == ContestantKind.ZERO_SHOT else tuned
-        contestants.append(
-            NewContestant(kind, kind, spec.model, place.emulated, prompt.system, prompt.answer)
-        )
+        contestants.append(NewContestant(kind, kind, spec.model, place.emulated, prompt.system, prompt.answer))
         if kind == ContestantKind.ZERO_SHOT:
             jobs.append(NewJob(JobKind.BATCH, asking(prompt, deployment=batch_deployment(place)), position))
             if spec.probe and place.deployment:
@@ -154,10 +152,7 @@ def single(
         return Plan([], [NewJob(kind, parameters | knobs)])
     if kind == JobKind.DEPLOY:
         return Plan([], [NewJob(kind, parameters | {"tuned_model": tuned_model})])
-    if kind == JobKind.BATCH:
-        name = deployment or batch_deployment(place)
-    else:
-        name = deployment or place.deployment or ""
+    name = deployment or (batch_deployment(place) if kind == JobKind.BATCH else place.deployment)
     if not name:
         raise ConfigurationError("No deployment is configured.", "Set AZURE_OPENAI_DEPLOYMENT_NAME.")
     contestant_kind = ContestantKind.FINE_TUNED if kind == JobKind.SCORE else ContestantKind.ZERO_SHOT
@@ -174,15 +169,11 @@ def batch_deployment(place: Endpoint) -> str:
 
     """
     if not place.batch_deployment:
-        raise ConfigurationError(
-            "No deployment for batches is configured.", "Set AZURE_OPENAI_BATCH_DEPLOYMENT_NAME."
-        )
+        raise ConfigurationError("No deployment for batches is configured.", "Set AZURE_OPENAI_BATCH_DEPLOYMENT_NAME.")
     return place.batch_deployment
 
 
-def make_price(
-    plan: Plan, store: Store, dataset: DatasetView | None, prices: Prices, *, emulated: bool
-) -> Price:
+def make_price(plan: Plan, store: Store, dataset: DatasetView | None, prices: Prices, *, emulated: bool) -> Price:
     """Estimate what a plan will cost, from the real images' sizes, the prompt and the price table.
 
     Args:
@@ -195,7 +186,7 @@ def make_price(
     for job in plan.jobs:
         if job.kind not in (JobKind.BATCH, JobKind.PROBE, JobKind.FINE_TUNE, JobKind.DEPLOY, JobKind.SCORE):
             continue
-        p = job.parameters
+        p: dict[str, Any] = job.parameters
         model = str(p["model"])
         who = plan.contestants[job.contestant].name if job.contestant is not None else "model"
         text = estimate_text_tokens(Prompt(str(p["prompt"]), "text", "low").render(labels))
@@ -214,11 +205,7 @@ def make_price(
             everything, count = tokens(Split.TEST), len(images[Split.TEST])
             asked = min(int(p["probe"]), count) if job.kind == JobKind.PROBE else count
             prompt_tokens = everything * asked // max(count, 1)
-            usd = prices.inference_cost(
-                model, prompt_tokens, ANSWER_TOKENS * asked, batch=job.kind == JobKind.BATCH
-            )
+            usd = prices.inference_cost(model, prompt_tokens, ANSWER_TOKENS * asked, batch=job.kind == JobKind.BATCH)
             way = {JobKind.BATCH: "batch", JobKind.PROBE: "single"}.get(JobKind(job.kind), "real-time")
-            lines.append(
-                PriceLine(who, "inference", f"{asked:,} {way} requests, {prompt_tokens:,} tokens", usd)
-            )
+            lines.append(PriceLine(who, "inference", f"{asked:,} {way} requests, {prompt_tokens:,} tokens", usd))
     return Price(tuple(lines), emulated, prices.as_of)

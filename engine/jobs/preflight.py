@@ -34,11 +34,7 @@ async def check(home: Home, profile: str, jobs: Sequence[NewJob]) -> None:
 
     place = await asyncio.to_thread(service.endpoint, home, profile)
     names = dict.fromkeys(
-        str(job.parameters["deployment"])
-        for job in remote
-        if job.kind in _ASKING and job.parameters.get("deployment")
+        str(job.parameters["deployment"]) for job in remote if job.kind in _ASKING and job.parameters.get("deployment")
     )
     async with Azure(place) as azure:
-        await check_service(
-            azure, deployments=tuple(names), arm=any(job.kind == JobKind.DEPLOY for job in remote)
-        )
+        await check_service(azure, deployments=tuple(names), arm=any(job.kind == JobKind.DEPLOY for job in remote))

@@ -30,9 +30,7 @@ def alive(pid: int | None, started: float | None) -> bool:
     return found is not None and (started is None or abs(found - started) < 1.0)
 
 
-def detach(
-    module: str, arguments: Sequence[str], log: Path, *, pipe: bool = False
-) -> subprocess.Popen[bytes]:
+def detach(module: str, arguments: Sequence[str], log: Path, *, pipe: bool = False) -> subprocess.Popen[bytes]:
     """Start `python -m module` in a session of its own, so that no terminal can take it along.
 
     Its output is appended to `log` (0600), with `pipe` only what it writes to stderr. `-P` keeps the

@@ -133,9 +133,7 @@ class Datasets:
         labels = self._db.rows("SELECT name FROM labels WHERE dataset_id = ? ORDER BY position", row["id"])
         counts = dict(
             tuple(r)
-            for r in self._db.rows(
-                "SELECT split, COUNT(*) FROM images WHERE dataset_id = ? GROUP BY split", row["id"]
-            )
+            for r in self._db.rows("SELECT split, COUNT(*) FROM images WHERE dataset_id = ? GROUP BY split", row["id"])
         )
         return DatasetView(
             name=row["name"],

@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine import clock
 from engine.errors import InputError, NotFoundError
@@ -32,7 +33,7 @@ class NewJob:
     """A job to be made; `needs` and `contestant` are positions in the lists of one `add` call."""
 
     kind: str
-    parameters: dict[str, object]
+    parameters: dict[str, Any]
     contestant: int | None = None
     needs: Sequence[int] = field(default_factory=tuple)
 
@@ -107,14 +108,11 @@ class Experiments:
                 dataset_id = found["id"]
             try:
                 experiment_id = db.execute(
-                    "INSERT INTO experiments (name, dataset_id, profile, spec, created_at)"
-                    " VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO experiments (name, dataset_id, profile, spec, created_at) VALUES (?, ?, ?, ?, ?)",
                     (name, dataset_id, profile, spec, now),
                 ).lastrowid
             except sqlite3.IntegrityError as error:
-                raise InputError(
-                    f"There is an experiment {name!r} already.", "Choose another --name."
-                ) from error
+                raise InputError(f"There is an experiment {name!r} already.", "Choose another --name.") from error
             contestant_ids = [
                 db.execute(
                     "INSERT INTO contestants (experiment_id, name, kind, model, emulated, prompt,"
@@ -157,12 +155,8 @@ class Experiments:
             name,
         )
         if row is None:
-            raise NotFoundError(
-                f"There is no experiment {name!r}.", "See them in the app, or in: dogcls-tui jobs"
-            )
-        return StoredExperiment(
-            row["id"], row["name"], row["dataset"], row["profile"], row["spec"], row["created_at"]
-        )
+            raise NotFoundError(f"There is no experiment {name!r}.", "See them in the app, or in: dogcls-tui jobs")
+        return StoredExperiment(row["id"], row["name"], row["dataset"], row["profile"], row["spec"], row["created_at"])
 
     def latest(self) -> str | None:
         """Return the name of the newest experiment that has contestants."""
@@ -183,8 +177,7 @@ class Experiments:
     def contestants(self, name: str) -> list[StoredContestant]:
         """Return an experiment's contestants in the order in which they were named."""
         rows = self._db.rows(
-            "SELECT c.* FROM contestants c JOIN experiments e ON e.id = c.experiment_id"
-            " WHERE e.name = ? ORDER BY c.id",
+            "SELECT c.* FROM contestants c JOIN experiments e ON e.id = c.experiment_id WHERE e.name = ? ORDER BY c.id",
             name,
         )
         return [

@@ -61,8 +61,7 @@ class Jobs:
 
         """
         row = self._db.row(
-            "SELECT j.*, e.name AS experiment FROM jobs j JOIN experiments e ON e.id = j.experiment_id"
-            " WHERE j.id = ?",
+            "SELECT j.*, e.name AS experiment FROM jobs j JOIN experiments e ON e.id = j.experiment_id WHERE j.id = ?",
             job_id,
         )
         if row is None:
@@ -204,8 +203,7 @@ class Jobs:
         """
         with self._db.transaction() as db:
             row = db.execute(
-                "UPDATE jobs SET heartbeat_at = ? WHERE id = ? AND attempt = ? AND state = 'running'"
-                " RETURNING request",
+                "UPDATE jobs SET heartbeat_at = ? WHERE id = ? AND attempt = ? AND state = 'running' RETURNING request",
                 (clock.now(), job_id, attempt),
             ).fetchone()
         if row is None:
@@ -240,9 +238,7 @@ class Jobs:
 
     def remote_event_ids(self, job_id: int) -> set[str]:
         """Return the ids of the service's own events that are in the log already."""
-        rows = self._db.rows(
-            "SELECT remote_id FROM job_events WHERE job_id = ? AND remote_id IS NOT NULL", job_id
-        )
+        rows = self._db.rows("SELECT remote_id FROM job_events WHERE job_id = ? AND remote_id IS NOT NULL", job_id)
         return {r["remote_id"] for r in rows}
 
     def add_metrics(self, job_id: int, values: Sequence[tuple[str, int, float | None, float]]) -> None:
@@ -257,9 +253,9 @@ class Jobs:
     def lines(self, job_id: int, after: int = 0, limit: int = 500) -> list[LogLine]:
         """Return log lines after a line's id, oldest first; `after=-1` returns the newest `limit`."""
         if after < 0:
-            rows = self._db.rows(
-                "SELECT * FROM job_events WHERE job_id = ? ORDER BY id DESC LIMIT ?", job_id, limit
-            )[::-1]
+            rows = self._db.rows("SELECT * FROM job_events WHERE job_id = ? ORDER BY id DESC LIMIT ?", job_id, limit)[
+                ::-1
+            ]
         else:
             rows = self._db.rows(
                 "SELECT * FROM job_events WHERE job_id = ? AND id > ? ORDER BY id LIMIT ?",
@@ -301,8 +297,7 @@ class Jobs:
         """Write down the id that the service gave to an intended call."""
         with self._db.transaction() as db:
             db.execute(
-                "UPDATE remote_calls SET remote_id = ?, done_at = ?"
-                " WHERE job_id = ? AND operation = ? AND key = ?",
+                "UPDATE remote_calls SET remote_id = ?, done_at = ? WHERE job_id = ? AND operation = ? AND key = ?",
                 (remote_id, clock.now(), job_id, operation, key),
             )
 

@@ -96,8 +96,7 @@ class Predictions:
     def settled(self, contestant_id: int) -> set[int]:
         """Return the images that need not be asked about again: all but failed and missing ones."""
         rows = self._db.rows(
-            "SELECT image_id FROM predictions WHERE contestant_id = ?"
-            " AND outcome NOT IN ('failed', 'missing')",
+            "SELECT image_id FROM predictions WHERE contestant_id = ? AND outcome NOT IN ('failed', 'missing')",
             contestant_id,
         )
         return {r["image_id"] for r in rows}

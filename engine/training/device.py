@@ -12,6 +12,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
     Raises:
         InputError: the named device is not there.
+
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":

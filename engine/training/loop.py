@@ -72,6 +72,7 @@ def train(
     Raises:
         WeightsError: the recipe's weights cannot be had.
         JobError: the loss is no number any more.
+
     """
     torch.set_num_threads(usable_cores())
     device = pick_device() if recipe.kind == "full" else torch.device("cpu")
@@ -182,7 +183,9 @@ def _epoch(
         logits = model(pictures)
         loss = nn.functional.cross_entropy(logits, truths)
         if not torch.isfinite(loss):
-            raise JobError(f"The loss is {loss.item()} in epoch {epoch}.", "Resume to go on before it, or change the recipe.")
+            raise JobError(
+                f"The loss is {loss.item()} in epoch {epoch}.", "Resume to go on before it, or change the recipe."
+            )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -268,5 +271,3 @@ class _Images(_Data):
 
     def validation(self) -> Iterable[Batch]:
         return self._validation  # type: ignore[return-value]
-
-

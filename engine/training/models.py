@@ -67,6 +67,7 @@ def full_model(recipe: Recipe, classes: int, cache: Path, weights: Path | None) 
 
     Raises:
         WeightsError: the weights cannot be had, or do not fit. Nothing else is trained instead.
+
     """
     import_torchvision()
     from torchvision import models
@@ -85,8 +86,8 @@ def full_model(recipe: Recipe, classes: int, cache: Path, weights: Path | None) 
     return model, Provenance(recipe.backbone, told, file_sha256(path))
 
 
-def _download(source: Any, folder: Path) -> Path:  # noqa: ANN401 - torchvision's enum has no common type
-    name = source.url.rsplit("/", 1)[-1]
+def _download(source: Any, folder: Path) -> Path:
+    name = str(source.url).rsplit("/", 1)[-1]
     try:
         torch.hub.load_state_dict_from_url(
             source.url, model_dir=str(folder), progress=False, check_hash=True, weights_only=True
@@ -96,7 +97,7 @@ def _download(source: Any, folder: Path) -> Path:  # noqa: ANN401 - torchvision'
             f"{source.url}: the weights cannot be downloaded ({error}).",
             "Download them elsewhere and give them with --weights, or use --recipe quick.",
         ) from None
-    return folder / name
+    return folder / str(name)
 
 
 def transforms(training: bool) -> Callable[[Image.Image], torch.Tensor]:

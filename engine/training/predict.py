@@ -43,6 +43,7 @@ class Predictor:
 
         Raises:
             OSError: an image cannot be read; names it.
+
         """
         with ThreadPoolExecutor(2) as pool:
             pictures = list(pool.map(self._picture, paths))
@@ -60,7 +61,7 @@ class Predictor:
         best = int(probabilities.argmax())
         return self.labels[best], float(probabilities[best]), (time.perf_counter() - started) * 1000
 
-    def _picture(self, path: Path) -> Any:  # noqa: ANN401 - pixels or a tensor, as the model wants them
+    def _picture(self, path: Path) -> Any:
         try:
             if self._recipe.kind == "frozen":
                 return pixels(path, self._backbone.size)
@@ -75,6 +76,7 @@ def load_predictor(folder: Path, cache: Path) -> Predictor:
 
     Raises:
         JobError: there is none that can be read.
+
     """
     state = checkpoint.load(folder / "best.pt")
     if state is None:

@@ -59,6 +59,7 @@ def get_recipe(name: str, *, epochs: int | None = None) -> Recipe:
 
     Raises:
         InputError: there is no such recipe.
+
     """
     if name not in RECIPES:
         raise InputError(f"There is no recipe {name!r}.", f"Choose one of: {', '.join(RECIPES)}.")

@@ -44,11 +44,7 @@ def breaches(relative: str, names: Iterator[str]) -> list[str]:
         if top in HOMES and not any(relative.startswith(home) for home in HOMES[top]):
             found.append(f"{relative}: {name} outside {HOMES[top]}")
         if relative.startswith("engine/emulator/"):
-            if (
-                top == "engine"
-                and name != "engine"
-                and not name.startswith(("engine.emulator", "engine.backbones"))
-            ):
+            if top == "engine" and name != "engine" and not name.startswith(("engine.emulator", "engine.backbones")):
                 found.append(f"{relative}: the emulator imports {name}")
         elif f"{name}.".startswith("engine.emulator."):
             found.append(f"{relative}: {name} is another company's server")

@@ -16,9 +16,7 @@ ZERO_SHOT = NewContestant("zero-shot", "zero-shot", "gpt-4o", True, "Which?", "j
 
 
 def add_jobs(store, *jobs, name="e"):
-    return store.experiments.add(
-        name, dataset=None, profile="demo", spec="", contestants=[ZERO_SHOT], jobs=list(jobs)
-    )
+    return store.experiments.add(name, dataset=None, profile="demo", spec="", contestants=[ZERO_SHOT], jobs=list(jobs))
 
 
 def run_to(store, job_id, state):
@@ -39,9 +37,7 @@ def no_spawn(monkeypatch):
     class Process:
         pid = os.getpid()
 
-    monkeypatch.setattr(
-        scheduler, "detach", lambda module, arguments, log: started.append(arguments) or Process
-    )
+    monkeypatch.setattr(scheduler, "detach", lambda module, arguments, log: started.append(arguments) or Process)
     return started
 
 
@@ -87,9 +83,7 @@ def test_a_worker_that_was_replaced_changes_nothing(store):
     assert new == old + 1
     with pytest.raises(LostClaim):
         store.jobs.heartbeat(job, old)
-    assert not store.jobs.change(
-        job, JobState.FAILED, expected=(JobState.RUNNING,), attempt=old, message="late"
-    )
+    assert not store.jobs.change(job, JobState.FAILED, expected=(JobState.RUNNING,), attempt=old, message="late")
     assert store.jobs.get(job).state == JobState.RUNNING
 
 
@@ -117,9 +111,7 @@ def test_jobs_start_when_what_they_need_has_succeeded(store, home, no_spawn):
     scheduler.advance(store, home)
     assert [a[-2] for a in no_spawn] == [str(first)]
     assert store.jobs.claim(first, 1, os.getpid(), start_time(os.getpid()))
-    store.jobs.change(
-        first, JobState.SUCCEEDED, expected=(JobState.RUNNING,), message="done", result={"model": "m"}
-    )
+    store.jobs.change(first, JobState.SUCCEEDED, expected=(JobState.RUNNING,), message="done", result={"model": "m"})
     scheduler.advance(store, home)
     assert [a[-2] for a in no_spawn] == [str(first), str(second)]
     assert store.jobs.needed(second)[0].result == {"model": "m"}
@@ -213,9 +205,7 @@ def test_a_dataset_comes_back_as_it_went_in(store, dataset):
     ]
     assert store.datasets.class_counts("pets") == [("Cat", 2, 0, 1), ("Dog", 2, 0, 1)]
     with pytest.raises(InputError, match="already"):
-        store.datasets.add(
-            "pets", source="", root=Path(), split="", seed=None, digest="", labels=[], images=[]
-        )
+        store.datasets.add("pets", source="", root=Path(), split="", seed=None, digest="", labels=[], images=[])
 
 
 def test_an_answer_replaces_a_failure_but_nothing_replaces_an_answer(store, dataset):

@@ -35,9 +35,7 @@ def add(
     if source != "demo":
         options["split"] = split or "stratified"  # type: ignore[assignment]
     elif split is not None or per_class is not None:
-        raise InputError(
-            "The demo set takes no --split and no --per-class.", "Use --train, --val and --test."
-        )
+        raise InputError("The demo set takes no --split and no --per-class.", "Use --train, --val and --test.")
 
     async def work(engine: Engine) -> None:
         dataset = await engine.add_dataset(source, name, progress_line(), **options)

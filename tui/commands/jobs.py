@@ -22,9 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command()(resume)
 
 
-def jobs(
-    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
+def jobs(context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List all jobs."""
 
     async def work(engine: Engine) -> None:

@@ -40,9 +40,7 @@ def _launch(
         well = True if detach else await follow(engine, name)
         (job,) = await engine.jobs(name)
         if as_json:
-            out_json(
-                {"id": job.id, "kind": job.kind, "experiment": name, "state": job.state, "error": job.error}
-            )
+            out_json({"id": job.id, "kind": job.kind, "experiment": name, "state": job.state, "error": job.error})
         else:
             out(f"{job.id}")
         return well
@@ -132,9 +130,7 @@ def score(
     dataset: Dataset,
     deployment: Annotated[str, typer.Option(help="Whom to ask.")],
     name: Name = None,
-    model: Annotated[
-        str | None, typer.Option(help="Whose prices apply.  [default: gpt-4o-2024-08-06]")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="Whose prices apply.  [default: gpt-4o-2024-08-06]")] = None,
     detail: Detail = None,
     prompt: PromptFile = None,
     concurrency: Annotated[int | None, typer.Option(help="Requests at a time.  [default: 8]")] = None,
@@ -143,9 +139,7 @@ def score(
     yes: Yes = False,
 ) -> None:
     """Ask a deployment about all test images by real-time requests. The deployment is left as it is."""
-    spec = spec_of(
-        dataset, name=name, model=model, detail=detail, prompt=_path(prompt), concurrency=concurrency
-    )
+    spec = spec_of(dataset, name=name, model=model, detail=detail, prompt=_path(prompt), concurrency=concurrency)
     _launch(context, JobKind.SCORE, spec, as_json, detach, yes, deployment=deployment)
 
 

@@ -58,9 +58,7 @@ def experiment(context: typer.Context, name: Annotated[str, typer.Argument(help=
     with_engine(context, work)
 
 
-def info(
-    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
+def info(context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show versions, device, paths, profile and terminal."""
     import os
     import shutil

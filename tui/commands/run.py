@@ -50,9 +50,7 @@ def run(
     context: typer.Context,
     dataset: Annotated[str | None, typer.Option(help="A dataset; see: data list.")] = None,
     name: Annotated[str | None, typer.Option(help="The experiment's name.")] = None,
-    contestants: Annotated[
-        str | None, typer.Option(help="Any of zero-shot,fine-tuned,cnn.  [default: all]")
-    ] = None,
+    contestants: Annotated[str | None, typer.Option(help="Any of zero-shot,fine-tuned,cnn.  [default: all]")] = None,
     file: Annotated[Path | None, typer.Option(help="An experiment file (TOML); options go on top.")] = None,
     model: Annotated[str | None, typer.Option(help="The base model.  [default: gpt-4o-2024-08-06]")] = None,
     epochs: Annotated[int | None, typer.Option(help="Fine-tuning epochs.  [default: 2]")] = None,

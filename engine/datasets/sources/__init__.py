@@ -29,6 +29,4 @@ def open_source(path: Path) -> Source:
         return TarSource(path)
     if path.suffix.lower() == ".zip":
         return ZipSource(path)
-    raise InputError(
-        f"{path}: neither a folder nor a .tar or .zip.", "Give a folder, .tar or .zip of class folders."
-    )
+    raise InputError(f"{path}: neither a folder nor a .tar or .zip.", "Give a folder, .tar or .zip of class folders.")

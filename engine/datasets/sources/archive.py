@@ -27,7 +27,7 @@ class TarSource:
         self.path = path
         self._lock = threading.Lock()  # one file position for all threads
         try:
-            self._tar = tarfile.open(path)
+            self._tar = tarfile.open(path)  # noqa: SIM115 - closed by `close`
             self._members = {str(n): m for n, m in enumerate(self._tar.getmembers()) if m.isfile()}
         except (tarfile.TarError, OSError, EOFError) as error:
             raise InputError(f"{path}: no readable tar file ({error}).", "Check the file.") from error

@@ -92,9 +92,7 @@ async def _submit(context: Context, azure: Azure, folder: Path, index: int) -> s
     file_id = await files.ensure_uploaded(azure, path, "batch", name, say=context.say)
     await files.wait_processed(azure, file_id, say=context.say)
     context.check()
-    status = await batches.ensure_created(
-        azure, file_id, f"{job.nonce}-{key}", find_first=intended, say=context.say
-    )
+    status = await batches.ensure_created(azure, file_id, f"{job.nonce}-{key}", find_first=intended, say=context.say)
     jobs.made(job.id, "batch", key, status.id)
     context.say(f"{'found' if intended else 'created'} batch {status.id}")
     return status.id

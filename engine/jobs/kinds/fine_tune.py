@@ -136,9 +136,7 @@ async def _events(context: Context, azure: Azure, tuning_id: str) -> list[Any]:
     for event in events:
         if event.id not in known:
             context.say(event.message, event.level, event.id)
-            context.metrics(
-                [(name, step, None, value) for step, name, value in fine_tuning.step_metrics(event)]
-            )
+            context.metrics([(name, step, None, value) for step, name, value in fine_tuning.step_metrics(event)])
     return events
 
 
@@ -150,12 +148,7 @@ async def _results(context: Context, azure: Azure, status: TuningStatus) -> None
     await patiently(lambda: files.download(azure, status.result_files[0], path), say=context.say)
     rows = fine_tuning.read_results(path)
     context.metrics(
-        [
-            (name, int(row["step"]), None, value)
-            for row in rows
-            for name, value in row.items()
-            if name != "step"
-        ]
+        [(name, int(row["step"]), None, value) for row in rows for name, value in row.items() if name != "step"]
     )
 
 

@@ -25,11 +25,7 @@ async def run(context: Context) -> dict[str, Any]:
     """Ask about every test image; delete the deployment that was made for it, unless told to keep it."""
     asking = Asking.of(context)
     deployed = next(
-        (
-            n.result
-            for n in context.store.jobs.needed(context.job.id)
-            if n.result and n.kind == JobKind.DEPLOY
-        ),
+        (n.result for n in context.store.jobs.needed(context.job.id) if n.result and n.kind == JobKind.DEPLOY),
         None,
     )
     name = deployed["deployment"] if deployed else context.job.parameters.get("deployment")
@@ -62,9 +58,7 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str) -> None:
     todo = asking.unsettled()
     total = len(asking.images)
     done = total - len(todo)
-    alone = asking.context.job.parameters["probe"] - len(
-        context.store.predictions.latencies(asking.contestant_id)
-    )
+    alone = asking.context.job.parameters["probe"] - len(context.store.predictions.latencies(asking.contestant_id))
 
     def on_answer(answer: Answer, in_flight: int) -> None:
         nonlocal done
@@ -72,9 +66,7 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str) -> None:
         prediction = asking.prediction(answer, answer.latency_ms)
         context.store.predictions.add(asking.contestant_id, [prediction])
         if in_flight == 1 and answer.latency_ms is not None and answer.error is None:
-            context.store.predictions.add_latency(
-                asking.contestant_id, prediction.image_id, answer.latency_ms
-            )
+            context.store.predictions.add_latency(asking.contestant_id, prediction.image_id, answer.latency_ms)
         if answer.error:
             context.say(f"{answer.custom_id}: {answer.error}", "warning")
         context.progress(done, total, f"{in_flight} at a time")
@@ -100,9 +92,7 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str) -> None:
 def _charge(asking: Asking) -> None:
     context = asking.context
     usage = context.store.predictions.usage(asking.contestant_id)
-    usd = asking.prices.inference_cost(
-        context.job.parameters["model"], usage.prompt_tokens, usage.completion_tokens
-    )
+    usd = asking.prices.inference_cost(context.job.parameters["model"], usage.prompt_tokens, usage.completion_tokens)
     context.store.jobs.charge(context.job.id, asking.contestant_id, "inference", usd)
 
 

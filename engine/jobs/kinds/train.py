@@ -60,9 +60,7 @@ async def run(context: Context) -> dict[str, Any]:
     result = {"model": trained.model, "weights": trained.weights, "seconds": trained.seconds}
     if context.job.contestant_id is None:
         return result
-    store.experiments.describe_contestant(
-        context.job.contestant_id, model=trained.model, train_seconds=trained.seconds
-    )
+    store.experiments.describe_contestant(context.job.contestant_id, model=trained.model, train_seconds=trained.seconds)
     predictor = load_predictor(context.folder / "checkpoints", context.home.cache)
     _predict(context, predictor, dataset.labels)
     _latency(context, predictor)

@@ -1,0 +1,7 @@
+"""Run with `python -m engine.emulator`."""
+
+import sys
+
+from engine.emulator.server import main
+
+sys.exit(main())

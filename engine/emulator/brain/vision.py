@@ -1,0 +1,97 @@
+"""Looking at pictures on one thread, several at a time, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from engine.backbones import Backbone, load_backbone, match_imagenet, pixels
+
+MOST = 16
+"""Pictures that are looked at together, when so many are waiting."""
+
+
+class Vision:
+    """A frozen backbone behind a queue. Requests that wait together are looked at together."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._backbone: Backbone | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vision")
+        self._waiting: list[tuple[np.ndarray, asyncio.Future[np.ndarray]]] = []
+        self._runner: asyncio.Task[None] | None = None
+
+    def backbone(self) -> Backbone:
+        """Return the backbone, loading it the first time."""
+        if self._backbone is None:
+            self._backbone = load_backbone(self._cache / "backbones")
+        return self._backbone
+
+    async def look(self, picture: bytes) -> np.ndarray:
+        """Return the features `[width]` of an encoded picture.
+
+        Raises:
+            OSError, ValueError: it is no picture.
+
+        """
+        decoded = await asyncio.to_thread(pixels, picture)
+        future: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
+        self._waiting.append((decoded, future))
+        if self._runner is None or self._runner.done():
+            self._runner = asyncio.create_task(self._run())
+        return await future
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            now, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            wanted = [(picture, future) for picture, future in now if not future.done()]
+            if not wanted:
+                continue
+            try:
+                found = await loop.run_in_executor(self._thread, self._features, [p for p, _ in wanted])
+            except Exception as error:
+                for _, future in wanted:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            for (_, future), row in zip(wanted, found, strict=True):
+                if not future.done():
+                    future.set_result(row)
+
+    def _features(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        return self.backbone().features(np.stack(pictures))
+
+
+def prior(backbone: Backbone, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return a head `[n, width]`, `[n]` for these labels from the ImageNet rows of the same names.
+
+    A label that ImageNet does not know gets a row of zeros, and a bias that is as likely as the average
+    of the others.
+    """
+    weight = np.zeros((len(labels), backbone.width), np.float32)
+    bias = np.zeros(len(labels), np.float32)
+    for row, known in enumerate(match_imagenet(labels)):
+        if known is not None:
+            weight[row] = backbone.head_weight[known]
+            bias[row] = backbone.head_bias[known]
+    return weight, bias
+
+
+def zero_shot(backbone: Backbone, features: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """Return a score for each label.
+
+    Labels that ImageNet does not know get a score below all others; where it knows none of them, the
+    choice hangs on the picture but not on what it shows, which is honestly chance.
+    """
+    known = match_imagenet(labels)
+    if all(k is None for k in known):
+        digest = hashlib.sha256(features.tobytes()).digest()
+        return np.random.default_rng(int.from_bytes(digest[:8])).random(len(labels))
+    logits = backbone.logits(features[None])[0]
+    return np.array([-1e9 if k is None else logits[k] for k in known])

@@ -1,0 +1,137 @@
+"""The emulator as a process: one line on stdout says how to reach it, then it serves until stopped."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import uvicorn
+from filelock import FileLock, Timeout
+
+from engine.emulator.app import create_app
+from engine.emulator.service import ACCOUNT, DWELL, GROUP, SUBSCRIPTION, Service
+
+KEY_VARIABLE = "DOGCLS_EMULATOR_KEY"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve; return the exit code: 0 stopped, 2 the state or the port is in use."""
+    parser = argparse.ArgumentParser(prog="dogcls-tui emulator", description="A local Azure OpenAI.")
+    parser.add_argument("--state", type=Path, required=True, help="where everything is kept")
+    parser.add_argument("--cache", type=Path, help="where the exported backbone is kept")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: the last one, or a free one")
+    parser.add_argument("--speed", choices=list(DWELL), default="fast")
+    parser.add_argument("--idle-exit", type=float, help="seconds without a request or work, then it ends")
+    arguments = parser.parse_args(argv)
+    os.umask(0o077)
+    state: Path = arguments.state.resolve()
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        with FileLock(state / "lock", timeout=0):
+            return _serve(arguments, state)
+    except Timeout:
+        print(f"error: {state}: another emulator runs on this state.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+
+
+def _serve(arguments: argparse.Namespace, state: Path) -> int:
+    # Uploads are spooled by the multipart parser: beside the state, not in the system's folder.
+    spool = state / "spool"
+    spool.mkdir(exist_ok=True, mode=0o700)
+    for left in spool.iterdir():
+        left.unlink()
+    tempfile.tempdir = str(spool)
+    key = _key(state)
+    try:
+        listener = _bind(arguments.host, arguments.port, state / "port")
+    except OSError as error:
+        print(f"error: port {arguments.port}: {error.strerror}.", file=sys.stderr)
+        return 2
+    port = listener.getsockname()[1]
+    (state / "port").write_text(str(port), encoding="ascii")
+    app = create_app(state, key, arguments.speed, (arguments.cache or state / "cache").resolve())
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, lifespan="on")
+    server = _Server(config, _first_line(arguments.host, port, key), app.state.service, arguments.idle_exit)
+    server.run(sockets=[listener])
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that says where it is once it listens, and ends when nobody has needed it for long."""
+
+    def __init__(self, config: uvicorn.Config, line: str, service: Service, idle_exit: float | None) -> None:
+        super().__init__(config)
+        self._line = line
+        self._service = service
+        self._idle_exit = idle_exit
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(self._line, flush=True)
+        if self._idle_exit is not None:
+            self._idle = asyncio.create_task(self._watch(self._idle_exit))
+
+    async def _watch(self, seconds: float) -> None:
+        while time.monotonic() - self._service.last_request < seconds or self._service.tasks:  # noqa: ASYNC110
+            await asyncio.sleep(min(seconds, 5.0))
+        self.should_exit = True
+
+
+def _first_line(host: str, port: int, key: str) -> str:
+    url = f"http://{host}:{port}"
+    return json.dumps(
+        {
+            "endpoint": url,
+            "arm_endpoint": url,
+            "api_key": key,
+            "deployment": "gpt-4o",
+            "batch_deployment": "gpt-4o-batch",
+            "subscription": SUBSCRIPTION,
+            "resource_group": GROUP,
+            "account": ACCOUNT,
+            "pid": os.getpid(),
+        }
+    )
+
+
+def _key(state: Path) -> str:
+    """Return the key: from the environment, else the state's own, made once."""
+    given = os.environ.get(KEY_VARIABLE)
+    if given:
+        return given
+    path = state / "key"
+    if not path.exists():
+        partial = state / ".key"
+        partial.write_text(secrets.token_hex(32), encoding="ascii")
+        partial.replace(path)
+    return path.read_text(encoding="ascii")
+
+
+def _bind(host: str, port: int, remembered: Path) -> socket.socket:
+    """Return a listening socket: the port that is wanted, else the last one, else a free one."""
+    wanted = [port]
+    if port == 0 and remembered.exists():
+        wanted = [int(remembered.read_text(encoding="ascii") or 0), 0]
+    for last, candidate in enumerate(wanted, start=1):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, candidate))
+        except OSError:
+            listener.close()
+            if last == len(wanted):
+                raise
+            continue
+        return listener
+    raise AssertionError("the loop returns or raises")
