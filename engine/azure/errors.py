@@ -43,8 +43,7 @@ def translated(place: str) -> Iterator[None]:
 def translate(error: Exception, place: str) -> DogclsError | None:
     """Return our error for an SDK's, or None for an exception that is not the service's doing."""
     if isinstance(error, openai.APIStatusError):
-        headers = error.response.headers
-        return _from_status(error.status_code, error.code or "", _message(error), place, headers)
+        return _from_status(error.status_code, error.code or "", _message(error), place, error.response.headers)
     if isinstance(error, openai.APIConnectionError | httpx2.TransportError | arm.ServiceRequestError):
         return ServiceUnavailable(f"{place}: no answer ({_reason(error)}).", "Check the endpoint and the network.")
     if isinstance(error, arm.ServiceResponseError):

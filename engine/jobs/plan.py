@@ -83,7 +83,7 @@ def make_plan(spec: Spec, place: Endpoint | None, profile: str) -> Plan:
         position = len(contestants)
         if kind == ContestantKind.CNN:
             contestants.append(NewContestant("cnn", kind, spec.recipe, False, "", "class"))
-            jobs.append(NewJob(JobKind.TRAIN, {**common, "recipe": spec.recipe, "seed": spec.seed}, position))
+            jobs.append(NewJob(JobKind.TRAIN, common | _training(spec), position))
             continue
         if place is None:
             raise ConfigurationError(f"{kind} needs a service.", "Choose a --profile.")
@@ -94,20 +94,29 @@ def make_plan(spec: Spec, place: Endpoint | None, profile: str) -> Plan:
             if spec.probe and place.deployment:
                 jobs.append(NewJob(JobKind.PROBE, asking(prompt, deployment=place.deployment), position))
         else:
-            knobs = {
-                "epochs": spec.epochs,
-                "batch_size": spec.batch_size,
-                "lr_multiplier": spec.lr_multiplier,
-                "seed": spec.seed,
-            }
             first = len(jobs)
             scoring = {"concurrency": spec.concurrency, "keep_deployment": spec.keep_deployment}
             jobs += [
-                NewJob(JobKind.FINE_TUNE, asking(prompt, **knobs), position),
+                NewJob(JobKind.FINE_TUNE, asking(prompt, **_tuning(spec)), position),
                 NewJob(JobKind.DEPLOY, asking(prompt), position, needs=(first,)),
                 NewJob(JobKind.SCORE, asking(prompt, **scoring), position, needs=(first + 1,)),
             ]
     return Plan(contestants, jobs)
+
+
+def _training(spec: Spec) -> dict[str, Any]:
+    """Return what decides the CNN."""
+    return {"recipe": spec.recipe, "weights": spec.weights, "seed": spec.seed}
+
+
+def _tuning(spec: Spec) -> dict[str, Any]:
+    """Return what decides the fine-tuning job."""
+    return {
+        "epochs": spec.epochs,
+        "batch_size": spec.batch_size,
+        "lr_multiplier": spec.lr_multiplier,
+        "seed": spec.seed,
+    }
 
 
 def single(
@@ -134,7 +143,7 @@ def single(
     zero_shot, tuned = prompts(spec)
     parameters: dict[str, Any] = {"dataset": spec.dataset, "profile": profile, "probe": spec.probe}
     if kind == JobKind.TRAIN:
-        parameters |= {"recipe": spec.recipe, "seed": spec.seed, "train_epochs": train_epochs}
+        parameters |= {**_training(spec), "train_epochs": train_epochs}
         cnn = NewContestant("cnn", ContestantKind.CNN, spec.recipe, False, "", "class")
         return Plan([cnn], [NewJob(kind, parameters, 0)])
     if place is None:
@@ -143,13 +152,7 @@ def single(
     words = {"prompt": prompt.system, "answer": prompt.answer, "detail": prompt.detail}
     parameters |= {"model": spec.model, **words}
     if kind == JobKind.FINE_TUNE:
-        knobs = {
-            "epochs": spec.epochs,
-            "batch_size": spec.batch_size,
-            "lr_multiplier": spec.lr_multiplier,
-            "seed": spec.seed,
-        }
-        return Plan([], [NewJob(kind, parameters | knobs)])
+        return Plan([], [NewJob(kind, parameters | _tuning(spec))])
     if kind == JobKind.DEPLOY:
         return Plan([], [NewJob(kind, parameters | {"tuned_model": tuned_model})])
     name = deployment or (batch_deployment(place) if kind == JobKind.BATCH else place.deployment)

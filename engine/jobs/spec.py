@@ -19,7 +19,7 @@ ALL = (ContestantKind.ZERO_SHOT, ContestantKind.FINE_TUNED, ContestantKind.CNN)
 class Spec(BaseModel):
     """Everything that decides an experiment, with the article's values as defaults.
 
-    `probe` is the number of single requests, one after another, from which latency is taken.
+    `weights` is a file for a recipe that trains every weight, instead of torchvision's download. `probe` is the number of single requests, one after another, from which latency is taken.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +35,7 @@ class Spec(BaseModel):
     detail: Literal["low", "high"] = "low"
     prompt: str = ""
     recipe: str = "quick"
+    weights: str = ""
     max_cost: float | None = Field(default=None, ge=0)
     probe: int = Field(default=30, ge=0, le=1000)
     concurrency: int = Field(default=8, ge=1, le=64)

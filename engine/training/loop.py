@@ -187,7 +187,7 @@ def _epoch(
                 f"The loss is {loss.item()} in epoch {epoch}.", "Resume to go on before it, or change the recipe."
             )
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         scheduler.step()
         total_loss += loss.item() * len(truths)
@@ -250,7 +250,8 @@ class _Features(_Data):
         self._val_labels = torch.tensor([e.label for e in validation])
 
     def training(self) -> Iterator[Batch]:
-        for chosen in torch.randperm(len(self._train)).split(self._size):
+        order = torch.randperm(len(self._train))
+        for chosen in torch.split(order, self._size):
             yield self._train[chosen], self._train_labels[chosen]
 
     def validation(self) -> Iterable[Batch]:
@@ -263,11 +264,12 @@ class _Images(_Data):
     def __init__(
         self, recipe: Recipe, training: Sequence[Example], validation: Sequence[Example], watch: Watch
     ) -> None:
-        self._training = lambda: models.batches(recipe, training, True, None, watch)
-        self._validation = models.batches(recipe, validation, False, None, watch)
+        watch.check()
+        self._training = models.batches(recipe, training, training=True)
+        self._validation = models.batches(recipe, validation, training=False)
 
     def training(self) -> Iterator[Batch]:
-        yield from self._training()  # type: ignore[misc]  # the loader collates labels to a tensor
+        yield from self._training
 
     def validation(self) -> Iterable[Batch]:
-        return self._validation  # type: ignore[return-value]
+        return self._validation

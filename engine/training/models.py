@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from engine.backbones import Backbone, cached_features, load_backbone
 from engine.backbones.torchvision_import import import_torchvision
 from engine.backbones.weights import file_sha256
 from engine.errors import WeightsError
-from engine.training.data import Example, Watch
+from engine.training.data import Example
 from engine.training.recipes import Recipe
 
 # ImageNet's channel means and deviations, as torchvision's weights expect them.
@@ -72,12 +72,8 @@ def full_model(recipe: Recipe, classes: int, cache: Path, weights: Path | None) 
     import_torchvision()
     from torchvision import models
 
-    source = models.get_model_weights(recipe.backbone).DEFAULT
+    path, told = full_weights(recipe, cache, weights)
     model = models.get_model(recipe.backbone, weights=None, dropout=recipe.dropout)
-    if weights is not None:
-        path, told = weights, f"file {weights.name}"
-    else:
-        path, told = _download(source, cache / "weights"), f"torchvision {source}"
     try:
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
@@ -86,8 +82,22 @@ def full_model(recipe: Recipe, classes: int, cache: Path, weights: Path | None) 
     return model, Provenance(recipe.backbone, told, file_sha256(path))
 
 
-def _download(source: Any, folder: Path) -> Path:
-    name = str(source.url).rsplit("/", 1)[-1]
+def full_weights(recipe: Recipe, cache: Path, weights: Path | None) -> tuple[Path, str]:
+    """Return the file of a full recipe's pretrained weights, downloaded if need be, and where it is from.
+
+    Raises:
+        WeightsError: there is no such file, or it cannot be downloaded.
+
+    """
+    if weights is not None:
+        if not weights.is_file():
+            raise WeightsError(f"{weights}: no such file.", "Give a state dict that torch.save has written.")
+        return weights, f"file {weights.name}"
+    import_torchvision()
+    from torchvision import models
+
+    source = models.get_model_weights(recipe.backbone).DEFAULT
+    folder = cache / "weights"
     try:
         torch.hub.load_state_dict_from_url(
             source.url, model_dir=str(folder), progress=False, check_hash=True, weights_only=True
@@ -97,7 +107,7 @@ def _download(source: Any, folder: Path) -> Path:
             f"{source.url}: the weights cannot be downloaded ({error}).",
             "Download them elsewhere and give them with --weights, or use --recipe quick.",
         ) from None
-    return folder / str(name)
+    return folder / str(source.url).rsplit("/", 1)[-1], f"torchvision {source}"
 
 
 def transforms(training: bool) -> Callable[[Image.Image], torch.Tensor]:
@@ -135,10 +145,12 @@ class Pictures(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
 
 
 def batches(
-    recipe: Recipe, examples: Sequence[Example], training: bool, generator: torch.Generator | None, watch: Watch
-) -> torch.utils.data.DataLoader[tuple[torch.Tensor, int]]:
-    """Return a loader of a full recipe's pictures; shuffled when training."""
-    watch.check()
-    return torch.utils.data.DataLoader(
-        Pictures(examples, training), recipe.batch_size, shuffle=training, generator=generator
+    recipe: Recipe, examples: Sequence[Example], *, training: bool
+) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+    """Return a full recipe's batches, pictures `[n, 3, 224, 224]` and labels `[n]`; shuffled when training."""
+    loader: Iterable[tuple[torch.Tensor, torch.Tensor]] = torch.utils.data.DataLoader(
+        Pictures(examples, training),
+        recipe.batch_size,
+        shuffle=training,
     )
+    return loader

@@ -10,7 +10,7 @@ import typer
 from engine import Engine, JobKind, Spec
 from tui.commands.common import out, out_json, price_and_start, with_engine
 from tui.commands.follow import follow
-from tui.commands.run import spec_of
+from tui.commands.run import full_path, spec_of
 
 app = typer.Typer(help="Any one job alone.", no_args_is_help=True)
 
@@ -49,10 +49,6 @@ def _launch(
         raise typer.Exit(1)
 
 
-def _path(prompt: Path | None) -> str | None:
-    return None if prompt is None else str(prompt.resolve())
-
-
 @app.command()
 def batch(
     context: typer.Context,
@@ -67,7 +63,7 @@ def batch(
     yes: Yes = False,
 ) -> None:
     """Ask a deployment about all test images through the Batch API."""
-    spec = spec_of(dataset, name=name, model=model, detail=detail, prompt=_path(prompt))
+    spec = spec_of(dataset, name=name, model=model, detail=detail, prompt=full_path(prompt))
     _launch(context, JobKind.BATCH, spec, as_json, detach, yes, deployment=deployment)
 
 
@@ -97,7 +93,7 @@ def fine_tune(
         lr_multiplier=lr_multiplier,
         seed=seed,
         detail=detail,
-        prompt=_path(prompt),
+        prompt=full_path(prompt),
     )
     _launch(context, JobKind.FINE_TUNE, spec, as_json, detach, yes)
 
@@ -139,7 +135,7 @@ def score(
     yes: Yes = False,
 ) -> None:
     """Ask a deployment about all test images by real-time requests. The deployment is left as it is."""
-    spec = spec_of(dataset, name=name, model=model, detail=detail, prompt=_path(prompt), concurrency=concurrency)
+    spec = spec_of(dataset, name=name, model=model, detail=detail, prompt=full_path(prompt), concurrency=concurrency)
     _launch(context, JobKind.SCORE, spec, as_json, detach, yes, deployment=deployment)
 
 
@@ -149,6 +145,9 @@ def train(
     dataset: Dataset,
     name: Name = None,
     recipe: Annotated[str | None, typer.Option(help="quick or article.  [default: quick]")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Pretrained weights for the recipe, instead of torchvision's download.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=1)] = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -156,5 +155,5 @@ def train(
     yes: Yes = False,
 ) -> None:
     """Train the local CNN and predict the test images."""
-    spec = spec_of(dataset, name=name, recipe=recipe, seed=seed)
+    spec = spec_of(dataset, name=name, recipe=recipe, weights=full_path(weights), seed=seed)
     _launch(context, JobKind.TRAIN, spec, as_json, detach, yes, train_epochs=epochs)

@@ -64,6 +64,9 @@ def run(
         Path | None, typer.Option(help="A file with the system prompt; {labels} stands for the classes.")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="The CNN's: quick or article.  [default: quick]")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Pretrained weights for the recipe, instead of torchvision's download.")
+    ] = None,
     max_cost: Annotated[float | None, typer.Option(help="Refuse to start above this price, in USD.")] = None,
     plain: Plain = False,
     as_json: Json = False,
@@ -80,7 +83,8 @@ def run(
         "lr_multiplier": lr_multiplier,
         "seed": seed,
         "detail": detail,
-        "prompt": None if prompt is None else str(prompt.resolve()),
+        "prompt": full_path(prompt),
+        "weights": full_path(weights),
         "recipe": recipe,
         "max_cost": max_cost,
         "contestants": None if contestants is None else [c.strip() for c in contestants.split(",")],
@@ -142,6 +146,11 @@ def open_app(context: typer.Context, *, start_demo: bool = False, experiment: st
             out((await engine.render(last, "table")).rstrip("\n"))
 
         with_engine(context, show)
+
+
+def full_path(path: Path | None) -> str | None:
+    """Return a path that means the same in a worker's working folder."""
+    return None if path is None else str(path.resolve())
 
 
 def spec_of(dataset: str, **values: Any) -> Spec:

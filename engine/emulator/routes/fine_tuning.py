@@ -31,7 +31,7 @@ def _knobs(body: Object) -> dict[str, Any]:
         given = (method.get("supervised") or {}).get("hyperparameters") or given
     found: dict[str, Any] = {}
     for name in _KNOBS:
-        value = given.get(name)
+        value: Any = given.get(name)
         automatic = value in (None, "auto", -1)
         if not automatic and (not isinstance(value, int | float) or isinstance(value, bool) or value <= 0):
             raise bad_request(f"The hyperparameter {name} must be positive.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError, JobError
@@ -55,6 +56,7 @@ async def run(context: Context) -> dict[str, Any]:
         cache=context.home.cache,
         seed=p["seed"],
         watch=watch,
+        weights=Path(p["weights"]) if p["weights"] else None,
     )
     context.flush()
     result = {"model": trained.model, "weights": trained.weights, "seconds": trained.seconds}
@@ -99,6 +101,8 @@ def _latency(context: Context, predictor: Predictor) -> None:
     assert contestant is not None
     images = context.store.datasets.images(context.job.parameters["dataset"], Split.TEST)
     images = images[: context.job.parameters["probe"]]
+    if not images:
+        return
     predictor.predict_one(images[0].path)
     for number, image in enumerate(images, start=1):
         context.check()
