@@ -19,7 +19,8 @@ ALL = (ContestantKind.ZERO_SHOT, ContestantKind.FINE_TUNED, ContestantKind.CNN)
 class Spec(BaseModel):
     """Everything that decides an experiment, with the article's values as defaults.
 
-    `weights` is a file for a recipe that trains every weight, instead of torchvision's download. `probe` is the number of single requests, one after another, from which latency is taken.
+    `weights` is a file for a recipe that trains every weight, instead of torchvision's download.
+    `probe` is the number of single requests, one after another, from which latency is taken.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
