@@ -170,7 +170,7 @@ def text_tokens(text: str) -> int:
     return math.ceil(len(text) / 4)
 
 
-async def look(service: Service, picture: bytes) -> np.ndarray:
+async def look(service: Service, picture: bytes, *, urgent: bool) -> np.ndarray:
     """Return a picture's features.
 
     Raises:
@@ -178,20 +178,23 @@ async def look(service: Service, picture: bytes) -> np.ndarray:
 
     """
     try:
-        return await service.vision.look(picture)
+        return await service.vision.look(picture, urgent=urgent)
     except (OSError, ValueError, SyntaxError):
         raise invalid("The image data is not a valid image.", "messages", "invalid_image_format") from None
 
 
-async def complete(service: Service, model: str, body: Object) -> Object:
+async def complete(service: Service, model: str, body: Object, *, urgent: bool) -> Object:
     """Answer a chat request with a deployment's model, as the service's JSON body.
+
+    Args:
+        urgent: whether somebody waits for it, as for a real-time request.
 
     Raises:
         ApiError: see `parse` and `look`.
 
     """
     question = parse(body)
-    answer = await _answer(service, model, question)
+    answer = await _answer(service, model, question, urgent)
     content = answer if question.field is None else json.dumps({question.field: answer}, ensure_ascii=False)
     reason = "stop"
     tokens = text_tokens(content)
@@ -222,10 +225,10 @@ async def complete(service: Service, model: str, body: Object) -> Object:
     }
 
 
-async def _answer(service: Service, model: str, question: Question) -> str:
+async def _answer(service: Service, model: str, question: Question, urgent: bool) -> str:
     if question.picture is None:
         return "I am an emulator and only tell what a picture shows: send one, and a list of categories."
-    features = await look(service, question.picture)
+    features = await look(service, question.picture, urgent=urgent)
     head = service.head(model)
     if head is not None:
         return head.labels[int(head.scores(features[None])[0].argmax())]

@@ -107,7 +107,7 @@ async def _answer_all(service: Service, batch: Object, content: Path) -> None:
                     continue
                 status, body = 200, {}
                 try:
-                    body = await complete(service, model, request["body"])
+                    body = await complete(service, model, request["body"], urgent=False)
                 except ApiError as error:
                     status, body = error.status, error.body
                 response = {"request_id": request_id(), "status_code": status, "body": body}

@@ -194,7 +194,7 @@ class Tuning:
             raise DataError(f"The {what} file has {len(answers)} examples; {MIN_EXAMPLES} to {MAX_EXAMPLES} are taken.")
         try:
             features = cached_features(
-                self._service.vision.backbone(),
+                self._service.vision.patient(),
                 sources,
                 digests,
                 self._service.state.folder / "features",

@@ -1,9 +1,10 @@
-"""Looking at pictures on one thread, several at a time, off the event loop."""
+"""Looking at pictures on one thread, a few at a time, off the event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,18 +13,31 @@ import numpy as np
 
 from engine.backbones import Backbone, load_backbone, match_imagenet, pixels
 
-MOST = 16
-"""Pictures that are looked at together, when so many are waiting."""
+AT_ONCE = 4
+"""Pictures that are looked at together: the longest that somebody in a hurry waits behind somebody who is not."""
+
+
+class Patient(Backbone):
+    """A backbone that looks at a few pictures at a time, behind whoever waits for a `Vision`."""
+
+    thread: ThreadPoolExecutor
+
+    def features(self, pixels: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+        """Look at pictures; see `Backbone.features`. Must not be called on that thread itself."""
+        pieces = [pixels[start : start + AT_ONCE] for start in range(0, len(pixels), AT_ONCE)]
+        look = super().features
+        return np.concatenate([self.thread.submit(look, piece).result() for piece in pieces])
 
 
 class Vision:
-    """A frozen backbone behind a queue. Requests that wait together are looked at together."""
+    """A frozen backbone on one thread. Real-time requests are looked at before those of batches and training."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
         self._backbone: Backbone | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vision")
-        self._waiting: list[tuple[np.ndarray, asyncio.Future[np.ndarray]]] = []
+        self._urgent: deque[tuple[np.ndarray, asyncio.Future[np.ndarray]]] = deque()
+        self._others: deque[tuple[np.ndarray, asyncio.Future[np.ndarray]]] = deque()
         self._runner: asyncio.Task[None] | None = None
 
     def backbone(self) -> Backbone:
@@ -32,7 +46,13 @@ class Vision:
             self._backbone = load_backbone(self._cache / "backbones")
         return self._backbone
 
-    async def look(self, picture: bytes) -> np.ndarray:
+    def patient(self) -> Backbone:
+        """Return the backbone for long work on another thread."""
+        patient = Patient(**vars(self.backbone()))
+        patient.thread = self._thread
+        return patient
+
+    async def look(self, picture: bytes, *, urgent: bool) -> np.ndarray:
         """Return the features `[width]` of an encoded picture.
 
         Raises:
@@ -41,15 +61,15 @@ class Vision:
         """
         decoded = await asyncio.to_thread(pixels, picture)
         future: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
-        self._waiting.append((decoded, future))
+        (self._urgent if urgent else self._others).append((decoded, future))
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
         return await future
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting:
-            now, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+        while queue := self._urgent or self._others:
+            now = [queue.popleft() for _ in range(min(AT_ONCE, len(queue)))]
             wanted = [(picture, future) for picture, future in now if not future.done()]
             if not wanted:
                 continue

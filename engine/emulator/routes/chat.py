@@ -31,7 +31,7 @@ async def chat(request: Request) -> Response:
         raise ApiError(
             400, "OperationNotSupported", "The chatCompletion operation does not work with a batch deployment."
         )
-    completion = await complete(service, deployment["properties"]["model"]["name"], body)
+    completion = await complete(service, deployment["properties"]["model"]["name"], body, urgent=True)
     answer = JSONResponse(completion, headers={"apim-request-id": request_id(), "x-ms-region": "Emulator"})
     if not await request.is_disconnected():  # nobody is there to be charged
         service.state.ledger.write(
