@@ -10,7 +10,8 @@ import typer
 
 from engine import DogclsError, __version__
 from tui.commands import data, emulator, jobs, launch, results, run
-from tui.commands.common import Globals, literal
+from tui.commands.common import Globals
+from tui.text import literal
 
 app = typer.Typer(
     name="dogcls-tui",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
+import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from engine import Engine
+from tui.text import literal
 
 if TYPE_CHECKING:
     from engine import Plan, Price
 
 T = TypeVar("T")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+USER_UMASK = os.umask(0o077)
+"""What the user's own files get; everything in the home is private."""
 
 
 @dataclass
@@ -48,11 +50,6 @@ def with_engine(context: typer.Context, work: Callable[[Engine], Coroutine[Any, 
             engine.close()
 
     return asyncio.run(run())
-
-
-def literal(text: str) -> str:
-    """Return text from outside without control characters, so that it cannot steer the terminal."""
-    return _CONTROL.sub("", text)
 
 
 def say(text: str) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from engine import Engine, InputError
-from tui.commands.common import literal, out, out_json, progress_line, say, with_engine
+from tui.commands.common import out, out_json, progress_line, say, with_engine
+from tui.text import literal
 
 app = typer.Typer(help="Datasets: add, list, show.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

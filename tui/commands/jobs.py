@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from engine import Engine, InputError, at_rest
-from tui.commands.common import literal, out, out_json, say, with_engine
+from tui.commands.common import out, out_json, say, with_engine
+from tui.text import literal
 
 JobId = Annotated[int, typer.Argument(help="A job's number, as in: dogcls-tui jobs", metavar="JOB")]
 

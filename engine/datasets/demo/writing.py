@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import random
-import signal
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 from engine.datasets.demo.breeds import BREEDS
 from engine.datasets.demo.drawing import draw_dog
-
-CHUNK = 20
 
 
 def write_demo_set(
@@ -25,34 +25,57 @@ def write_demo_set(
         target: a folder; made if it does not exist.
         per_class: pictures a breed.
         seed: the same seed gives the same pictures.
-        progress: called with (done, total).
+        progress: called with (done, total), from other threads, one at a time; may raise to stop.
 
     """
-    work = []
-    for number, breed in enumerate(BREEDS):
+    for breed in BREEDS:
         (target / breed.name).mkdir(parents=True, exist_ok=True, mode=0o700)
-        work += [(target, number, start, min(start + CHUNK, per_class), seed) for start in range(0, per_class, CHUNK)]
-    done, total = 0, per_class * len(BREEDS)
-    # Spawned, not forked: the caller may run threads.
-    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_quiet) as pool:
-        try:
-            for finished in as_completed([pool.submit(_draw, *item) for item in work]):
-                done += finished.result()
+    done, total, lock = 0, per_class * len(BREEDS), Lock()
+    helpers = min(os.cpu_count() or 1, len(BREEDS))
+    # Processes of our own making: the ones of multiprocessing cannot be started under a terminal app,
+    # whose stderr is no file, and would import our caller's main module again.
+    command = [sys.executable, "-P", "-m", "engine.datasets.demo", str(target), str(per_class), str(seed)]
+    running = [
+        subprocess.Popen(
+            [*command, str(number), str(helpers)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for us
+        )
+        for number in range(helpers)
+    ]
+
+    def follow(process: subprocess.Popen[bytes]) -> None:
+        nonlocal done
+        assert process.stdout is not None
+        for line in process.stdout:
+            with lock:
+                done += int(line)
                 if progress is not None:
                     progress(done, total)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        if process.wait() != 0:
+            raise OSError(f"{target}: drawing stopped with exit code {process.returncode}")
+
+    try:
+        with ThreadPoolExecutor(helpers) as pool:
+            for finished in [pool.submit(follow, process) for process in running]:
+                finished.result()
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
 
 
-def _quiet() -> None:
-    """Leave Ctrl-C to the process that waits."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _draw(target: Path, breed: int, start: int, stop: int, seed: int) -> int:
-    for number in range(start, stop):
-        own = zlib.crc32(f"{seed} {BREEDS[breed].name} {number}".encode())
+def draw_share(target: Path, per_class: int, seed: int, share: int, shares: int, told: Callable[[int], None]) -> None:
+    """Draw every `shares`-th picture, beginning with number `share`; tell of each ten."""
+    work = [(breed, number) for breed in BREEDS for number in range(per_class)][share::shares]
+    for count, (breed, number) in enumerate(work, start=1):
+        own = zlib.crc32(f"{seed} {breed.name} {number}".encode())
         quality = random.Random(own).randint(70, 92)
-        draw_dog(BREEDS[breed], own).save(target / BREEDS[breed].name / f"{number:04d}.jpg", quality=quality)
-    return stop - start
+        draw_dog(breed, own).save(target / breed.name / f"{number:04d}.jpg", quality=quality)
+        if count % 10 == 0:
+            told(10)
+    told(len(work) % 10)
