@@ -1,14 +1,31 @@
 """What all tests share. Nothing here needs a network, credentials or a GPU."""
 
+import json
 import os
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from engine.jobs.paths import Home
 from engine.store import Store
+from tests.pictures import kennel
 
 ROOT = Path(__file__).parents[1]
+
+
+def wait_for(condition, seconds=60.0, what="the condition"):
+    """Wait until a condition holds; return what it returned."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come true in {seconds:.0f} s")
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +35,9 @@ def clean_environment(monkeypatch, tmp_path_factory):
         if name.startswith(("AZURE_", "DOGCLS_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
 
 
 @pytest.fixture
@@ -30,3 +50,65 @@ def store(home):
     store = Store(home.store)
     yield store
     store.close()
+
+
+@pytest.fixture(scope="session")
+def backbones(tmp_path_factory):
+    """A cache with the exported backbone, made once."""
+    from engine.backbones import load_backbone
+
+    cache = tmp_path_factory.mktemp("cache")
+    load_backbone(cache / "backbones")
+    return cache
+
+
+@pytest.fixture(scope="session")
+def dogs(tmp_path_factory):
+    """Drawn dogs of four breeds, 16 each."""
+    return kennel(tmp_path_factory.mktemp("kennel") / "dogs", 16)
+
+
+@pytest.fixture
+def warm_home(home, backbones):
+    """A home whose backbone is exported already."""
+    shutil.copytree(backbones / "backbones", home.cache / "backbones", dirs_exist_ok=True)
+    return home
+
+
+class Emulator:
+    """An emulator in a process of its own."""
+
+    def __init__(self, state, cache, speed="instant"):
+        self.command = [sys.executable, "-P", "-m", "engine.emulator", "--state", str(state)]
+        self.command += ["--cache", str(cache), "--speed", speed]
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE)
+        self.first_line = self.process.stdout.readline()
+        self.__dict__.update(json.loads(self.first_line))
+
+    def stop(self, signal=15):
+        self.process.send_signal(signal)
+        self.process.wait(20)
+        self.process.stdout.close()
+
+    def environment(self):
+        """Return the settings of a user of this emulator."""
+        return {
+            "AZURE_OPENAI_ENDPOINT": self.endpoint,
+            "AZURE_OPENAI_API_KEY": self.api_key,
+            "AZURE_OPENAI_DEPLOYMENT_NAME": self.deployment,
+            "AZURE_OPENAI_BATCH_DEPLOYMENT_NAME": self.batch_deployment,
+            "AZURE_SUBSCRIPTION_ID": self.subscription,
+            "AZURE_RESOURCE_GROUP": self.resource_group,
+            "AZURE_OPENAI_ACCOUNT": self.account,
+            "AZURE_ARM_ENDPOINT": self.arm_endpoint,
+        }
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory, backbones):
+    emulator = Emulator(tmp_path_factory.mktemp("emulator"), backbones)
+    yield emulator
+    emulator.stop()

@@ -34,6 +34,7 @@ class Endpoint:
     api_version: str = "2025-04-01-preview"
     deployment: str | None = None
     batch_deployment: str | None = None
+    ft_deployment: str | None = None
     subscription: str | None = None
     resource_group: str | None = None
     account: str | None = None

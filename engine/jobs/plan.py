@@ -155,9 +155,12 @@ def single(
         return Plan([], [NewJob(kind, parameters | _tuning(spec))])
     if kind == JobKind.DEPLOY:
         return Plan([], [NewJob(kind, parameters | {"tuned_model": tuned_model})])
-    name = deployment or (batch_deployment(place) if kind == JobKind.BATCH else place.deployment)
+    name = deployment or {
+        JobKind.BATCH: place.batch_deployment,
+        JobKind.SCORE: place.ft_deployment,
+    }.get(kind, place.deployment)
     if not name:
-        raise ConfigurationError("No deployment is configured.", "Set AZURE_OPENAI_DEPLOYMENT_NAME.")
+        raise ConfigurationError(f"No deployment is configured for {kind}.", "Give one with --deployment.")
     contestant_kind = ContestantKind.FINE_TUNED if kind == JobKind.SCORE else ContestantKind.ZERO_SHOT
     model = name if kind == JobKind.SCORE else spec.model
     who = NewContestant(contestant_kind, contestant_kind, model, place.emulated, prompt.system, prompt.answer)

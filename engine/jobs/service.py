@@ -52,6 +52,7 @@ def endpoint(home: Home, profile: str) -> Endpoint:
         api_version=resource.api_version,
         deployment=resource.deployment,
         batch_deployment=resource.batch_deployment,
+        ft_deployment=resource.ft_deployment,
         subscription=resource.subscription,
         resource_group=resource.resource_group,
         account=resource.account,

@@ -124,7 +124,7 @@ def deploy(
 def score(
     context: typer.Context,
     dataset: Dataset,
-    deployment: Annotated[str, typer.Option(help="Whom to ask.")],
+    deployment: Deployment = None,
     name: Name = None,
     model: Annotated[str | None, typer.Option(help="Whose prices apply.  [default: gpt-4o-2024-08-06]")] = None,
     detail: Detail = None,

@@ -118,7 +118,7 @@ class LiveScreen(Screen[None]):
         log.border_title = Text("Log") if job is None else Text(f"Log of {job.kind} {job.id}")
         note = ""
         if job is not None and job.state in ACTIVE:
-            note = f"{job.done:,} of {job.total:,} {job.note}" if job.total else job.note
+            note = " · ".join(filter(None, (f"{job.done:,} of {job.total:,}", job.note))) if job.total else job.note
         log.border_subtitle = Text(literal(note).strip())
 
     # -- what the reader does

@@ -45,4 +45,7 @@ STATES = {
 LEVELS = {"warning": "#e0b45c", "error": "bold #e0736b", "debug": "dim"}
 DIM = "#8b8f94"
 """Captions and times: readable, but not what the eye lands on."""
+ERROR = "#e0736b"
+ACCENT = "#e0a458"
+TRACK = "#3a4047"
 CONTESTANTS = {"zero-shot": "#7fb5d6", "fine-tuned": "#e0a458", "cnn": "#8fbf7f"}

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 from textual.widgets import Static
 
-from tui.styles.theme import CONTESTANTS, DIM
+from tui.styles.theme import CONTESTANTS, DIM, TRACK
 from tui.text import dollars, literal, span
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def _cells(c: ContestantResult, wide: bool, best: bool, room: int) -> list[Text]
 def interval(low: float, middle: float, high: float, width: int, colour: str) -> Text:
     """Return an interval drawn on an axis from 0 to 1, `width` cells long."""
     first, dot, last = (min(width - 1, int(share * width)) for share in (low, middle, high))
-    text = Text("·" * first, "#3a4047")
+    text = Text("·" * first, TRACK)
     for cell in range(first, last + 1):
         text.append("●" if cell == dot else "━", colour)
-    text.append("·" * (width - 1 - last), "#3a4047")
+    text.append("·" * (width - 1 - last), TRACK)
     return text

@@ -11,8 +11,9 @@ from textual.binding import Binding
 from textual.widgets import DataTable
 
 from engine import ACTIVE, JobView
-from tui.styles.theme import CONTESTANTS, DIM, STATES
+from tui.styles.theme import CONTESTANTS, DIM, ERROR, STATES
 from tui.text import dollars, literal, span
+from tui.widgets.bar import bar
 
 WIDE = 76
 """Columns inside the table from which whose job it is, its age and its note have room."""
@@ -117,13 +118,6 @@ def _cells(job: JobView, columns: tuple[str, ...]) -> list[Text]:
         "progress": bar(job.progress, 10, style),
         "time": Text(span(age) if age is not None else "", DIM, justify="right"),
         "cost": Text(dollars(job.cost_usd) if job.cost_usd else "–", "" if job.cost_usd else DIM, justify="right"),
-        "note": Text(literal(note), "#e0736b" if job.error else DIM, no_wrap=True),
+        "note": Text(literal(note), ERROR if job.error else DIM, no_wrap=True),
     }
     return [cells[name] for name in columns]
-
-
-def bar(share: float, width: int, style: str) -> Text:
-    """Return a bar of a share, 0 to 1, and the share in figures."""
-    full = round(share * width * 2)
-    drawn = "━" * (full // 2) + ("╸" if full % 2 else "")
-    return Text.assemble((drawn, style), ("─" * (width - len(drawn)), "#3a4047"), f" {share:>4.0%}")

@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from engine import ACTIVE, ExperimentView, JobView
-from tui.styles.theme import DIM
+from tui.styles.theme import ACCENT, DIM
 from tui.text import dollars, literal
 
 
@@ -20,10 +20,10 @@ class TopBar(Static):
         """Show what there is now."""
         emulated = profile == "demo"
         where = "embedded emulator: no account, no cost" if emulated else f"profile {literal(profile)}"
-        left = Text.assemble(("dogcls-tui", "bold #e0a458"), ("  " + where, DIM))
+        left = Text.assemble(("dogcls-tui", f"bold {ACCENT}"), ("  " + where, DIM))
         running = sum(job.state in ACTIVE for job in jobs)
         spent = sum(e.cost_usd for e in experiments)
-        right = Text(f"{running} running  " if running else "", "#e0a458")
+        right = Text(f"{running} running  " if running else "", ACCENT)
         if experiments:
             right.append(f"{dollars(spent)} {'emulated' if emulated else 'spent'}", DIM)
         row = Table.grid(expand=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
-from textual.widgets import ProgressBar, Static
+from textual.widgets import Static
 
-from tui.styles.theme import DIM
+from tui.styles.theme import ACCENT, DIM
+from tui.widgets.bar import bar
 
 
 class Welcome(Container):
@@ -37,15 +38,8 @@ class Welcome(Container):
                 )
             )
             yield Static(id="phase")
-            yield ProgressBar(show_eta=False, id="drawing")
-
-    def on_mount(self) -> None:
-        """There is no progress before there is work."""
-        self.query_one(ProgressBar).display = False
 
     def progress(self, phase: str, done: int, total: int) -> None:
         """Show how far the dataset is."""
-        bar = self.query_one(ProgressBar)
-        bar.display = True
-        bar.update(total=total, progress=done)
-        self.query_one("#phase", Static).update(Text(f"\n{phase}: {done:,} of {total:,}", DIM))
+        told = Text.assemble("\n", bar(done / total if total else 0.0, 40, ACCENT), (f"  {phase}", DIM))
+        self.query_one("#phase", Static).update(told)

@@ -1,0 +1,155 @@
+import csv
+import io
+import json
+
+import pytest
+
+from engine.evaluation.answers import read_answer
+from engine.evaluation.comparison import ContestantInput, compare
+from engine.evaluation.metrics import latency, macro_f1, mcnemar, wilson
+from engine.evaluation.report import render
+from engine.states import ContestantKind, Outcome
+
+LABELS = ["Pug", "Silky Terrier", "Saint Bernard"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "label"),
+    [
+        ("Pug", "Pug"),
+        ("  pug. ", "Pug"),
+        ('"Saint-Bernard"', "Saint Bernard"),
+        ('{"label": "silky terrier"}', "Silky Terrier"),
+        ('```json\n{"label": "Pug"}\n```', "Pug"),
+        ("It is a Pug", None),
+        ("Pugs", None),
+        ('{"label": "Pug", "other": "Saint Bernard"}', None),
+        ('{"label": 3}', None),
+        ("{", None),
+        ("", None),
+        (None, None),
+        ("Pug" * 5000, None),
+        ('{"a":' * 5000, None),
+    ],
+)
+def test_answers_are_read_by_fixed_rules(raw, label):
+    assert read_answer(raw, LABELS) == label
+
+
+def test_wilson_agrees_with_the_published_counts():
+    # R: prop.test(442, 600, correct = FALSE)$conf.int and so on
+    for correct, low, high in ((442, 0.7000, 0.7703), (496, 0.7943, 0.8549), (370, 0.5772, 0.6548)):
+        found = wilson(correct, 600)
+        assert found == pytest.approx((low, high), abs=5e-4)
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson(10, 10)[1] == pytest.approx(1.0)
+    assert wilson(10, 10)[0] == pytest.approx(0.7225, abs=1e-4)
+
+
+def test_macro_f1_counts_an_unlabelled_image_against_its_own_class():
+    truths = ["Pug", "Pug", "Saint Bernard"]
+    assert macro_f1(truths, truths, ["Pug", "Saint Bernard"]) == 1.0
+    # Pug: precision 1, recall 1/2; Saint Bernard: 1
+    assert macro_f1(truths, ["Pug", None, "Saint Bernard"], ["Pug", "Saint Bernard"]) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_mcnemar_is_exact():
+    assert mcnemar(0, 0) == 1.0
+    assert mcnemar(1, 0) == 1.0
+    assert mcnemar(10, 0) == pytest.approx(2 / 2**10)
+
+
+def test_latency_is_none_without_requests():
+    assert latency([]) is None
+    found = latency([float(n) for n in range(1, 102)])
+    assert (found.mean, found.p50, found.p90, found.p95, found.p99) == (51, 51, 91, 96, 100)
+
+
+def contestant(name, kind, correct, n=600, **more):
+    truths = [LABELS[i % 3] for i in range(n)]
+    wrong = {t: LABELS[(i + 1) % 3] for i, t in enumerate(LABELS)}
+    predictions = [t if i < correct else wrong[t] for i, t in enumerate(truths)]
+    values = {"emulated": False, "prompt": "p", "answer_format": "text", "outcomes": [Outcome.ANSWERED] * n}
+    return ContestantInput(name, kind, "m", truths=truths, predictions=predictions, **values | more)
+
+
+@pytest.fixture
+def comparison():
+    split = {"train": 4800, "val": 600, "test": 600}
+    return compare(
+        "e",
+        "dogs",
+        split,
+        LABELS,
+        [
+            contestant("zero-shot", ContestantKind.ZERO_SHOT, 442, emulated=True, inference_usd=0.45),
+            contestant("fine-tuned", ContestantKind.FINE_TUNED, 496, training_usd=157.44, hosting_usd=1.7),
+            contestant("cnn", ContestantKind.CNN, 370, latencies_ms=(5.0, 7.0), train_seconds=90.0),
+        ],
+    )
+
+
+def test_the_published_counts_give_the_published_accuracies(comparison):
+    assert [f"{c.accuracy:.2%}" for c in comparison.contestants] == ["73.67%", "82.67%", "61.67%"]
+    assert comparison.contestants[1].cost.total == pytest.approx(159.14)
+
+
+def test_an_emulated_contestant_says_so_in_every_format(comparison):
+    for form in ("table", "json", "csv", "markdown"):
+        assert "zero-shot (emulated)" in render(comparison, form)
+        assert "fine-tuned (emulated)" not in render(comparison, form)
+
+
+def test_json_has_the_promised_keys_and_no_other(comparison):
+    value = json.loads(render(comparison, "json"))
+    assert list(value) == ["experiment", "dataset", "split", "contestants"]
+    for c in value["contestants"]:
+        assert list(c) == [
+            "name", "kind", "model", "n", "correct", "accuracy", "accuracy_low", "accuracy_high", "macro_f1",
+            "outcomes", "latency_ms", "cost_usd", "train_seconds", "emulated",
+        ]  # fmt: skip
+        assert sum(c["outcomes"].values()) == c["n"] == 600
+        assert list(c["outcomes"]) == ["answered", "unknown_label", "filtered", "failed", "missing"]
+    assert value["contestants"][0]["latency_ms"] is None
+    assert list(value["contestants"][2]["latency_ms"]) == ["mean", "p50", "p90", "p95", "p99"]
+    assert value["contestants"][0]["accuracy"] == 442 / 600
+
+
+def test_csv_has_a_row_a_contestant(comparison):
+    rows = list(csv.DictReader(io.StringIO(render(comparison, "csv"))))
+    assert [row["correct"] for row in rows] == ["442", "496", "370"]
+    assert rows[1]["cost_usd_training"] == "157.44"
+    assert rows[0]["latency_ms_p50"] == ""
+
+
+def test_missing_and_failed_images_count_as_wrong_and_stay_in_the_sum():
+    outcomes = [Outcome.ANSWERED] * 5 + [
+        Outcome.FAILED,
+        Outcome.FILTERED,
+        Outcome.MISSING,
+        Outcome.UNKNOWN_LABEL,
+        Outcome.ANSWERED,
+    ]
+    predictions = ["Pug"] * 5 + [None] * 4 + ["Saint Bernard"]
+    given = ContestantInput(
+        "c",
+        ContestantKind.CNN,
+        "m",
+        False,
+        "",
+        "class",
+        truths=["Pug"] * 10,
+        predictions=predictions,
+        outcomes=outcomes,
+    )
+    (found,) = compare("e", "d", {"train": 1, "val": 1, "test": 10}, LABELS, [given]).contestants
+    assert found.correct == 5
+    assert found.accuracy == 0.5
+    assert sum(found.outcomes.values()) == 10
+
+
+def test_text_from_outside_cannot_steer_the_terminal():
+    given = contestant("evil\x1b[31m\x07", ContestantKind.CNN, 3, n=9)
+    text = render(compare("e", "d", {"train": 1, "val": 1, "test": 9}, LABELS, [given]), "table")
+    assert "\x1b" not in text
+    assert "\x07" not in text

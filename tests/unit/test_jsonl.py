@@ -1,0 +1,94 @@
+import base64
+import json
+
+import pytest
+
+from engine.datasets.jsonl import write_batch_shards, write_training_file
+from engine.datasets.prompt import Prompt
+from engine.errors import InputError
+from tests.pictures import plain
+
+LABELS = ['say "hi"', "zwei", "三"]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    paths = []
+    for n, form in enumerate(("JPEG", "PNG", "WEBP", "JPEG")):
+        path = tmp_path / f"{n}.jpg"  # names lie about the form
+        path.write_bytes(plain(n, form=form))
+        paths.append(path)
+    return paths
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_a_batch_line_is_one_request_with_the_original_bytes(tmp_path, pictures):
+    items = [(f'id "{n}"', path) for n, path in enumerate(pictures)]
+    (shard,) = write_batch_shards(items, Prompt.default(), LABELS, "gpt-4o-batch", tmp_path, "in")
+    found = lines(shard.path)
+    assert [line["custom_id"] for line in found] == [i for i, _ in items]
+    for line, path in zip(found, pictures, strict=True):
+        assert (line["method"], line["url"]) == ("POST", "/chat/completions")
+        body = line["body"]
+        assert body["model"] == "gpt-4o-batch"
+        assert body["response_format"]["json_schema"]["schema"]["required"] == ["label"]
+        system, user = body["messages"]
+        assert all(label in system["content"] for label in LABELS)
+        image = user["content"][0]["image_url"]
+        assert image["detail"] == "low"
+        head, data = image["url"].split(",", 1)
+        assert base64.b64decode(data) == path.read_bytes()
+        assert head == f"data:image/{['jpeg', 'png', 'webp', 'jpeg'][pictures.index(path)]};base64"
+
+
+def test_shards_keep_both_limits(tmp_path, pictures):
+    items = [(str(n), pictures[n % 4]) for n in range(10)]
+    by_count = write_batch_shards(items, Prompt.default(), LABELS, "m", tmp_path, "a", max_requests=4)
+    assert [s.requests for s in by_count] == [4, 4, 2]
+    by_size = write_batch_shards(items, Prompt.default(), LABELS, "m", tmp_path, "b", max_bytes=4000)
+    assert all(s.bytes <= 4000 for s in by_size)
+    assert sum(s.requests for s in by_size) == 10
+    ids = [line["custom_id"] for s in by_size for line in lines(s.path)]
+    assert ids == [i for i, _ in items]
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path, pictures):
+    items = [(str(n), path) for n, path in enumerate(pictures)]
+    first, second = (write_batch_shards(items, Prompt.default(), LABELS, "m", tmp_path, s)[0] for s in "ab")
+    assert first.sha256 == second.sha256
+
+
+def test_a_training_line_ends_with_the_bare_label(tmp_path, pictures):
+    shard = write_training_file(
+        list(zip(pictures, [*LABELS, "zwei"], strict=True)), Prompt.default(), LABELS, tmp_path / "t.jsonl"
+    )
+    assert [line["messages"][-1] for line in lines(shard.path)] == [
+        {"role": "assistant", "content": label} for label in [*LABELS, "zwei"]
+    ]
+
+
+def test_an_image_that_is_gone_is_named_and_nothing_half_written_stays(tmp_path, pictures):
+    pictures[2].unlink()
+    before = set(tmp_path.iterdir())
+    with pytest.raises(InputError, match=r"2\.jpg: No such file"):
+        write_batch_shards([(str(p), p) for p in pictures], Prompt.default(), LABELS, "m", tmp_path, "x")
+    with pytest.raises(InputError, match=r"2\.jpg: No such file"):
+        write_training_file([(p, "zwei") for p in pictures], Prompt.default(), LABELS, tmp_path / "x.jsonl")
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_training_file_over_the_limit_is_refused(tmp_path, pictures):
+    with pytest.raises(InputError, match="over"):
+        write_training_file([(pictures[0], "zwei")] * 5, Prompt.default(), LABELS, tmp_path / "x.jsonl", max_bytes=2000)
+
+
+def test_a_prompt_file_must_name_the_labels(tmp_path):
+    path = tmp_path / "prompt.txt"
+    path.write_text("Which dog?")
+    with pytest.raises(InputError, match=r"never says \{labels\}"):
+        Prompt.from_file(path)
+    path.write_text("Which of {labels}?")
+    assert Prompt.from_file(path).render(["a", "b"]) == "Which of a, b?"
