@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,13 @@ def warm_home(home, backbones):
     return home
 
 
+def ledger_of(endpoint, key):
+    """Return an emulator's ledger."""
+    request = urllib.request.Request(f"{endpoint}/emulator/ledger", headers={"api-key": key})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
 class Emulator:
     """An emulator in a process of its own."""
 
@@ -92,6 +100,10 @@ class Emulator:
         self.process.send_signal(signal)
         self.process.wait(20)
         self.process.stdout.close()
+
+    def ledger(self):
+        """Return what it was paid for."""
+        return ledger_of(self.endpoint, self.api_key)
 
     def environment(self):
         """Return the settings of a user of this emulator."""
