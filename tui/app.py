@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.segment import Segments
@@ -19,12 +20,14 @@ from tui.styles.theme import THEME
 if TYPE_CHECKING:
     from engine import Comparison
 
+_STYLES = Path(__file__).parent / "styles"
+
 
 class DogclsApp(App[None]):
     """dogcls-tui on a terminal. Closing it leaves all jobs running."""
 
     TITLE = "dogcls-tui"
-    CSS_PATH = ["styles/live.tcss", "styles/dialogs.tcss"]
+    CSS_PATH = [_STYLES / "live.tcss", _STYLES / "dialogs.tcss"]
     ENABLE_COMMAND_PALETTE = True
     BINDINGS = [Binding("ctrl+c", "quit", show=False, priority=True)]
 

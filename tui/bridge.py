@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from engine import Comparison
 
 LOOK_SECONDS = 0.4
+now = time.time
+"""The clock that ages are read from; tests stop it."""
 COMPARE_SECONDS = 2.0
 LOG_LINES = 2_000
 
@@ -27,6 +29,7 @@ class Looked(Message):
 
     def __init__(self, experiments: list[ExperimentView], experiment: str | None, jobs: list[JobView]) -> None:
         super().__init__()
+        self.at = now()
         self.experiments = experiments
         self.experiment = experiment
         self.jobs = jobs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -49,7 +50,7 @@ def root(
     ] = False,
 ) -> None:
     """Remember the options before the command; without one, open the app."""
-    context.obj = Globals(home, profile)
+    context.obj = Globals(home, profile, umask=os.umask(0o077))
     if context.invoked_subcommand is None:
         if not sys.stdout.isatty():
             raise typer.BadParameter("the app needs a terminal; for data, name a command (see --help)")

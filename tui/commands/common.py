@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -20,16 +19,15 @@ if TYPE_CHECKING:
     from engine import Plan, Price
 
 T = TypeVar("T")
-USER_UMASK = os.umask(0o077)
-"""What the user's own files get; everything in the home is private."""
 
 
 @dataclass
 class Globals:
-    """The options before the command."""
+    """The options before the command. `umask` is the user's own; everything in the home is private."""
 
     home: Path | None = None
     profile: str | None = None
+    umask: int = 0o022
 
 
 def globals_of(context: typer.Context) -> Globals:

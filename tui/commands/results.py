@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine import Engine, InputError
-from tui.commands.common import USER_UMASK, out, out_json, say, with_engine
+from tui.commands.common import globals_of, out, out_json, say, with_engine
 
 FORMATS = ("table", "json", "csv", "markdown")
 
@@ -42,7 +42,7 @@ def results(
             return
         try:
             output.write_text(text + "\n", encoding="utf-8")
-            output.chmod(0o666 & ~USER_UMASK)  # it is for others to read, unlike what is in the home
+            output.chmod(0o666 & ~globals_of(context).umask)  # it is for others to read, unlike what is in the home
         except OSError as error:
             raise InputError(f"{output}: {error.strerror}.", "Choose another --output.") from error
         say(f"wrote {output}")

@@ -46,6 +46,7 @@ class LiveScreen(Screen[None]):
         self._bridge.choose_experiment(experiment)
         self._drawing = False
         self._trouble = ""
+        self._offered: object = None
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
@@ -86,7 +87,7 @@ class LiveScreen(Screen[None]):
         self.query_one(TopBar).show(self._engine.profile, message.experiments, message.jobs)
         self.query_one(ExperimentList).show(message.experiments, message.experiment)
         table = self.query_one(JobTable)
-        table.show(message.jobs)
+        table.show(message.jobs, message.at)
         busy = any(job.state in ACTIVE for job in message.jobs)
         table.border_subtitle = "following what runs" if table.following and busy else ""
         self._title_log(table.chosen)
@@ -95,7 +96,7 @@ class LiveScreen(Screen[None]):
             self.set_focus(None)
         elif self.focused is None and board:
             table.focus()
-        self.refresh_bindings()
+        self._offer_keys()
 
     @on(LogGrew)
     def _log_grew(self, message: LogGrew) -> None:
@@ -134,7 +135,15 @@ class LiveScreen(Screen[None]):
         job = self.query_one(JobTable).chosen
         self._bridge.choose_job(job.id if job else None)
         self._title_log(job)
-        self.refresh_bindings()
+        self._offer_keys()
+
+    def _offer_keys(self) -> None:
+        """Let the footer follow, but only when what it hangs on has changed: it is laid out anew each time."""
+        job = self.query_one(JobTable).chosen
+        marks = (job and (job.id, job.state), self.query_one(JobTable).following, self._drawing)
+        if marks != self._offered:
+            self._offered = marks
+            self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Show only the keys that would do something now."""

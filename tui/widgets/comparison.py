@@ -40,28 +40,38 @@ class ComparisonTable(Static, can_focus=True):
             return
         self.border_subtitle = Text(f"{comparison.split['test']:,} test images of {literal(comparison.dataset)}")
         wide = self.content_size.width >= 100
-        table = Table.grid(padding=(0, 2 if wide else 1), expand=True)
-        headings = [("contestant", "left"), ("right", "right"), ("accuracy", "right")]
-        headings += [("", "left"), ("95% interval", "left")]
-        headings += [("F1", "right")] if wide else []
-        headings += [("p50 ms", "right")]
-        headings += [("p95 ms", "right"), ("training", "right")] if wide else []
-        headings += [("cost", "right")]
-        room = self.content_size.width - (97 if wide else 66)
-        for _, justify in headings:
-            table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
-        table.add_row(*(Text(heading, DIM) for heading, _ in headings))
+        padding = 2 if wide else 1
+        rows = [_headings(wide)]
         best = max(c.accuracy for c in comparison.contestants)
-        for contestant in comparison.contestants:
-            table.add_row(*_cells(contestant, wide, contestant.accuracy == best, max(6, min(40, room))))
+        rows += [_cells(c, wide, c.accuracy == best) for c in comparison.contestants]
+        columns = len(rows[0])
+        taken = sum(max(row[n].cell_len if n < len(row) else 0 for row in rows) + padding for n in range(columns))
+        room = max(5, min(40, self.content_size.width - taken))
+        table = Table.grid(padding=(0, padding), expand=True)
+        for n in range(columns):
+            table.add_column(justify="left" if n in (0, AXIS, AXIS + 1) else "right", no_wrap=True)
+        for row, c in zip(rows, (None, *comparison.contestants), strict=True):
+            if c is not None and len(row) > AXIS:
+                row[AXIS] = interval(c.accuracy_low, c.accuracy, c.accuracy_high, room, CONTESTANTS.get(c.kind, ""))
+            table.add_row(*row)
         self.update(table)
+
+
+AXIS = 3
+"""The column in which the interval is drawn; it takes what the others leave."""
+
+
+def _headings(wide: bool) -> list[Text]:
+    names = ["contestant", "right", "accuracy", "", "95% interval"]
+    names += ["F1", "p50 ms", "p95 ms", "training", "cost"] if wide else ["p50 ms", "cost"]
+    return [Text(name, DIM) for name in names]
 
 
 def _answered(c: ContestantResult) -> int:
     return c.n - sum(count for outcome, count in c.outcomes.items() if outcome == "missing")
 
 
-def _cells(c: ContestantResult, wide: bool, best: bool, room: int) -> list[Text]:
+def _cells(c: ContestantResult, wide: bool, best: bool) -> list[Text]:
     colour = CONTESTANTS.get(c.kind, "")
     name = Text(literal(c.name), colour)
     if not _answered(c):
@@ -73,7 +83,7 @@ def _cells(c: ContestantResult, wide: bool, best: bool, room: int) -> list[Text]
         name,
         Text(f"{c.correct}/{c.n}"),
         Text(f"{c.accuracy:.1%}", f"bold {colour}" if best else "bold"),
-        interval(c.accuracy_low, c.accuracy, c.accuracy_high, room, colour),
+        Text(),
         Text(f"{c.accuracy_low:.1%}–{c.accuracy_high:.1%}", DIM),
     ]
     latency = [f"{v:,.0f}" for v in (c.latency.p50, c.latency.p95)] if c.latency else ["–", "–"]

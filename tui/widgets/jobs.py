@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -40,10 +39,10 @@ class JobTable(DataTable[Text]):
         """The job under the cursor."""
         return self._jobs[self.cursor_row] if 0 <= self.cursor_row < len(self._jobs) else None
 
-    def show(self, jobs: Sequence[JobView]) -> None:
-        """Show these jobs."""
+    def show(self, jobs: Sequence[JobView], at: float) -> None:
+        """Show these jobs as they are at a time."""
         columns = self._wanted_columns()
-        rows = {str(job.id): _cells(job, columns) for job in jobs}
+        rows = {str(job.id): _cells(job, columns, at) for job in jobs}
         if columns != self._columns or [str(j.id) for j in self._jobs] != list(rows):
             same = [j.id for j in self._jobs] == [j.id for j in jobs]
             cursor = self.cursor_row
@@ -101,7 +100,7 @@ def _interesting(jobs: Sequence[JobView]) -> int:
     return ranked[0]
 
 
-def _cells(job: JobView, columns: tuple[str, ...]) -> list[Text]:
+def _cells(job: JobView, columns: tuple[str, ...], at: float) -> list[Text]:
     mark, style = STATES[job.state]
     state = f"{mark} {job.state}"
     if job.request and job.state in ACTIVE:
@@ -109,7 +108,7 @@ def _cells(job: JobView, columns: tuple[str, ...]) -> list[Text]:
     if job.attempt > 1:
         state += f" ×{job.attempt}"
     note = job.error or (job.note if job.state in ACTIVE else "")
-    age = (job.finished_at or time.time()) - job.started_at if job.started_at else None
+    age = (job.finished_at or at) - job.started_at if job.started_at else None
     cells = {
         "#": Text(str(job.id), DIM, justify="right"),
         "job": Text(job.kind),

@@ -1,0 +1,96 @@
+"""A home with something to see in it: an experiment in the middle, nothing that moves by itself."""
+
+import os
+
+import pytest
+
+from engine import Engine, clock
+from engine.jobs import scheduler
+from engine.jobs.process import start_time
+from engine.states import JobState, Outcome
+from engine.store.experiments import NewContestant, NewJob
+from engine.store.predictions import Prediction
+from tui import bridge
+
+AT = 1_790_000_000.0
+CONTESTANTS = [
+    NewContestant("zero-shot", "zero-shot", "gpt-4o-2024-08-06", True, "Which?", "json"),
+    NewContestant("fine-tuned", "fine-tuned", "gpt-4o-2024-08-06", True, "Which?", "text"),
+    NewContestant("cnn", "cnn", "quick", False, "", "class"),
+]
+JOBS = [
+    NewJob("batch", {}, 0),
+    NewJob("probe", {}, 0),
+    NewJob("fine-tune", {}, 1),
+    NewJob("deploy", {}, 1, needs=(2,)),
+    NewJob("score", {}, 1, needs=(3,)),
+    NewJob("train", {}, 2),
+]
+
+
+@pytest.fixture
+def stopped_clock(monkeypatch):
+    monkeypatch.setattr(clock, "now", lambda: AT)
+    monkeypatch.setattr(bridge, "now", lambda: AT + 42)
+
+
+@pytest.fixture
+def spawned(monkeypatch):
+    """Start no processes; return what would have been started."""
+    started = []
+
+    class Process:
+        pid = os.getpid()
+
+    monkeypatch.setattr(scheduler, "detach", lambda module, arguments, log: started.append(arguments) or Process)
+    return started
+
+
+@pytest.fixture
+def engine(home, stopped_clock, spawned):
+    engine = Engine(home.root)
+    yield engine
+    engine.close()
+
+
+def run_to(store, job_id, state, message="", error=None):
+    store.jobs.change(job_id, JobState.QUEUED, expected=(JobState.WAITING,), message="queued")
+    attempt = store.jobs.get(job_id).attempt
+    store.jobs.claim(job_id, attempt, os.getpid(), start_time(os.getpid()))
+    if state != JobState.RUNNING:
+        store.jobs.change(
+            job_id, state, expected=(JobState.RUNNING,), attempt=attempt, message=message or state, error=error
+        )
+    return attempt
+
+
+@pytest.fixture
+def busy(engine):
+    """Zero-shot is done, fine-tuning runs, the CNN was interrupted."""
+    store = engine.store
+    labels = ["beagle", "pug"]
+    images = [(f"{n}.jpg", n % 2, split, 1, 1, 1, str(n)) for split in ("train", "val", "test") for n in range(20)]
+    images = [(f"{i[2]}-{i[0]}", *i[1:]) for i in images]
+    store.datasets.add(
+        "dogs", source="/dogs", root="/dogs", split="stratified", seed=42, digest="0" * 64, labels=labels, images=images
+    )
+    store.experiments.add("dogs", dataset="dogs", profile="demo", spec="", contestants=CONTESTANTS, jobs=JOBS)
+    zero_shot = store.experiments.contestants("dogs")[0].id
+    for number in (1, 2):
+        run_to(store, number, JobState.SUCCEEDED)
+    attempt = run_to(store, 3, JobState.RUNNING)
+    store.jobs.log(3, "created fine-tuning job ftjob-0123")
+    for step in range(10, 130, 10):
+        store.jobs.log(3, f"Step {step}: training loss={1 / step:.4f}")
+    store.jobs.log(3, "waiting: 503 the service is busy", "warning")
+    store.jobs.progress(3, attempt, 120, 214, "running")
+    run_to(store, 6, JobState.INTERRUPTED, "the worker is gone; resume goes on from here", "the worker process is gone")
+    store.jobs.charge(1, zero_shot, "inference", 0.096)
+    test = store.datasets.images("dogs", "test")
+    store.predictions.add(
+        zero_shot,
+        [Prediction(i.id, "x", i.label if n < 13 else 1 - i.label, Outcome.ANSWERED) for n, i in enumerate(test)],
+    )
+    for n, image in enumerate(test):
+        store.predictions.add_latency(zero_shot, image.id, 100.0 + n)
+    return engine
