@@ -59,7 +59,7 @@ class DogclsApp(App[None]):
         self._close_messages_no_wait()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Offer every key's action in the palette."""
+        """Offer in the palette every key that would do something now."""
         if isinstance(screen, LiveScreen):
-            for key in KEYS:
+            for key in (key for key in KEYS if screen.check_action(key.action, ())):
                 yield SystemCommand(key.label.capitalize(), key.help, getattr(screen, f"action_{key.action}"))
