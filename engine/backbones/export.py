@@ -48,8 +48,8 @@ def export_lite0(weights: Weights, onnx_path: Path, head_path: Path) -> None:
     module = Features().eval()
     partial = onnx_path.with_name(f".{onnx_path.name}.{os.getpid()}")
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        # The TorchScript exporter is deprecated but needs neither onnx nor onnxscript, which is two
-        # dependencies less for one small convolutional network; torch is pinned below its removal.
+        # The TorchScript exporter is deprecated but does without onnxscript, which is a dependency less
+        # for one small convolutional network; torch is pinned below its removal.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module,
