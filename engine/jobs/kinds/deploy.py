@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from engine import clock
@@ -12,6 +15,7 @@ from engine.errors import JobError
 from engine.jobs.context import Context
 from engine.jobs.service import connected
 from engine.states import JobKind
+from engine.store.files import write_atomic
 
 
 async def run(context: Context) -> dict[str, Any]:
@@ -29,17 +33,46 @@ async def run(context: Context) -> dict[str, Any]:
     name = f"dogcls-{context.job.nonce}"
     context.store.jobs.intend(context.job.id, "deployment", name)
     async with connected(context) as azure:
-        await ensure_deployed(context, azure, name, model)
+        await ensure_deployed(context, azure, name, model, context.folder)
     context.store.jobs.made(context.job.id, "deployment", name, name)
     hourly = load_prices(context.home.prices).hosting_cost(context.job.parameters["model"], 3600)
     context.say(f"deployment {name} answers; it costs ${hourly:.2f} an hour until it is deleted")
-    return {"deployment": name, "tuned_model": model, "since": clock.now(), "job": context.job.id}
+    return {"deployment": name, "tuned_model": model, "job": context.job.id}
 
 
-async def ensure_deployed(context: Context, azure: Azure, name: str, model: str) -> None:
-    """Create a deployment unless it is there, then wait until it answers."""
+async def ensure_deployed(context: Context, azure: Azure, name: str, model: str, folder: Path) -> None:
+    """Create a deployment unless it is there, then wait until it answers.
+
+    Args:
+        context: of the job that needs it.
+        azure: the connection.
+        name: of the deployment.
+        model: the tuned model.
+        folder: of the deploying job, where the hours are kept.
+
+    """
     if await deployments.get(azure, name) is None:
         await deployments.create(azure, name, model)
         context.say(f"creating deployment {name} of {model}")
+    hosted = _hosted(folder)
+    if not hosted or hosted[-1][1] is not None:
+        _write_hosted(folder, [*hosted, (clock.now(), None)])
     await deployments.wait_ready(azure, name, say=context.say, stop=context.asked)
     context.check()
+
+
+def hosted_seconds(folder: Path, *, ended: bool = False) -> float:
+    """Return how long a deployment has lived so far, over all its lives; `ended` closes the last one."""
+    hosted = [(since, until or clock.now()) for since, until in _hosted(folder)]
+    if ended:
+        _write_hosted(folder, hosted)
+    return sum(until - since for since, until in hosted)
+
+
+def _hosted(folder: Path) -> list[tuple[float, float | None]]:
+    path = folder / "hosted.json"
+    return [(since, until) for since, until in json.loads(path.read_text(encoding="ascii"))] if path.exists() else []
+
+
+def _write_hosted(folder: Path, hosted: Sequence[tuple[float, float | None]]) -> None:
+    write_atomic(folder / "hosted.json", json.dumps(hosted))

@@ -18,7 +18,7 @@ from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds.asking import prompt_of
 from engine.jobs.service import connected
 from engine.states import Request, Split
-from engine.store.files import private_folder
+from engine.store.files import private_folder, write_atomic
 
 POLL_SECONDS = 60.0
 EMULATED_POLL_SECONDS = 0.3
@@ -35,7 +35,8 @@ async def run(context: Context) -> dict[str, Any]:
             raise
         events = await _events(context, azure, tuning_id)
         if status.status != "succeeded" or status.fine_tuned_model is None:
-            # The next attempt is a new fine-tuning job: this one is over, and was not charged for.
+            _charge(context, key, fine_tuning.billed_tokens(events) or 0)
+            # The next attempt is a new fine-tuning job: this one is over.
             (context.folder / key / "over").touch()
             raise JobError(
                 f"Fine-tuning {tuning_id} ended {status.status}: {status.error or 'no reason given'}.",
@@ -43,9 +44,7 @@ async def run(context: Context) -> dict[str, Any]:
             )
         await _results(context, azure, status)
     billed = fine_tuning.billed_tokens(events) or status.trained_tokens or 0
-    model = context.job.parameters["model"]
-    usd = load_prices(context.home.prices).training_cost(model, billed)
-    context.store.jobs.charge(context.job.id, context.job.contestant_id, "training", usd)
+    usd = _charge(context, key, billed)
     context.say(f"model {status.fine_tuned_model}; {billed:,} tokens billed, ${usd:.2f}")
     if context.job.contestant_id is not None:
         took = status.finished_at - status.created_at if status.finished_at and status.created_at else None
@@ -152,6 +151,15 @@ async def _results(context: Context, azure: Azure, status: TuningStatus) -> None
     )
 
 
+def _charge(context: Context, key: str, billed: int) -> float:
+    """Write down what a round was billed; return the cost of all rounds in US dollars."""
+    write_atomic(context.folder / key / "billed", str(billed))
+    tokens = sum(int(path.read_text(encoding="ascii")) for path in context.folder.glob("round-*/billed"))
+    usd = load_prices(context.home.prices).training_cost(context.job.parameters["model"], tokens)
+    context.store.jobs.charge(context.job.id, context.job.contestant_id, "training", usd)
+    return usd
+
+
 async def _stop(context: Context, azure: Azure, tuning_id: str, key: str, request: Request | None) -> None:
     """Pass a request on to the service; a worker that is merely ending leaves it running there."""
     if request is None:
@@ -162,5 +170,16 @@ async def _stop(context: Context, azure: Azure, tuning_id: str, key: str, reques
         context.say(f"{request} sent to the service")
     except ServiceError as error:
         context.say(f"the service did not {request} it: {error}", "warning")
-    if request == Request.CANCEL:
-        (context.folder / key / "over").touch()
+    if request != Request.CANCEL:
+        return
+    wait = EMULATED_POLL_SECONDS if azure.endpoint.emulated else POLL_SECONDS
+    while True:
+        status = await patiently(lambda: fine_tuning.get(azure, tuning_id), say=context.say)
+        if status.terminal:
+            break
+        await asyncio.sleep(wait)
+    events = await _events(context, azure, tuning_id)
+    billed = fine_tuning.billed_tokens(events) or status.trained_tokens or 0
+    usd = _charge(context, key, billed)
+    context.say(f"fine-tuning job {tuning_id} is {status.status}; {billed:,} tokens billed, ${usd:.2f} in all")
+    (context.folder / key / "over").touch()

@@ -15,10 +15,13 @@ from engine.azure.connection import Azure
 from engine.errors import JobError
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds.asking import Asking, custom_id
-from engine.jobs.kinds.deploy import ensure_deployed
+from engine.jobs.kinds.deploy import ensure_deployed, hosted_seconds
 from engine.jobs.service import connected
 from engine.states import JobKind, Request
 from engine.store.datasets import StoredImage
+
+METER_SECONDS = 1.0
+"""How often the cost so far is written down."""
 
 
 async def run(context: Context) -> dict[str, Any]:
@@ -35,33 +38,36 @@ async def run(context: Context) -> dict[str, Any]:
         try:
             if asking.unsettled():
                 if deployed:
-                    await ensure_deployed(context, azure, name, deployed["tuned_model"])
-                await _ask_all(asking, azure, name)
+                    await ensure_deployed(
+                        context, azure, name, deployed["tuned_model"], context.home.job(deployed["job"])
+                    )
+                await _ask_all(asking, azure, name, deployed)
         except Stopped as stopped:
             if stopped.request == Request.CANCEL and deployed:
-                await _clean_up(context, azure, deployed)
+                await _clean_up(asking, azure, deployed)
             raise
         finally:
-            _charge(asking)
+            _charge(asking, deployed)
         unsettled = len(asking.unsettled())
         if unsettled == len(asking.images):
             raise JobError(f"Deployment {name} answered no request.", "See the job's log, then resume it.")
         if deployed and not context.job.parameters.get("keep_deployment"):
-            await _clean_up(context, azure, deployed)
+            await _clean_up(asking, azure, deployed)
     if unsettled:
         context.say(f"{unsettled} images have no answer; they count as wrong", "warning")
     return {"images": len(asking.images), "unanswered": unsettled}
 
 
-async def _ask_all(asking: Asking, azure: Azure, deployment: str) -> None:
+async def _ask_all(asking: Asking, azure: Azure, deployment: str, deployed: dict[str, Any] | None) -> None:
     context = asking.context
     todo = asking.unsettled()
     total = len(asking.images)
     done = total - len(todo)
+    charged_at = 0.0
     alone = asking.context.job.parameters["probe"] - len(context.store.predictions.latencies(asking.contestant_id))
 
     def on_answer(answer: Answer, in_flight: int) -> None:
-        nonlocal done
+        nonlocal done, charged_at
         done += 1
         prediction = asking.prediction(answer, answer.latency_ms)
         context.store.predictions.add(asking.contestant_id, [prediction])
@@ -70,6 +76,9 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str) -> None:
         if answer.error:
             context.say(f"{answer.custom_id}: {answer.error}", "warning")
         context.progress(done, total, f"{in_flight} at a time")
+        if clock.now() - charged_at > METER_SECONDS:
+            charged_at = clock.now()
+            _charge(asking, deployed)
 
     async def ask(images: list[StoredImage], concurrency: int) -> None:
         await chat.score(
@@ -89,19 +98,23 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str) -> None:
     await ask(todo[max(0, alone) :], context.job.parameters["concurrency"])
 
 
-def _charge(asking: Asking) -> None:
+def _charge(asking: Asking, deployed: dict[str, Any] | None, *, ended: bool = False) -> float:
+    """Write down what the answers and the deployment's hours have cost so far; return the hours' part."""
     context = asking.context
+    model = context.job.parameters["model"]
     usage = context.store.predictions.usage(asking.contestant_id)
-    usd = asking.prices.inference_cost(context.job.parameters["model"], usage.prompt_tokens, usage.completion_tokens)
+    usd = asking.prices.inference_cost(model, usage.prompt_tokens, usage.completion_tokens)
     context.store.jobs.charge(context.job.id, asking.contestant_id, "inference", usd)
+    if deployed is None:
+        return 0.0
+    seconds = hosted_seconds(context.home.job(deployed["job"]), ended=ended)
+    hosting = asking.prices.hosting_cost(model, seconds)
+    context.store.jobs.charge(deployed["job"], asking.contestant_id, "hosting", hosting)
+    return hosting
 
 
-async def _clean_up(context: Context, azure: Azure, deployed: dict[str, Any]) -> None:
-    """Delete the deployment and write down what its hours cost."""
-    from engine.azure.prices import load_prices
-
+async def _clean_up(asking: Asking, azure: Azure, deployed: dict[str, Any]) -> None:
+    """Delete the deployment, so that it costs nothing more."""
     await deployments.delete(azure, deployed["deployment"])
-    hours = clock.now() - deployed["since"]
-    usd = load_prices(context.home.prices).hosting_cost(context.job.parameters["model"], hours)
-    context.store.jobs.charge(deployed["job"], context.job.contestant_id, "hosting", usd)
-    context.say(f"deployment {deployed['deployment']} deleted; hosting cost ${usd:.4f}")
+    usd = _charge(asking, deployed, ended=True)
+    asking.context.say(f"deployment {deployed['deployment']} deleted; hosting cost ${usd:.4f}")
