@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-BASE_RATE = 2e-3
-"""Of Adam, at a learning-rate multiplier of 1; chosen so that the article's settings (two epochs, batch
-size 6, multiplier 0.5) neither stall nor forget what the head started from."""
+BASE_RATE = 0.032
+"""Of Adam, at a learning-rate multiplier of 1, over the root of the number of steps: a short run may take
+longer strides, and a long one must not forget what the head started from. Measured with the article's
+settings (two epochs, batch size 6, multiplier 0.5): 87% to 88% on its 1,600 steps, where zero-shot gives
+87%, and 85% on the demo's 214, where it gives 44%."""
 
 
 @dataclass
@@ -93,7 +96,7 @@ def train_epoch(
         loss, accuracy, gradient = softmax_loss(head.scores(x), y)
         gradient[np.arange(len(y)), y] -= 1
         gradient /= len(y)
-        rate = BASE_RATE * multiplier * (1 - (number - 1) / total_steps)
+        rate = BASE_RATE / math.sqrt(total_steps) * multiplier * (1 - (number - 1) / total_steps)
         for place, (values, slope) in enumerate(((head.weight, gradient.T @ x), (head.bias, gradient.sum(0)))):
             first, second = moments[2 * place], moments[2 * place + 1]
             first += 0.1 * (slope - first)
