@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
 from collections.abc import AsyncIterator
@@ -68,9 +69,12 @@ def create_app(state: Path, key: str, speed: str, cache: Path) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        # The first real-time request should not have to wait for the network to be loaded.
+        warming = asyncio.create_task(asyncio.to_thread(service.vision.warm_up))
         batch_life.restart_all(service)
         tuning_life.restart_all(service)
         yield
+        warming.cancel()
         for task in list(service.tasks.values()):
             task.cancel()
 

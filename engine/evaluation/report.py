@@ -10,6 +10,7 @@ from typing import Any
 
 from engine import clock
 from engine.evaluation.comparison import Comparison, ContestantResult
+from engine.states import Outcome
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PERCENTILES = ("mean", "p50", "p90", "p95", "p99")
@@ -88,12 +89,16 @@ HEADINGS = ("contestant", "right", "accuracy", "95% interval", "F1", "p50 ms", "
 
 def cells(c: ContestantResult) -> tuple[str, ...]:
     """Return a contestant's row under `HEADINGS`."""
-    return (
-        literal(c.name) + ("" if c.complete else " …"),
+    # Of a contestant that is not finished, the share of right answers among all images would be a lie.
+    right = (
         f"{c.correct}/{c.n}",
         f"{c.accuracy:.1%}",
         f"{c.accuracy_low:.1%}–{c.accuracy_high:.1%}",
         f"{c.macro_f1:.3f}",
+    )
+    return (
+        literal(c.name) + ("" if c.complete else " …"),
+        *(right if c.complete else ("–", "–", "–", "–")),
         f"{c.latency.p50:,.0f}" if c.latency else "–",
         f"{c.latency.p95:,.0f}" if c.latency else "–",
         f"${c.cost.total:,.2f}",
@@ -152,10 +157,11 @@ def notes(comparison: Comparison) -> list[str]:
         )
     for c in comparison.contestants:
         lost = [f"{count} {outcome}" for outcome, count in c.outcomes.items() if count and outcome != "answered"]
-        if lost:
-            found.append(f"{literal(c.name)}: {', '.join(lost)} of {c.n}; all count as wrong.")
         if not c.complete:
-            found.append(f"{literal(c.name)} is not finished: its figures are partial.")
+            answered = c.n - c.outcomes[Outcome.MISSING]
+            found.append(f"{literal(c.name)} is not finished: {answered} of {c.n} images are answered.")
+        elif lost:
+            found.append(f"{literal(c.name)}: {', '.join(lost)} of {c.n}; all count as wrong.")
         if c.prompt:
             found.append(
                 f"{literal(c.name)} ({literal(c.model)}) was asked “{literal(c.prompt)}”, answers as {c.answer_format}."

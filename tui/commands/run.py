@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import Engine, InputError, Spec, make_spec, read_spec
+from engine import ACTIVE, Engine, InputError, Spec, make_spec, read_spec
 from tui.commands.common import (
     globals_of,
     in_terminal,
@@ -140,12 +140,14 @@ def open_app(context: typer.Context, *, start_demo: bool = False, experiment: st
         last = app.last_comparison
     finally:
         engine.close()
-    if last is not None:
 
-        async def show(engine: Engine) -> None:
+    async def show(engine: Engine) -> None:
+        if last is not None and any(c.complete for c in last.contestants):
             out((await engine.render(last, "table")).rstrip("\n"))
+        if any(job.state in ACTIVE for job in await engine.jobs()):
+            say("the jobs go on without this terminal; to see them again: dogcls-tui")
 
-        with_engine(context, show)
+    with_engine(context, show)
 
 
 def full_path(path: Path | None) -> str | None:

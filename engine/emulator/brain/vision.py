@@ -1,4 +1,4 @@
-"""Looking at pictures on one thread, a few at a time, off the event loop."""
+"""Looking at pictures, a few at a time, off the event loop."""
 
 from __future__ import annotations
 
@@ -17,79 +17,58 @@ import numpy as np
 from engine.backbones import Backbone, load_backbone, match_imagenet, pixels
 
 AT_ONCE = 4
-"""Pictures that are looked at together: the longest that somebody in a hurry waits behind somebody who is not."""
+"""Pictures that are looked at together: more at once are no faster each, and make others wait."""
 
 
 class Patient(Backbone):
-    """A backbone that looks at a few pictures at a time, behind whoever waits for a `Vision`."""
+    """A backbone that looks at a few pictures at a time, in turn with whoever else uses its lane."""
 
     thread: ThreadPoolExecutor
 
     def features(self, pixels: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
         """Look at pictures; see `Backbone.features`. Must not be called on that thread itself."""
-        pieces = [pixels[start : start + AT_ONCE] for start in range(0, len(pixels), AT_ONCE)]
         look = super().features
+        pieces = [pixels[start : start + AT_ONCE] for start in range(0, len(pixels), AT_ONCE)]
         return np.concatenate([self.thread.submit(look, piece).result() for piece in pieces])
 
 
-def _step_back() -> None:
-    """Let whoever answers, asks or paints go first: on a small machine looking takes every core.
+class _Lane:
+    """A backbone on a thread of its own. Requests that wait together are looked at together."""
 
-    Linux gives each thread its own priority; the threads of ONNX Runtime inherit it from this one.
-    """
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
-
-
-class Vision:
-    """A frozen backbone on one thread. Real-time requests are looked at before those of batches and training."""
-
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, *, step_back: bool) -> None:
         self._cache = cache
-        self._backbone: Backbone | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vision", initializer=_step_back)
-        self._urgent: deque[tuple[np.ndarray, asyncio.Future[np.ndarray]]] = deque()
-        self._others: deque[tuple[np.ndarray, asyncio.Future[np.ndarray]]] = deque()
+        self.loaded: Backbone | None = None
+        self.thread = ThreadPoolExecutor(1, "looking", initializer=_step_back if step_back else None)
+        self._queue: deque[tuple[np.ndarray, asyncio.Future[np.ndarray]]] = deque()
         self._runner: asyncio.Task[None] | None = None
 
     def backbone(self) -> Backbone:
-        """Return the backbone, loading it the first time. Must not be called on the looking thread itself."""
-        return self._backbone or self._thread.submit(self._load).result()
+        """Return the backbone, loading it the first time. Must not be called on the lane's own thread."""
+        return self.loaded or self.thread.submit(self._load).result()
 
     def _load(self) -> Backbone:
-        if self._backbone is None:
-            self._backbone = load_backbone(self._cache / "backbones")
-        return self._backbone
+        # On the lane's thread, from which the threads of ONNX Runtime inherit their priority.
+        if self.loaded is None:
+            self.loaded = load_backbone(self._cache / "backbones")
+        return self.loaded
 
-    def patient(self) -> Backbone:
-        """Return the backbone for long work on another thread."""
-        patient = Patient(**vars(self.backbone()))
-        patient.thread = self._thread
-        return patient
-
-    async def look(self, picture: bytes, *, urgent: bool) -> np.ndarray:
-        """Return the features `[width]` of an encoded picture.
-
-        Raises:
-            OSError, ValueError: it is no picture.
-
-        """
-        decoded = await asyncio.to_thread(pixels, picture)
+    async def look(self, decoded: np.ndarray) -> np.ndarray:
+        """Return the features `[width]` of a decoded picture."""
         future: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
-        (self._urgent if urgent else self._others).append((decoded, future))
+        self._queue.append((decoded, future))
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
         return await future
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while queue := self._urgent or self._others:
-            now = [queue.popleft() for _ in range(min(AT_ONCE, len(queue)))]
+        while self._queue:
+            now = [self._queue.popleft() for _ in range(min(AT_ONCE, len(self._queue)))]
             wanted = [(picture, future) for picture, future in now if not future.done()]
             if not wanted:
                 continue
             try:
-                found = await loop.run_in_executor(self._thread, self._features, [p for p, _ in wanted])
+                found = await loop.run_in_executor(self.thread, self._features, [p for p, _ in wanted])
             except Exception as error:
                 for _, future in wanted:
                     if not future.done():
@@ -101,6 +80,47 @@ class Vision:
 
     def _features(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         return self._load().features(np.stack(pictures))
+
+
+def _step_back() -> None:
+    """Let whoever is in a hurry go first: on a small machine looking takes every core.
+
+    Linux gives each thread its own priority; elsewhere all stay equal.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+class Vision:
+    """Two lanes: real-time requests do not wait behind batches and training."""
+
+    def __init__(self, cache: Path) -> None:
+        self._urgent = _Lane(cache, step_back=False)
+        self._others = _Lane(cache, step_back=True)
+
+    def backbone(self) -> Backbone:
+        """Return the backbone, for its weights and its name; at once where a lane has looked before."""
+        return self._urgent.loaded or self._others.backbone()
+
+    def warm_up(self) -> None:
+        """Load what real-time requests need."""
+        self._urgent.backbone()
+
+    def patient(self) -> Backbone:
+        """Return the backbone for long work on another thread."""
+        patient = Patient(**vars(self._others.backbone()))
+        patient.thread = self._others.thread
+        return patient
+
+    async def look(self, picture: bytes, *, urgent: bool) -> np.ndarray:
+        """Return the features `[width]` of an encoded picture.
+
+        Raises:
+            OSError, ValueError: it is no picture.
+
+        """
+        decoded = await asyncio.to_thread(pixels, picture)
+        return await (self._urgent if urgent else self._others).look(decoded)
 
 
 def prior(backbone: Backbone, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
