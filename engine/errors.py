@@ -71,6 +71,10 @@ class ServiceUnavailable(ServiceError):
     """The service could not be reached, or is failing for now; trying again may help."""
 
 
+class StoreError(DogclsError):
+    """The store's file could not be written just now."""
+
+
 class JobError(DogclsError):
     """A job ended without what it was started for."""
 

@@ -91,7 +91,7 @@ class Context:
         """Write what was told and not written yet."""
         self._progress_at = time.monotonic()
         done, total, note = self._progress
-        self.store.jobs.progress(self.job.id, self.job.attempt, done, total, note)
+        self._request = self.store.jobs.progress(self.job.id, self.job.attempt, done, total, note) or self._request
         if self._metrics:
             self.store.jobs.add_metrics(self.job.id, self._metrics)
             self._metrics = []

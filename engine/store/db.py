@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.errors import InputError
+from engine.errors import InputError, StoreError
 from engine.store.files import private_folder
 from engine.store.migrations import MIGRATIONS
 
 BUSY_SECONDS = 30.0
+_CURES = {
+    sqlite3.SQLITE_BUSY: "Another dogcls-tui process holds it (is one stopped, with Ctrl-Z?); let that one go on.",
+    sqlite3.SQLITE_FULL: "Free some space on its disk, then resume.",
+    sqlite3.SQLITE_READONLY: "Make it writable, or choose another --home.",
+}
 
 
 class Database:
@@ -43,15 +48,24 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """One `BEGIN IMMEDIATE` transaction: all of it, or nothing."""
+        """One `BEGIN IMMEDIATE` transaction: all of it, or nothing.
+
+        Raises:
+            StoreError: another process holds the store for too long, or the disk is full.
+
+        """
         connection = self.connection
-        connection.execute("BEGIN IMMEDIATE")
         try:
-            yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                if connection.in_transaction:  # SQLite itself rolls back when the disk is full
+                    connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"{self.path}: {error}.", _CURES.get(error.sqlite_errorcode & 0xFF, "")) from error
 
     def rows(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
         """Run a query and return all its rows."""

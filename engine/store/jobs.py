@@ -223,13 +223,14 @@ class Jobs:
 
     # -- what a worker tells
 
-    def progress(self, job_id: int, attempt: int, done: int, total: int, note: str) -> None:
-        """Write how far a job is."""
+    def progress(self, job_id: int, attempt: int, done: int, total: int, note: str) -> Request | None:
+        """Write how far a job is, and learn what was asked of its worker."""
         with self._db.transaction() as db:
-            db.execute(
-                "UPDATE jobs SET done = ?, total = ?, note = ? WHERE id = ? AND attempt = ?",
+            row = db.execute(
+                "UPDATE jobs SET done = ?, total = ?, note = ? WHERE id = ? AND attempt = ? RETURNING request",
                 (done, total, note, job_id, attempt),
-            )
+            ).fetchone()
+        return None if row is None or row["request"] is None else Request(row["request"])
 
     def log(self, job_id: int, message: str, level: str = "info", remote_id: str | None = None) -> None:
         """Add a line to a job's log; a line of the service's own (`remote_id`) is added only once."""

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -172,19 +173,45 @@ def test_ctrl_c_leaves_the_jobs_running_and_ends_with_130(dataset):
     wait_for(lambda: all(j["state"] == "succeeded" for j in dataset.jobs().values()), 120, "the end")
 
 
+@contextlib.contextmanager
+def held(home, kind):
+    """Stop a job's worker as soon as it runs, so that it cannot finish before it is asked for something."""
+
+    def stopped():
+        view = next(view for view in store.jobs.views() if view.kind == kind)
+        assert view.state not in ("failed", "cancelled"), view.error
+        if view.state != "running":
+            return None
+        job = store.jobs.get(view.id)
+        os.kill(job.pid, signal.SIGSTOP)
+        wait_for(lambda: psutil.Process(job.pid).status() == psutil.STATUS_STOPPED)
+        with contextlib.closing(sqlite3.connect(home.store, timeout=0, isolation_level=None)) as connection:
+            try:
+                connection.executescript("BEGIN IMMEDIATE; ROLLBACK")
+            except sqlite3.OperationalError:  # it was just writing
+                os.kill(job.pid, signal.SIGCONT)
+                return None
+        return job
+
+    store = Store(home.store)
+    try:
+        job = wait_for(stopped, 120, f"{kind} running")
+        assert store.jobs.view(job.id).state == "running"
+        yield job.id
+    finally:
+        os.kill(job.pid, signal.SIGCONT)
+        store.close()
+
+
 def test_pause_resume_and_cancel(dataset):
     dataset("run", "--dataset", "dogs", "--yes", "--detach", "--contestants", "fine-tuned")
-    wait_for(lambda: dataset.jobs()["fine-tune"]["state"] == "running", what="the job")
-    number = dataset.jobs()["fine-tune"]["id"]
-    dataset("pause", str(number))
-    state = wait_for(
-        lambda: s if (s := dataset.jobs()["fine-tune"]["state"]) in ("paused", "succeeded") else None, what="the pause"
-    )
-    if state == "paused":
-        dataset("resume", str(number))
-    wait_for(lambda: dataset.jobs()["score"]["state"] in ("running", "succeeded"), 120, "scoring")
-    dataset("cancel", str(dataset.jobs()["score"]["id"]))
-    wait_for(lambda: dataset.jobs()["score"]["state"] in ("cancelled", "succeeded"), what="the cancellation")
+    with held(dataset.home, "fine-tune") as number:
+        dataset("pause", str(number))
+    wait_for(lambda: dataset.jobs()["fine-tune"]["state"] == "paused", what="the pause")
+    dataset("resume", str(number))
+    with held(dataset.home, "score") as number:
+        dataset("cancel", str(number))
+    wait_for(lambda: dataset.jobs()["score"]["state"] == "cancelled", what="the cancellation")
     dataset("resume", str(number))
     wait_for(lambda: all(j["state"] == "succeeded" for j in dataset.jobs().values()), 120, "the end")
     # Cancelling deleted the deployment; going on made it again. Training was paid for once.

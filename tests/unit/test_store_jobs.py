@@ -1,14 +1,15 @@
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
 
 from engine import clock
-from engine.errors import InputError, LostClaim, NotFoundError
+from engine.errors import InputError, LostClaim, NotFoundError, StoreError
 from engine.jobs import scheduler
 from engine.jobs.process import start_time
 from engine.states import ACTIVE, JobState, Outcome, Request
-from engine.store import Store
+from engine.store import Store, db
 from engine.store.experiments import NewContestant, NewJob
 from engine.store.predictions import Prediction
 
@@ -87,12 +88,13 @@ def test_a_worker_that_was_replaced_changes_nothing(store):
     assert store.jobs.get(job).state == JobState.RUNNING
 
 
-def test_a_request_reaches_the_worker_by_its_heartbeat_and_ends_with_the_attempt(store):
+def test_a_request_reaches_the_worker_by_whatever_it_writes_and_ends_with_the_attempt(store):
     (job,) = add_jobs(store, NewJob("batch", {}))
     attempt = run_to(store, job, JobState.RUNNING)
     assert store.jobs.heartbeat(job, attempt) is None
     assert scheduler.pause(store, job)
     assert store.jobs.heartbeat(job, attempt) == Request.PAUSE
+    assert store.jobs.progress(job, attempt, 1, 2, "") == Request.PAUSE
     store.jobs.change(job, JobState.PAUSED, expected=(JobState.RUNNING,), attempt=attempt, message="paused")
     assert store.jobs.view(job).request is None
 
@@ -224,3 +226,11 @@ def test_an_answer_replaces_a_failure_but_nothing_replaces_an_answer(store, data
     )
     found = store.predictions.of(contestant.id)
     assert (found[one].raw, found[two].raw) == ("Dog", "Cat")
+
+
+def test_a_store_that_somebody_holds_says_so_in_one_line(store, monkeypatch):
+    monkeypatch.setattr(db, "BUSY_SECONDS", 0.01)
+    with store.db.transaction(), contextlib.closing(db.Database(store.db.path)) as other:
+        with pytest.raises(StoreError, match=r"store.db: database is locked\. Another dogcls-tui process") as told:
+            other.transaction().__enter__()
+        assert told.value.exit_code == 1
