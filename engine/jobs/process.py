@@ -10,6 +10,9 @@ from pathlib import Path
 
 import psutil
 
+_children: list[subprocess.Popen[bytes]] = []
+"""What this process started and nobody waits for: kept so that the dead among them can be reaped."""
+
 
 def start_time(pid: int) -> float | None:
     """Return when a process started (seconds since the epoch), or None when it is not alive."""
@@ -36,8 +39,9 @@ def detach(module: str, arguments: Sequence[str], log: Path, *, pipe: bool = Fal
     Its output is appended to `log` (0600), with `pipe` only what it writes to stderr. `-P` keeps the
     current folder off the import path.
     """
+    _children[:] = [child for child in _children if child.poll() is None]
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if pipe else output,
@@ -45,3 +49,5 @@ def detach(module: str, arguments: Sequence[str], log: Path, *, pipe: bool = Fal
             start_new_session=True,
             close_fds=True,
         )
+    _children.append(process)
+    return process

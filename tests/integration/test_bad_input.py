@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from engine.jobs import embedded
+from engine.jobs.paths import Home
 from tests.pictures import class_folders, plain
 from tui.cli import main
 
@@ -28,6 +30,7 @@ def cli(tmp_path, monkeypatch, capsys):
 
     yield run
     os.umask(umask)
+    embedded.stop(Home(tmp_path / "home"))
 
 
 def refused(result, code, *words):
