@@ -6,17 +6,43 @@ azure, torch, pandas nor scikit-learn: the rooms that need those are opened when
 
 from typing import TYPE_CHECKING
 
+from engine.browsing import Browser
 from engine.engine import Engine, at_rest, emulator_command
-from engine.errors import ConfigurationError, DogclsError, InputError, JobError, NotFoundError, PriceError
-from engine.events import DatasetView, ExperimentView, JobView, LogLine, Metric
-from engine.jobs.spec import Spec, make_spec, read_spec
+from engine.errors import (
+    ConfigurationError,
+    DogclsError,
+    InputError,
+    JobError,
+    NotFoundError,
+    PriceError,
+    ReadOnlyError,
+)
+from engine.evaluation.details import clustered, confused_pairs, confusion, disagreements, per_class
+from engine.events import (
+    DatasetView,
+    ExperimentView,
+    ImageView,
+    JobDetail,
+    JobView,
+    LogLine,
+    Metric,
+    RemoteItem,
+    Score,
+    StandingCost,
+)
+from engine.jobs.spec import Parameter, Spec, make_spec, parameters, read_spec
 from engine.states import ACTIVE, ENDED, RESUMABLE, ContestantKind, JobKind, JobState, Outcome, Split
 
 if TYPE_CHECKING:
+    from engine.datasets.findings import Finding as Finding
+    from engine.datasets.thumbnails import Thumbnail as Thumbnail
     from engine.evaluation.comparison import Comparison as Comparison
     from engine.evaluation.comparison import ContestantResult as ContestantResult
+    from engine.evaluation.details import Answers as Answers
+    from engine.evaluation.details import ContestantAnswers as ContestantAnswers
     from engine.jobs.plan import Plan as Plan
     from engine.jobs.plan import Price as Price
+    from engine.jobs.preview import RequestPreview as RequestPreview
 
 __version__ = "0.1.0"
 
@@ -24,13 +50,16 @@ __all__ = [
     "ACTIVE",
     "ENDED",
     "RESUMABLE",
+    "Browser",
     "ConfigurationError",
     "ContestantKind",
     "DatasetView",
     "DogclsError",
     "Engine",
     "ExperimentView",
+    "ImageView",
     "InputError",
+    "JobDetail",
     "JobError",
     "JobKind",
     "JobState",
@@ -39,11 +68,22 @@ __all__ = [
     "Metric",
     "NotFoundError",
     "Outcome",
+    "Parameter",
     "PriceError",
+    "ReadOnlyError",
+    "RemoteItem",
+    "Score",
     "Spec",
     "Split",
+    "StandingCost",
     "at_rest",
+    "clustered",
+    "confused_pairs",
+    "confusion",
+    "disagreements",
     "emulator_command",
     "make_spec",
+    "parameters",
+    "per_class",
     "read_spec",
 ]

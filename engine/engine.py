@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import InputError, PriceError
+from engine.browsing import Browser
+from engine.errors import InputError, PriceError, ReadOnlyError
 from engine.events import DatasetView, ExperimentView, JobView, LogLine, Metric
 from engine.jobs import scheduler
 from engine.jobs.paths import Home
 from engine.jobs.spec import Spec
 from engine.settings import home_folder, load_settings
-from engine.states import ACTIVE, ContestantKind, JobKind, JobState
+from engine.states import ACTIVE, ContestantKind, JobKind, JobState, Split
 from engine.store import Store
 from engine.store.files import private_folder, write_atomic
 
 if TYPE_CHECKING:
     from engine.azure.connection import Endpoint
+    from engine.datasets.jsonl import Shard
     from engine.evaluation.comparison import Comparison
     from engine.jobs.plan import Plan, Price
 
@@ -34,13 +37,14 @@ DEMO = "demo"
 class Engine:
     """One home and one profile."""
 
-    def __init__(self, home: Path | None = None, profile: str | None = None) -> None:
+    def __init__(self, home: Path | None = None, profile: str | None = None, *, readonly: bool = False) -> None:
         """Open (or make) a home.
 
         Args:
             home: `--home`; else `DOGCLS_HOME`, else the platform's data folder.
             profile: `--profile`; else what the settings say, else `azure` if an endpoint is configured,
                 else `demo`.
+            readonly: refuse everything that would change, start, stop or cost something.
 
         Raises:
             InputError: unknown profile, unreadable settings, a store made by a newer version.
@@ -52,7 +56,19 @@ class Engine:
         self.profile = profile or settings.default_profile()
         if self.profile != DEMO:
             settings.resource(self.profile)
+        self.readonly = readonly
         self.store = Store(self.home.store)
+        self.browse = Browser(self.store, self.home, self.profile)
+
+    def _writing(self) -> None:
+        """Stand before everything that changes something.
+
+        Raises:
+            ReadOnlyError: this engine only looks.
+
+        """
+        if self.readonly:
+            raise ReadOnlyError("Nothing can be changed: --readonly.", "Leave --readonly out.")
 
     def close(self) -> None:
         """Close the store. Jobs go on."""
@@ -81,6 +97,7 @@ class Engine:
         """
         from engine.jobs.importing import add_dataset
 
+        self._writing()
         return await asyncio.to_thread(add_dataset, self.store, self.home, source, name, progress, split)
 
     async def datasets(self) -> list[DatasetView]:
@@ -151,6 +168,7 @@ class Engine:
 
     async def start(self, spec: Spec, plan: Plan) -> str:
         """Write an experiment down and start its first jobs; return its name."""
+        self._writing()
         _file_name(spec.name)
 
         def write() -> str:
@@ -173,6 +191,7 @@ class Engine:
 
     async def demo(self, progress: Progress | None = None) -> str:
         """Set the built-in demo going, from nothing: draw its dogs if needed, start the comparison."""
+        self._writing()
         if not await asyncio.to_thread(self.store.datasets.exists, DEMO):
             await self.add_dataset(DEMO, DEMO, progress)
         spec = Spec(dataset=DEMO)
@@ -188,8 +207,8 @@ class Engine:
         """Return an experiment's parameters as TOML, to be saved and run again."""
         return (await asyncio.to_thread(self.store.experiments.get, name)).spec
 
-    async def comparison(self, experiment: str | None = None) -> Comparison:
-        """Compare an experiment's contestants (the newest experiment's unless told).
+    async def comparison(self, experiment: str | None = None, baseline: str | None = None) -> Comparison:
+        """Compare an experiment's contestants (the newest experiment's unless told) with one of them.
 
         Raises:
             NotFoundError: there is no such experiment, or none at all.
@@ -197,7 +216,7 @@ class Engine:
         """
         from engine.jobs.comparing import comparison
 
-        return await asyncio.to_thread(comparison, self.store, experiment)
+        return await asyncio.to_thread(comparison, self.store, experiment, baseline)
 
     async def render(self, comparison: Comparison, form: str) -> str:
         """Return a comparison as `table`, `json`, `csv` or `markdown`."""
@@ -231,23 +250,83 @@ class Engine:
 
     async def tick(self) -> None:
         """Recover dead jobs and start ready ones. Call it now and then while watching."""
+        if self.readonly:
+            return
         await asyncio.to_thread(scheduler.advance, self.store, self.home)
 
     async def recover(self) -> None:
         """Only mark dead jobs as interrupted; start nothing."""
+        if self.readonly:
+            return
         await asyncio.to_thread(scheduler.recover, self.store)
 
     async def cancel(self, job_id: int) -> bool:
         """Cancel a job; return whether there was anything to cancel."""
+        self._writing()
         return await asyncio.to_thread(scheduler.cancel, self.store, job_id)
 
     async def pause(self, job_id: int) -> bool:
         """Pause a job; return whether there was anything to pause."""
+        self._writing()
         return await asyncio.to_thread(scheduler.pause, self.store, job_id)
 
     async def resume(self, job_id: int) -> list[int]:
         """Set a job and the rest of its experiment going again; return the jobs taken up."""
+        self._writing()
         return await asyncio.to_thread(scheduler.resume, self.store, self.home, job_id)
+
+    async def delete_experiment(self, name: str) -> None:
+        """Delete an experiment with its predictions and its jobs' files.
+
+        Raises:
+            InputError: something of it still runs, or costs money.
+
+        """
+        self._writing()
+        jobs = await self.jobs(name)
+        if any(job.state in ACTIVE for job in jobs):
+            raise InputError(f"Experiment {name!r} is still running.", "Cancel its jobs first.")
+        if any(cost.experiment == name for cost in await self.browse.standing()):
+            raise InputError(f"A deployment of {name!r} still costs money.", "Delete it first.")
+
+        def delete() -> None:
+            self.store.experiments.delete(name)
+            for job in jobs:
+                shutil.rmtree(self.home.job(job.id), ignore_errors=True)
+
+        await asyncio.to_thread(delete)
+
+    # -- the service
+
+    async def delete_deployment(self, job_id: int) -> str:
+        """Delete the deployment that a job made; return its name."""
+        from engine.jobs.standing import delete_deployment
+
+        self._writing()
+        return await delete_deployment(self.store, self.home, job_id)
+
+    async def delete_remote(self, kind: str, item_id: str) -> None:
+        """Delete a `deployment` or a `file` on the service, ours or not."""
+        from engine.jobs.resource import delete_remote
+
+        self._writing()
+        await delete_remote(self.home, self.profile, kind, item_id)
+
+    async def write_jsonl(
+        self, dataset: str, kind: str, split: Split, system: str, spec: Spec, to: Path
+    ) -> list[Shard]:
+        """Write a dataset's split as files for the service; return them.
+
+        Args:
+            kind: `batch` or `fine-tune`.
+            system: the system message, with `{labels}`.
+
+        """
+        from engine.datasets.prompt import Prompt
+        from engine.jobs.preview import write_jsonl
+
+        prompt = Prompt(system, "json" if kind == "batch" else "text", spec.detail)
+        return await asyncio.to_thread(write_jsonl, self.store, dataset, kind, split, prompt, spec.model, to)
 
 
 def at_rest(jobs: Iterable[JobView]) -> bool:

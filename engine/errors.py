@@ -42,6 +42,10 @@ class PriceError(InputError):
     """The price was not accepted, or is over the user's limit."""
 
 
+class ReadOnlyError(InputError):
+    """Something was asked for that changes something, of an engine that only looks."""
+
+
 class ConfigurationError(DogclsError):
     """Something must be set up first: a profile, an endpoint, a deployment."""
 

@@ -93,3 +93,74 @@ class DatasetView:
     val: int
     test: int
     created_at: float
+
+
+@dataclass(frozen=True)
+class JobDetail:
+    """Everything about one job: what it was told, what came of it, what it has on the service and on disk.
+
+    `remote` rows are (operation, id on the service or None, when intended). `files` are (path below
+    the job's folder, bytes, when changed).
+    """
+
+    view: JobView
+    parameters: dict[str, object]
+    result: dict[str, object]
+    pid: int | None
+    heartbeat_at: float | None
+    remote: tuple[tuple[str, str | None, float], ...]
+    files: tuple[tuple[str, int, float], ...]
+    folder: str
+
+
+@dataclass(frozen=True)
+class StandingCost:
+    """A deployment that lives: it costs money whether it is used or not. US dollars."""
+
+    job_id: int
+    experiment: str
+    deployment: str
+    since: float
+    usd_per_hour: float
+    usd: float
+
+
+@dataclass(frozen=True)
+class RemoteItem:
+    """Something on the service, ours or not: a batch, a fine-tuning job, a deployment or a file.
+
+    `job_id` is ours if it is known to be.
+    """
+
+    kind: str
+    id: str
+    name: str
+    state: str
+    created_at: float | None
+    detail: str
+    job_id: int | None
+
+
+@dataclass(frozen=True)
+class ImageView:
+    """One image of a dataset."""
+
+    path: str
+    label: str
+    split: str
+    bytes: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a contestant stands: right answers and finished questions, of so many test images."""
+
+    experiment: str
+    contestant: str
+    kind: str
+    emulated: bool
+    right: int
+    asked: int
+    n: int

@@ -4,12 +4,40 @@ from __future__ import annotations
 
 from engine.errors import NotFoundError
 from engine.evaluation.comparison import Comparison, ContestantInput, compare
+from engine.evaluation.details import Answers, ContestantAnswers
 from engine.states import ContestantKind, Outcome, Split
 from engine.store import Store
 from engine.store.predictions import Prediction
 
 
-def comparison(store: Store, experiment: str | None) -> Comparison:
+def answers(store: Store, experiment: str) -> Answers:
+    """Return who said what of which test image; see `Engine.answers`."""
+    stored = store.experiments.get(experiment)
+    contestants = store.experiments.contestants(experiment)
+    if stored.dataset is None or not contestants:
+        raise NotFoundError(f"Experiment {experiment!r} has no contestants to compare.", "See: dogcls-tui jobs")
+    dataset = store.datasets.get(stored.dataset)
+    images = store.datasets.images(dataset.name, Split.TEST)
+    said = []
+    for contestant in contestants:
+        found = store.predictions.of(contestant.id)
+        rows = [found.get(i.id) or Prediction(i.id, None, None, Outcome.MISSING) for i in images]
+        said.append(
+            ContestantAnswers(
+                name=contestant.name,
+                kind=contestant.kind,
+                predicted=tuple(r.label for r in rows),
+                raw=tuple(r.raw for r in rows),
+                outcomes=tuple(r.outcome for r in rows),
+                latencies_ms=tuple(store.predictions.latencies(contestant.id).values()),
+            )
+        )
+    return Answers(
+        experiment, dataset.labels, tuple(i.path for i in images), tuple(i.label for i in images), tuple(said)
+    )
+
+
+def comparison(store: Store, experiment: str | None, baseline: str | None = None) -> Comparison:
     """Compare an experiment's contestants; see `Engine.comparison`."""
     name = experiment or store.experiments.latest()
     if name is None:
@@ -46,4 +74,4 @@ def comparison(store: Store, experiment: str | None) -> Comparison:
             )
         )
     split = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
-    return compare(name, dataset.name, split, list(dataset.labels), inputs)
+    return compare(name, dataset.name, split, list(dataset.labels), inputs, baseline)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,35 +18,79 @@ ALL = (ContestantKind.ZERO_SHOT, ContestantKind.FINE_TUNED, ContestantKind.CNN)
 
 
 class Spec(BaseModel):
-    """Everything that decides an experiment, with the article's values as defaults.
-
-    `weights` is a file for a recipe that trains every weight, instead of torchvision's download.
-    `probe` is the number of single requests, one after another, from which latency is taken.
-    """
+    """Everything that decides an experiment, with the article's values as defaults."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = ""
+    name: str = Field(default="", description="The experiment's name; the dataset's, numbered, unless given.")
     dataset: str
     contestants: tuple[ContestantKind, ...] = ALL
-    model: str = MODEL
-    epochs: int = Field(default=2, ge=1, le=50)
-    batch_size: int = Field(default=6, ge=1, le=256)
-    lr_multiplier: float = Field(default=0.5, gt=0, le=10)
-    seed: int = Field(default=42, ge=0, le=2**31 - 1)
-    detail: Literal["low", "high"] = "low"
-    prompt: str = ""
-    recipe: str = "quick"
-    weights: str = ""
-    max_cost: float | None = Field(default=None, ge=0)
-    probe: int = Field(default=30, ge=0, le=1000)
-    concurrency: int = Field(default=8, ge=1, le=64)
-    keep_deployment: bool = False
+    model: str = Field(default=MODEL, description="The base model: asked zero-shot, and fine-tuned.")
+    epochs: int = Field(
+        default=2,
+        ge=1,
+        le=50,
+        description="Fine-tuning: passes over the training images. Each is billed. The article trained 2.",
+    )
+    batch_size: int = Field(
+        default=6, ge=1, le=256, description="Fine-tuning: examples a step. The article's run used 6."
+    )
+    lr_multiplier: float = Field(
+        default=0.5, gt=0, le=10, description="Fine-tuning: multiplies the learning rate. The article's run used 0.5."
+    )
+    seed: int = Field(
+        default=42, ge=0, le=2**31 - 1, description="Of fine-tuning and of the CNN: the same seed, the same run."
+    )
+    detail: Literal["low", "high"] = Field(
+        default="low", description="Of images: low is one price for any size; high costs by the tile of 512 pixels."
+    )
+    prompt: str = Field(default="", description="A file with the system prompt; {labels} stands for the classes.")
+    recipe: str = Field(
+        default="quick", description="The CNN's: quick (frozen EfficientNet-Lite0) or article (MobileNetV3-Small)."
+    )
+    weights: str = Field(default="", description="Pretrained weights for the recipe, instead of torchvision's.")
+    max_cost: float | None = Field(default=None, ge=0, description="Refuse to start above this price, in US dollars.")
+    probe: int = Field(
+        default=30, ge=0, le=1000, description="Single requests, one after another, from which latency is taken."
+    )
+    concurrency: int = Field(default=8, ge=1, le=64, description="Real-time requests at a time.")
+    keep_deployment: bool = Field(
+        default=False, description="Keep the tuned deployment after scoring. It then costs money every hour."
+    )
 
     def to_toml(self) -> str:
         """Return the experiment file."""
         values = self.model_dump(mode="json", exclude_none=True)
         return tomli_w.dumps({key: value for key, value in values.items() if value != ""})
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter, for people: its default, what is allowed, what it means."""
+
+    name: str
+    default: str
+    allowed: str
+    help: str
+
+
+def parameters() -> list[Parameter]:
+    """Return the parameters that may be chosen freely, in the order of `Spec`."""
+    found = []
+    for name, field in Spec.model_fields.items():
+        if field.description is None:
+            continue
+        low = next((str(m.ge) for m in field.metadata if hasattr(m, "ge")), None)
+        above = next((str(m.gt) for m in field.metadata if hasattr(m, "gt")), None)
+        high = next((str(m.le) for m in field.metadata if hasattr(m, "le")), None)
+        allowed = f"{low or f'above {above}'} to {high}" if high else f"at least {low}" if low else ""
+        if get_origin(field.annotation) is Literal:
+            allowed = " or ".join(get_args(field.annotation))
+        elif field.annotation is bool:
+            allowed = "true or false"
+        default = "" if field.default is None else str(field.default).lower().removesuffix(".0")
+        found.append(Parameter(name, default, allowed, field.description))
+    return found
 
 
 def make_spec(values: dict[str, Any], *, where: str = "") -> Spec:

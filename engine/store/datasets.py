@@ -104,19 +104,21 @@ class Datasets:
             name,
             split,
         )
-        return [
-            StoredImage(
-                r["id"],
-                Path(r["root"]) / r["path"],
-                r["label"],
-                r["split"],
-                r["bytes"],
-                r["width"],
-                r["height"],
-                r["sha256"],
-            )
-            for r in rows
-        ]
+        return [_image(r) for r in rows]
+
+    def page(self, name: str, split: str | None, label: int | None, offset: int, limit: int) -> list[StoredImage]:
+        """Return some of a dataset's images, of one split or label where one is given."""
+        rows = self._db.rows(
+            "SELECT i.*, d.root FROM images i JOIN datasets d ON d.id = i.dataset_id"
+            " WHERE d.name = ?1 AND (?2 IS NULL OR i.split = ?2) AND (?3 IS NULL OR i.label = ?3)"
+            " ORDER BY i.id LIMIT ?5 OFFSET ?4",
+            name,
+            split,
+            label,
+            offset,
+            limit,
+        )
+        return [_image(r) for r in rows]
 
     def class_counts(self, name: str) -> list[tuple[str, int, int, int]]:
         """Return (label, train, val, test) counts, in label order."""
@@ -148,3 +150,9 @@ class Datasets:
             test=counts.get("test", 0),
             created_at=row["created_at"],
         )
+
+
+def _image(r: sqlite3.Row) -> StoredImage:
+    return StoredImage(
+        r["id"], Path(r["root"]) / r["path"], r["label"], r["split"], r["bytes"], r["width"], r["height"], r["sha256"]
+    )

@@ -76,6 +76,10 @@ class Database:
         found: sqlite3.Row | None = self.connection.execute(sql, parameters).fetchone()
         return found
 
+    def version(self) -> int:
+        """Return a number that changes when another connection has written."""
+        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+
     def close(self) -> None:
         """Close every thread's connection; call it when no thread uses the store any more."""
         for connection in self._opened:

@@ -142,6 +142,12 @@ class Experiments:
                 job_ids.append(job_id)
         return job_ids
 
+    def delete(self, name: str) -> None:
+        """Delete an experiment with its jobs, predictions and costs; raises NotFoundError."""
+        found = self.get(name)
+        with self._db.transaction() as db:
+            db.execute("DELETE FROM experiments WHERE id = ?", (found.id,))
+
     def get(self, name: str) -> StoredExperiment:
         """Return an experiment.
 

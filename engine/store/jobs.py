@@ -266,10 +266,31 @@ class Jobs:
             )
         return [LogLine(r["id"], r["job_id"], r["at"], r["level"], r["message"]) for r in rows]
 
+    def of_kind(self, kind: str) -> list[JobView]:
+        """Return all jobs of a kind."""
+        return [_view(r) for r in self._db.rows(f"{_VIEW} WHERE j.kind = ? ORDER BY j.id", kind)]
+
+    def remote_calls(self, job_id: int) -> list[tuple[str, str | None, float]]:
+        """Return (operation, id on the service, when it was intended) of a job's paid calls."""
+        rows = self._db.rows(
+            "SELECT operation, remote_id, intent_at FROM remote_calls WHERE job_id = ? ORDER BY id", job_id
+        )
+        return [(r["operation"], r["remote_id"], r["intent_at"]) for r in rows]
+
+    def owners(self) -> dict[str, int]:
+        """Return which job of ours each id on the service belongs to."""
+        rows = self._db.rows("SELECT remote_id, job_id FROM remote_calls WHERE remote_id IS NOT NULL")
+        return {r["remote_id"]: r["job_id"] for r in rows}
+
+    def last_metrics(self, job_id: int, after: float = 0.0) -> list[Metric]:
+        """Return what a job measured after a moment, oldest first."""
+        rows = self._db.rows("SELECT * FROM job_metrics WHERE job_id = ? AND at > ? ORDER BY at, step", job_id, after)
+        return [_metric(r) for r in rows]
+
     def metrics(self, job_id: int) -> list[Metric]:
         """Return everything measured by a job, by name and step."""
         rows = self._db.rows("SELECT * FROM job_metrics WHERE job_id = ? ORDER BY name, step", job_id)
-        return [Metric(r["job_id"], r["name"], r["step"], r["epoch"], r["value"], r["at"]) for r in rows]
+        return [_metric(r) for r in rows]
 
     # -- intents
 
@@ -316,6 +337,10 @@ class Jobs:
         """Set what a job has cost so far in one item (`training`, `hosting` or `inference`)."""
         with self._db.transaction() as db:
             db.execute("INSERT OR REPLACE INTO costs VALUES (?, ?, ?, ?)", (job_id, contestant_id, item, usd))
+
+
+def _metric(row: sqlite3.Row) -> Metric:
+    return Metric(row["job_id"], row["name"], row["step"], row["epoch"], row["value"], row["at"])
 
 
 def _event(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine import clock
+from engine.events import Score
 from engine.states import Outcome
 from engine.store.db import Database
 
@@ -100,6 +101,21 @@ class Predictions:
             contestant_id,
         )
         return {r["image_id"] for r in rows}
+
+    def scores(self) -> list[Score]:
+        """Return how each contestant of each experiment stands, newest experiment first."""
+        rows = self._db.rows(
+            "SELECT e.name AS experiment, c.name, c.kind, c.emulated,"
+            " (SELECT COUNT(*) FROM images i WHERE i.dataset_id = e.dataset_id AND i.split = 'test') AS n,"
+            " (SELECT COUNT(*) FROM predictions p WHERE p.contestant_id = c.id AND p.outcome != 'missing') AS asked,"
+            " (SELECT COUNT(*) FROM predictions p JOIN images i ON i.id = p.image_id"
+            "   WHERE p.contestant_id = c.id AND p.label = i.label) AS hits"
+            " FROM contestants c JOIN experiments e ON e.id = c.experiment_id ORDER BY e.id DESC, c.id"
+        )
+        return [
+            Score(r["experiment"], r["name"], r["kind"], bool(r["emulated"]), r["hits"], r["asked"], r["n"])
+            for r in rows
+        ]
 
     def latencies(self, contestant_id: int) -> dict[int, float]:
         """Return single-request latencies in milliseconds by image id."""

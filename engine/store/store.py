@@ -8,6 +8,7 @@ from engine.store.datasets import Datasets
 from engine.store.db import Database
 from engine.store.experiments import Experiments
 from engine.store.jobs import Jobs
+from engine.store.logs import Logs
 from engine.store.predictions import Predictions
 
 
@@ -19,6 +20,7 @@ class Store:
         self.datasets = Datasets(self.db)
         self.experiments = Experiments(self.db)
         self.jobs = Jobs(self.db)
+        self.logs = Logs(self.db)
         self.predictions = Predictions(self.db)
 
     def close(self) -> None:

@@ -69,6 +69,12 @@ def hosted_seconds(folder: Path, *, ended: bool = False) -> float:
     return sum(until - since for since, until in hosted)
 
 
+def living_since(folder: Path) -> float | None:
+    """Return since when a deployment has lived, or None when it is deleted or was never made."""
+    hosted = _hosted(folder)
+    return hosted[-1][0] if hosted and hosted[-1][1] is None else None
+
+
 def _hosted(folder: Path) -> list[tuple[float, float | None]]:
     path = folder / "hosted.json"
     return [(since, until) for since, until in json.loads(path.read_text(encoding="ascii"))] if path.exists() else []

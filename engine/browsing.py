@@ -1,0 +1,165 @@
+"""Looking: everything that a screen shows and that changes nothing. `Engine.browse` holds one.
+
+All methods are coroutines and leave the event loop free; lists that can be long are read by the page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.events import ImageView, JobDetail, LogLine, Metric, RemoteItem, Score, StandingCost
+from engine.jobs.paths import Home
+from engine.jobs.spec import Spec
+from engine.store import Store
+
+if TYPE_CHECKING:
+    from engine.datasets.findings import Finding
+    from engine.datasets.thumbnails import Thumbnail
+    from engine.evaluation.details import Answers
+    from engine.jobs.preview import RequestPreview
+
+
+class Browser:
+    """Reads one home."""
+
+    def __init__(self, store: Store, home: Home, profile: str) -> None:
+        self._store = store
+        self._home = home
+        self._profile = profile
+
+    async def version(self) -> int:
+        """Return a number that changes whenever anybody else has written to the store."""
+        return self._store.db.version()
+
+    # -- results
+
+    async def scores(self) -> list[Score]:
+        """Return how many test images each contestant of each experiment got right so far."""
+        return await asyncio.to_thread(self._store.predictions.scores)
+
+    async def answers(self, experiment: str) -> Answers:
+        """Return who said what of which test image; raises NotFoundError."""
+        from engine.jobs.comparing import answers
+
+        return await asyncio.to_thread(answers, self._store, experiment)
+
+    # -- datasets
+
+    async def images(
+        self, dataset: str, offset: int, limit: int, *, split: str | None = None, label: int | None = None
+    ) -> list[ImageView]:
+        """Return a page of a dataset's images."""
+
+        def read() -> list[ImageView]:
+            labels = self._store.datasets.get(dataset).labels
+            found = self._store.datasets.page(dataset, split, label, offset, limit)
+            return [ImageView(str(i.path), labels[i.label], i.split, i.bytes, i.width, i.height) for i in found]
+
+        return await asyncio.to_thread(read)
+
+    async def findings(self, dataset: str) -> list[Finding]:
+        """Return what is worth knowing of a dataset: copies, leakage, imbalance, tiny pictures."""
+        from engine.datasets.findings import ImageFacts, find
+
+        def read() -> list[Finding]:
+            labels = self._store.datasets.get(dataset).labels
+            images = self._store.datasets.page(dataset, None, None, 0, -1)
+            return find(
+                [
+                    ImageFacts(i.path.name, labels[i.label], i.split, i.bytes, i.width, i.height, i.sha256)
+                    for i in images
+                ]
+            )
+
+        return await asyncio.to_thread(read)
+
+    async def thumbnail(self, path: Path, width: int, height: int) -> Thumbnail:
+        """Fit a picture into width × height pixels; raises InputError."""
+
+        def read() -> Thumbnail:
+            from engine.datasets.thumbnails import thumbnail  # Pillow: not before the first paint
+
+            return thumbnail(path, width, height)
+
+        return await asyncio.to_thread(read)
+
+    async def request(self, spec: Spec, system: str, number: int = 0) -> RequestPreview:
+        """Return one real request with its tokens and price; raises InputError, NotFoundError."""
+
+        def read() -> RequestPreview:
+            from engine.azure.prices import load_prices
+            from engine.jobs.preview import preview
+
+            return preview(self._store, spec, system, load_prices(self._home.prices), number)
+
+        return await asyncio.to_thread(read)
+
+    # -- jobs
+
+    async def job(self, job_id: int) -> JobDetail:
+        """Return everything about one job; raises NotFoundError."""
+
+        def read() -> JobDetail:
+            view, stored = self._store.jobs.view(job_id), self._store.jobs.get(job_id)
+            folder = self._home.job(job_id)
+            files = []
+            for path in sorted(folder.rglob("*")):
+                if path.is_file() and not path.name.startswith("."):
+                    stat = path.stat()
+                    files.append((str(path.relative_to(folder)), stat.st_size, stat.st_mtime))
+            remote = tuple(self._store.jobs.remote_calls(job_id))
+            result = stored.result or {}
+            return JobDetail(
+                view, stored.parameters, result, stored.pid, stored.heartbeat_at, remote, tuple(files), str(folder)
+            )
+
+        return await asyncio.to_thread(read)
+
+    async def log_size(self, job_id: int, levels: Sequence[str] = (), text: str = "") -> int:
+        """Count a log's lines of these levels (all unless given) that contain a text."""
+        return await asyncio.to_thread(self._store.logs.size, job_id, levels, text)
+
+    async def log_page(
+        self, job_id: int, offset: int, limit: int, levels: Sequence[str] = (), text: str = ""
+    ) -> list[LogLine]:
+        """Return such lines by position."""
+        return await asyncio.to_thread(self._store.logs.page, job_id, offset, limit, levels, text)
+
+    async def log_lengths(self, job_id: int, offset: int, levels: Sequence[str] = ()) -> list[int]:
+        """Return the length in bytes of each line from a position on."""
+        return await asyncio.to_thread(self._store.logs.lengths, job_id, offset, levels)
+
+    async def log_find(
+        self, job_id: int, text: str, position: int, *, back: bool = False, levels: Sequence[str] = ()
+    ) -> int | None:
+        """Return the position of the next (or last) line that contains a text."""
+
+        def read() -> int | None:
+            return self._store.logs.find(job_id, text, position, back=back, levels=levels)
+
+        return await asyncio.to_thread(read)
+
+    async def metrics_since(self, job_id: int, after: float) -> list[Metric]:
+        """Return what a job measured after a moment."""
+        return await asyncio.to_thread(self._store.jobs.last_metrics, job_id, after)
+
+    # -- money and the service
+
+    async def standing(self) -> list[StandingCost]:
+        """Return our deployments that live, and cost."""
+
+        def read() -> list[StandingCost]:
+            from engine.jobs.standing import standing_costs
+
+            return standing_costs(self._store, self._home)
+
+        return await asyncio.to_thread(read)
+
+    async def remote(self) -> list[RemoteItem]:
+        """Ask the service what stands on it; raises ServiceError, ConfigurationError."""
+        from engine.jobs.resource import remote_items
+
+        return await remote_items(self._store, self._home, self._profile)

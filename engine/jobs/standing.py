@@ -1,0 +1,51 @@
+"""What costs money just by being there: deployments of ours that nobody has deleted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.azure.prices import load_prices
+from engine.events import StandingCost
+from engine.jobs.kinds.deploy import hosted_seconds, living_since
+from engine.jobs.paths import Home
+from engine.states import JobKind
+from engine.store import Store
+
+
+def standing_costs(store: Store, home: Home) -> list[StandingCost]:
+    """Return the deployments that live, by the hours kept in their jobs' folders."""
+    found = []
+    for view in store.jobs.of_kind(JobKind.DEPLOY):
+        folder = home.job(view.id)
+        since = living_since(folder)
+        if since is None:
+            continue
+        job = store.jobs.get(view.id)
+        hourly = load_prices(home.prices).hosting_cost(str(job.parameters["model"]), 3600)
+        name = f"dogcls-{job.nonce}"
+        found.append(StandingCost(view.id, view.experiment, name, since, hourly, hourly * _hours(folder)))
+    return found
+
+
+def _hours(folder: Path) -> float:
+    return hosted_seconds(folder) / 3600
+
+
+async def delete_deployment(store: Store, home: Home, job_id: int) -> str:
+    """Delete the deployment that a job made, and charge its hours; return its name."""
+    import asyncio
+
+    from engine.azure import deployments
+    from engine.azure.connection import Azure
+    from engine.jobs import service
+
+    job = store.jobs.get(job_id)
+    place = await asyncio.to_thread(service.endpoint, home, str(job.parameters["profile"]))
+    name = f"dogcls-{job.nonce}"
+    async with Azure(place, client=f"job {job_id}") as azure:
+        await deployments.delete(azure, name)
+    folder = home.job(job_id)
+    usd = load_prices(home.prices).hosting_cost(str(job.parameters["model"]), hosted_seconds(folder, ended=True))
+    store.jobs.charge(job_id, job.contestant_id, "hosting", usd)
+    store.jobs.log(job_id, f"deployment {name} deleted; hosting cost ${usd:.4f}")
+    return name
