@@ -17,7 +17,8 @@ from engine.errors import (
     PriceError,
     ReadOnlyError,
 )
-from engine.evaluation.details import clustered, confused_pairs, confusion, disagreements, per_class
+from engine.evaluation.details import confusion_map, disagreements, mistakes, per_class
+from engine.evaluation.economics import Economics, break_even, economics
 from engine.events import (
     DatasetView,
     ExperimentView,
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from engine.evaluation.comparison import Comparison as Comparison
     from engine.evaluation.comparison import ContestantResult as ContestantResult
     from engine.evaluation.details import Answers as Answers
+    from engine.evaluation.details import ConfusionMap as ConfusionMap
     from engine.evaluation.details import ContestantAnswers as ContestantAnswers
+    from engine.jobs.outline import Outline as Outline
     from engine.jobs.plan import Plan as Plan
     from engine.jobs.plan import Price as Price
     from engine.jobs.preview import RequestPreview as RequestPreview
@@ -55,6 +58,7 @@ __all__ = [
     "ContestantKind",
     "DatasetView",
     "DogclsError",
+    "Economics",
     "Engine",
     "ExperimentView",
     "ImageView",
@@ -77,12 +81,13 @@ __all__ = [
     "Split",
     "StandingCost",
     "at_rest",
-    "clustered",
-    "confused_pairs",
-    "confusion",
+    "break_even",
+    "confusion_map",
     "disagreements",
+    "economics",
     "emulator_command",
     "make_spec",
+    "mistakes",
     "parameters",
     "per_class",
     "read_spec",

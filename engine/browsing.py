@@ -46,6 +46,12 @@ class Browser:
 
         return await asyncio.to_thread(answers, self._store, experiment)
 
+    async def call(self, experiment: str) -> str:
+        """Return the call to an experiment's tuned deployment, as curl and as Python; raises NotFoundError."""
+        from engine.jobs.sample_code import sample_code
+
+        return await asyncio.to_thread(sample_code, self._store, self._home, experiment)
+
     # -- datasets
 
     async def images(

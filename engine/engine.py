@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine.azure.connection import Endpoint
     from engine.datasets.jsonl import Shard
     from engine.evaluation.comparison import Comparison
+    from engine.jobs.outline import Outline
     from engine.jobs.plan import Plan, Price
 
 Progress = Callable[[str, int, int], None]
@@ -112,6 +113,27 @@ class Engine:
         """Return (label, train, val, test) counts of a dataset."""
         return await asyncio.to_thread(self.store.datasets.class_counts, name)
 
+    async def keep_prompt(self, dataset: str, system: str) -> Path:
+        """Keep a system message as the file that an experiment may name; return it.
+
+        Raises:
+            InputError: it never says `{labels}`.
+
+        """
+        from engine.datasets.prompt import Prompt
+
+        self._writing()
+        path = self.home.prompts / f"{_file_name(dataset)}.txt"
+
+        def write() -> Path:
+            if "{labels}" not in system:
+                raise InputError("The prompt never says {labels}.", "Put {labels} where the classes go.")
+            write_atomic(path, system + "\n")
+            Prompt.from_file(path)
+            return path
+
+        return await asyncio.to_thread(write)
+
     # -- experiments
 
     async def plan(self, spec: Spec) -> tuple[Plan, Price]:
@@ -154,6 +176,18 @@ class Engine:
                 "Raise --max-cost, or choose fewer contestants or epochs.",
             )
         return plan, price
+
+    async def outline(self, spec: Spec, plan: Plan) -> Outline:
+        """Return a plan in words: its command, its requests, its likely time."""
+        from engine.jobs import service
+        from engine.jobs.outline import outline
+
+        def make() -> Outline:
+            remote = any(job.kind != JobKind.TRAIN for job in plan.jobs)
+            place = service.endpoint(self.home, self.profile) if remote else None
+            return outline(self.store, spec, plan, self.store.datasets.get(spec.dataset), place)
+
+        return await asyncio.to_thread(make)
 
     async def check(self, plan: Plan) -> None:
         """Check everything that can be checked before money is spent: sign-in, endpoint, deployments, recipe.

@@ -1,48 +1,58 @@
-"""From the engine to the screen: looks at the store now and then, and posts what changed as messages.
+"""From the engine to the screens: looks at the store now and then, and posts what changed as messages.
 
-Data flows one way. The screen says which experiment and job it looks at; everything else comes as messages.
+Data flows one way. The screen in front says what it wants to know and which experiment it looks at;
+everything comes as messages. Where nobody has written to the store, nothing is read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from engine import ACTIVE, DogclsError, Engine, ExperimentView, JobView, LogLine, NotFoundError
+from engine import ACTIVE, DogclsError, Engine, ExperimentView, JobView, NotFoundError, Score, StandingCost
+from tui.pace import Pace
 
 if TYPE_CHECKING:
     from engine import Comparison
 
-LOOK_SECONDS = 0.4
+LOOK_SECONDS = 0.5
+TICK_SECONDS = 1.0
+"""How often dead workers are looked for, and ages move on."""
+COMPARE_SECONDS = 2.0
 now = time.time
 """The clock that ages are read from; tests stop it."""
-COMPARE_SECONDS = 2.0
-LOG_LINES = 2_000
+
+COMPARISON = "comparison"
+SCORES = "scores"
 
 
 class Looked(Message):
-    """What there is now: all experiments, and the jobs of the chosen one."""
+    """What there is now. `at` is when."""
 
-    def __init__(self, experiments: list[ExperimentView], experiment: str | None, jobs: list[JobView]) -> None:
+    def __init__(
+        self,
+        experiments: list[ExperimentView],
+        experiment: str | None,
+        jobs: list[JobView],
+        standing: list[StandingCost],
+        scores: list[Score],
+    ) -> None:
         super().__init__()
         self.at = now()
         self.experiments = experiments
         self.experiment = experiment
         self.jobs = jobs
+        self.standing = standing
+        self.scores = scores
 
-
-class LogGrew(Message):
-    """New lines of a job's log; `fresh` when they replace another job's."""
-
-    def __init__(self, job_id: int, lines: list[LogLine], fresh: bool) -> None:
-        super().__init__()
-        self.job_id = job_id
-        self.lines = lines
-        self.fresh = fresh
+    @property
+    def own_jobs(self) -> list[JobView]:
+        """The chosen experiment's jobs."""
+        return [job for job in self.jobs if job.experiment == self.experiment]
 
 
 class Compared(Message):
@@ -62,32 +72,49 @@ class Trouble(Message):
 
 
 class Bridge:
-    """Watches one engine for one screen."""
+    """Watches one engine for whichever screen is in front."""
 
-    def __init__(self, engine: Engine, post: Callable[[Message], object]) -> None:
+    def __init__(self, engine: Engine, experiment: str | None = None) -> None:
+        self.pace = Pace()
+        self.baseline: str | None = None
         self._engine = engine
-        self._post = post
+        self._post: Callable[[Message], object] = lambda _: None
+        self._wants: Collection[str] = ()
         self._wake = asyncio.Event()
-        self._experiment: str | None = None
-        self._job: int | None = None
-        self._last_line = -1
+        self._experiment = experiment
+        self._version = -1
+        self._stale = True
+        self._ticked = 0.0
+        self._last: Looked | None = None
         self._compared: tuple[object, float] = (None, 0.0)
+
+    @property
+    def experiment(self) -> str | None:
+        """The chosen experiment."""
+        return self._experiment
+
+    def attach(self, post: Callable[[Message], object], wants: Collection[str]) -> None:
+        """Tell another screen from now on, and at once."""
+        self._post, self._wants = post, wants
+        self._compared = (None, 0.0)
+        self.look_now()
 
     def choose_experiment(self, name: str | None) -> None:
         """Look at another experiment."""
         if name != self._experiment:
-            self._experiment = name
+            self._experiment, self.baseline = name, None
             self._compared = (None, 0.0)
             self.look_now()
 
-    def choose_job(self, job_id: int | None) -> None:
-        """Look at another job's log."""
-        if job_id != self._job:
-            self._job, self._last_line = job_id, -1
-            self.look_now()
+    def choose_baseline(self, name: str | None) -> None:
+        """Hold the contestants against another one."""
+        self.baseline = name
+        self._compared = (None, 0.0)
+        self.look_now()
 
     def look_now(self) -> None:
         """Do not wait for the next look."""
+        self._stale = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -95,7 +122,6 @@ class Bridge:
         while True:
             self._wake.clear()
             try:
-                await self._engine.tick()
                 await self._look()
             except DogclsError as error:
                 self._post(Trouble(str(error)))
@@ -106,34 +132,38 @@ class Bridge:
                 pass
 
     async def _look(self) -> None:
-        experiments = await self._engine.experiments()
-        names = [e.name for e in experiments]
-        if self._experiment not in names:
-            self._experiment = names[0] if names else None
-        jobs = await self._engine.jobs(self._experiment) if self._experiment else []
-        self._post(Looked(experiments, self._experiment, jobs))
-        await self._look_at_log()
-        await self._compare(jobs)
-
-    async def _look_at_log(self) -> None:
-        job, fresh = self._job, self._last_line < 0
-        if job is None:
+        if time.monotonic() - self._ticked > TICK_SECONDS:
+            self._ticked = time.monotonic()
+            await self._engine.tick()
+        version = await self._engine.browse.version()
+        if version != self._version or self._stale or self._last is None:
+            self._version, self._stale = version, False
+            experiments = await self._engine.experiments()
+            names = [e.name for e in experiments]
+            if self._experiment not in names:
+                self._experiment = names[0] if names else None
+            jobs = await self._engine.jobs()
+            standing = await self._engine.browse.standing() if jobs else []
+            scores = await self._engine.browse.scores() if SCORES in self._wants else []
+            self._last = Looked(experiments, self._experiment, jobs, standing, scores)
+        elif not any(job.state in ACTIVE for job in self._last.jobs):
             return
-        lines = await self._engine.log(job, self._last_line, LOG_LINES)
-        if job != self._job or not (lines or fresh):
-            return
-        self._last_line = lines[-1].id if lines else 0
-        self._post(LogGrew(job, lines, fresh))
+        last = self._last
+        looked = Looked(last.experiments, self._experiment, last.jobs, last.standing, last.scores)
+        self.pace.watch(looked.jobs, looked.at)
+        self._post(looked)
+        if COMPARISON in self._wants:
+            await self._compare(looked.own_jobs)
 
     async def _compare(self, jobs: list[JobView]) -> None:
         """Compare again when the jobs have got on, but not all the time while they do."""
-        marks = (self._experiment, tuple((j.id, j.state, j.attempt, j.done) for j in jobs))
+        marks = (self._experiment, self.baseline, tuple((j.id, j.state, j.attempt, j.done) for j in jobs))
         known, at = self._compared
         busy = any(j.state in ACTIVE for j in jobs)
         if marks == known or (busy and time.monotonic() - at < COMPARE_SECONDS):
             return
         try:
-            found = await self._engine.comparison(self._experiment) if self._experiment else None
+            found = await self._engine.comparison(self._experiment, self.baseline) if self._experiment else None
         except NotFoundError:
             found = None
         self._compared = (marks, time.monotonic())

@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine import DogclsError, __version__
-from tui.commands import data, emulator, jobs, launch, results, run
-from tui.commands.common import Globals
+from tui.commands import data, emulator, jobs, launch, monitor, results, run
+from tui.commands.common import Globals, OnScreen
 from tui.text import literal
+
+
+class Theme(StrEnum):
+    """The looks of `tui.styles.theme`, named here so that no command reads Textual."""
+
+    kennel = "kennel"
+    day = "kennel-day"
+    safe = "kennel-safe"
+
+
+class Pictures(StrEnum):
+    """What `tui.widgets.picture.prepare` takes."""
+
+    auto = "auto"
+    sixel = "sixel"
+    kitty = "kitty"
+    blocks = "blocks"
+
 
 app = typer.Typer(
     name="dogcls-tui",
@@ -45,16 +64,33 @@ def root(
     profile: Annotated[
         str | None, typer.Option(help="demo (the embedded emulator), azure, or one named in the settings.")
     ] = None,
+    readonly: Annotated[bool, typer.Option("--readonly", help="Only look: nothing can be started or stopped.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print the monitor once, and leave.")] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Tell what happens line by line, for screen readers; no screen.")
+    ] = False,
+    theme: Annotated[Theme, typer.Option(help="Colours; T changes them.")] = Theme.kennel,
+    ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters alone.")] = False,
+    no_mouse: Annotated[bool, typer.Option("--no-mouse", help="Leave the mouse to the terminal.")] = False,
+    pictures: Annotated[Pictures, typer.Option(help="How the terminal shows pictures.")] = Pictures.auto,
+    no_bell: Annotated[bool, typer.Option("--no-bell", help="No bell when a job ends.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Remember the options before the command; without one, open the app."""
-    context.obj = Globals(home, profile, umask=os.umask(0o077))
-    if context.invoked_subcommand is None:
-        if not sys.stdout.isatty():
-            raise typer.BadParameter("the app needs a terminal; for data, name a command (see --help)")
+    screen = OnScreen(theme.value, ascii_only, not no_mouse, pictures.value, not no_bell)
+    context.obj = Globals(home, profile, os.umask(0o077), readonly, screen)
+    if context.invoked_subcommand is not None:
+        return
+    if once:
+        monitor.once(context)
+    elif plain:
+        monitor.narrate(context)
+    elif sys.stdout.isatty():
         run.open_app(context)
+    else:
+        raise typer.BadParameter("the app needs a terminal; for data, name a command (see --help)")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""One table of keys: it feeds dispatch, footer, help and palette."""
+"""One table of keys: it feeds dispatch, footer, help and palette, on every screen."""
 
 from __future__ import annotations
 
@@ -6,39 +6,130 @@ from dataclasses import dataclass
 
 from textual.binding import Binding
 
+ROOMS = ("home", "data", "launch", "monitor", "train", "results")
+"""The screens, in the order of their digits."""
+
 
 @dataclass(frozen=True)
 class Key:
-    """One key (or several, by commas), what it does, and how that is told in short and in full."""
+    """One key (or several, by commas), what it does, how that is told in short and in full, and where it works."""
 
     keys: str
     action: str
     label: str
     help: str
+    where: tuple[str, ...] = ()
     footer: bool = True
+    shown: str = ""
+
+    @property
+    def display(self) -> str:
+        """The key as people call it."""
+        names = {"question_mark": "?", "colon": ":", "slash": "/", "space": "space", "left_square_bracket": "["}
+        return self.shown or names.get(self.keys.split(",")[0], self.keys.split(",")[0])
+
+
+def _key(keys: str, action: str, label: str, where: str, text: str, **more: object) -> Key:
+    return Key(keys, action, label, text, tuple(where.split()), **more)  # type: ignore[arg-type]
 
 
 KEYS = (
-    Key("d", "demo", "demo", "Run the demo: drawn dogs, the embedded emulator, no account, no cost."),
-    Key("c", "cancel", "cancel", "Cancel the chosen job. You are asked first."),
-    Key("p", "pause", "pause", "Pause the chosen job; it can be resumed."),
-    Key("r", "resume", "resume", "Set the chosen job and the rest of its experiment going again."),
-    Key("f", "follow", "follow", "Follow whichever job is running."),
-    Key("question_mark", "help", "help", "Show or hide these keys."),
-    Key("q", "quit", "quit", "Close the app. Jobs go on without it."),
+    _key("d", "demo", "demo", "home", "Run the demo: drawn dogs, the embedded emulator, no account, no cost."),
+    _key("enter", "open", "open", "home", "Watch the chosen experiment's jobs."),
+    _key("x", "delete", "delete", "home", "Delete the chosen experiment and what it stored. You are asked first."),
+    _key("a", "add", "add", "data", "Add a dataset from a folder, tar or zip of class folders."),
+    _key("e", "edit", "prompt", "data", "Edit the prompt; the request and its price follow. esc saves it."),
+    _key("w", "write", "write JSONL", "data", "Write the files for the service, with progress."),
+    _key("space", "more", "more", "data", "More pictures."),
+    _key("enter", "open", "where", "data", "Where the chosen finding was found.", footer=False),
+    _key("z", "contestant('zero-shot')", "zero-shot", "launch", "Take zero-shot part, or leave it out."),
+    _key("t", "contestant('fine-tuned')", "fine-tuned", "launch", "Take fine-tuned part, or leave it out."),
+    _key("c", "contestant('cnn')", "cnn", "launch", "Take the CNN part, or leave it out."),
+    _key("D", "dataset", "dataset", "launch", "Choose the next dataset."),
+    _key("enter", "change", "change", "launch", "Change the chosen parameter."),
+    _key("v", "requests", "requests", "launch", "The exact command, and the requests that would be sent."),
+    _key("s", "start", "start", "launch", "Start. The sum is named, and you are asked first."),
+    _key("enter", "details", "details", "monitor", "Everything about the chosen job: log, files, checkpoints."),
+    _key("c", "cancel", "cancel", "monitor job", "Cancel the job. You are asked first."),
+    _key("p", "pause", "pause", "monitor job", "Pause the job; it can be resumed."),
+    _key("r", "resume", "resume", "monitor job", "Resume or retry the job and the rest of its experiment."),
+    _key("y", "deploy", "deploy", "monitor job", "Deploy the model that this job tuned. The price is named first."),
+    _key("x", "delete", "delete", "monitor job", "Delete the deployment, or file on the service. You are asked."),
+    _key("f", "follow", "follow", "monitor job", "Follow whichever job runs; in a log, follow its end."),
+    _key("v", "resource", "service", "monitor", "Show what stands on the service, ours or not; again: only our jobs."),
+    _key("slash", "search", "search", "monitor job", "Search the log; n and N go on.", footer=False),
+    _key("n", "search_next", "next", "monitor job", "The next line that has it.", footer=False),
+    _key("N", "search_last", "last", "monitor job", "The last line that has it.", footer=False),
+    _key("L", "level", "level", "monitor job", "Show all lines; warnings and errors; errors only.", footer=False),
+    _key("w", "wrap", "wrap", "monitor job", "Wrap long lines, or cut them.", footer=False),
+    _key("Y", "copy", "copy", "monitor job", "Send the chosen line to your clipboard, and to a file.", footer=False),
+    _key("S", "save", "save", "monitor job", "Save the whole log to a file.", footer=False),
+    _key("space", "overlay", "lay over", "train", "Lay the chosen run over the others, or take it away."),
+    _key("m", "measure", "measure", "train", "Loss, or accuracy."),
+    _key("a", "axis", "axis", "train", "By step, by epoch, or by time."),
+    _key("s", "smooth", "smooth", "train", "Smooth the curves, more or not at all."),
+    _key("o", "sort", "sort", "results", "Sort by accuracy, price, latency, or as named."),
+    _key("b", "baseline", "baseline", "results", "Compare with the next contestant."),
+    _key("e", "experiment", "experiment", "results", "The next experiment."),
+    _key("e", "experiment", "next run", "train", "The next run."),
+    _key("c", "contestant", "contestant", "results", "The next contestant, where a tab shows one."),
+    _key("s", "export", "export", "results", "Write the comparison as Markdown, CSV and JSON."),
+    _key("y", "code", "call", "results", "The call to the tuned deployment, as curl and as Python."),
+    _key(
+        "left_square_bracket,right_square_bracket",
+        "tab",
+        "tabs",
+        "data results train job",
+        "The tab before, the tab after.",
+        shown="[ ]",
+    ),
+    _key("T", "theme", "theme", "", "Dark, light, or for colour-blind eyes.", footer=False),
+    _key("M", "messages", "messages", "", "What went wrong so far, and what helps.", footer=False),
+    _key("colon", "command_palette", "actions", "", "Every action, by name.", footer=False),
+    _key("question_mark", "help", "help", "", "Show or hide these keys."),
+    _key("ctrl+z", "suspend_process", "suspend", "", "To the shell and back (fg).", footer=False),
+    _key("q", "quit", "quit", "", "Close the app. Jobs go on without it."),
 )
 
 MOVING = (
-    ("j k ↓ ↑", "Next, previous: experiment, job, or line of the log."),
+    ("1 … 6", "home, data, launch, monitor, train, results."),
+    ("j k ↓ ↑", "Next, previous line."),
     ("g G", "First, last."),
-    ("tab  h l", "Between experiments, jobs, log and comparison."),
-    ("ctrl+p", "Every action, by name."),
+    ("tab  h l", "From pane to pane."),
+    ("esc", "Back, or out of a field."),
 )
 
 
-def bindings() -> list[Binding]:
-    """Return the table as Textual wants it."""
-    return [
-        Binding(key.keys, key.action, key.label, show=key.footer, key_display="?" if key.action == "help" else None)
-        for key in KEYS
+def keys_of(room: str) -> list[Key]:
+    """Return the keys that work in a room."""
+    return [key for key in KEYS if not key.where or room in key.where]
+
+
+def bindings(room: str) -> list[Binding]:
+    """Return a room's keys as Textual wants them."""
+    found = []
+    for key in keys_of(room):
+        names = key.keys.split(",")
+        for number, name in enumerate(names):
+            action = key.action
+            if action == "tab":
+                action = f"tab({-1 if number == 0 else 1})"
+            elif action in ("command_palette", "suspend_process"):
+                action = f"app.{action}"
+            found.append(Binding(name, action, key.label, show=key.footer and number == 0, key_display=key.display))
+    found += [Binding(str(digit), f"app.room('{name}')", name, show=False) for digit, name in enumerate(ROOMS, start=1)]
+    found += [
+        Binding("h", "app.focus_previous", show=False),
+        Binding("l", "app.focus_next", show=False),
+        Binding("escape", "back", show=False),
     ]
+    return found
+
+
+VI = (
+    Binding("j", "cursor_down", show=False),
+    Binding("k", "cursor_up", show=False),
+    Binding("g", "first", show=False),
+    Binding("G", "last", show=False),
+)
+"""For every list."""

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+import time
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# C0 and C1 controls, and the marks that turn the direction of what follows.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def literal(text: str) -> str:
     """Return text without control characters (tab and newline stay)."""
     return _CONTROL.sub("", text)
+
+
+def one_line(text: str, most: int = 2_000) -> str:
+    """Return text as one line without control characters, cut where it is longer than anybody reads."""
+    cut = text if len(text) <= most else f"{text[:most]}…"
+    return literal(cut).replace("\n", "⏎").replace("\t", " ")
 
 
 def span(seconds: float) -> str:
@@ -22,3 +30,17 @@ def span(seconds: float) -> str:
 def dollars(usd: float) -> str:
     """Return a sum; small ones with their cents' parts, so that nothing that costs looks free."""
     return f"${usd:,.4f}" if 0 < usd < 0.1 else f"${usd:,.2f}"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes as people say it."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} GB"
+
+
+def moment(at: float | None) -> str:
+    """Return a moment as a local date and time; nothing for none."""
+    return "" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -112,14 +113,60 @@ def clustered(matrix: Sequence[Sequence[int]]) -> list[int]:
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
 
-    counts = np.asarray([row[:size] for row in matrix], dtype=float)
+    counts = np.asarray(matrix, dtype=float)[:, :size]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
     close = (shares + shares.T) / 2
-    distance = 1.0 - close / max(1e-9, float(np.max(close - np.diag(np.diag(close)))))
+    np.fill_diagonal(close, 0.0)
+    distance = 1.0 - close / max(1e-9, float(close.max()))
     np.fill_diagonal(distance, 0.0)
     # Optimal ordering takes cubic time: beyond some hundred labels nobody sees the difference.
     tree = linkage(squareform(np.clip(distance, 0.0, 1.0), checks=False), "average", optimal_ordering=size <= 300)
     return [int(leaf) for leaf in leaves_list(tree)]
+
+
+@dataclass(frozen=True)
+class ConfusionMap:
+    """A confusion matrix, ready to be drawn.
+
+    `shares` are of the truth (rows) by answer (columns), in clustered `order`, `per` labels to a cell.
+    `pairs` are mistakes as (truth, answer, count), the answer len(labels) meaning no label.
+    """
+
+    order: list[int]
+    per: int
+    shares: list[list[float]]
+    counts: list[list[int]]
+    pairs: list[tuple[int, int, int]]
+
+
+def confusion_map(answers: Answers, contestant: ContestantAnswers, cells: int, most_pairs: int = 500) -> ConfusionMap:
+    """Return a contestant's confusion as at most `cells` × `cells` shares. Takes a while for thousands of labels."""
+    import numpy as np
+
+    matrix = confusion(answers, contestant)
+    size = len(matrix)
+    order = clustered(matrix)
+    per = max(1, -(-size // max(1, cells)))
+    counts = np.asarray(matrix, dtype=np.int64)
+    starts = np.arange(0, size, per)
+    ordered = counts[order][:, order]
+    grouped = np.add.reduceat(np.add.reduceat(ordered, starts, axis=0), starts, axis=1)
+    totals = np.add.reduceat(counts.sum(axis=1)[order], starts)
+    shares = grouped / np.maximum(totals[:, None], 1)
+    return ConfusionMap(order, per, shares.tolist(), grouped.tolist(), confused_pairs(matrix)[:most_pairs])
+
+
+def confidence(raw: str | None) -> float | None:
+    """Return how sure an answer says it is: the CNN writes `label (0.9876)`; others say nothing."""
+    found = re.search(r"\((0\.\d+|1\.0*)\)$", raw or "")
+    return float(found.group(1)) if found else None
+
+
+def mistakes(answers: Answers, contestant: ContestantAnswers) -> list[tuple[int, float | None]]:
+    """Return (image, confidence) of everything that a contestant got wrong, the surest first."""
+    wrong = [n for n in answers.answered(contestant) if contestant.predicted[n] != answers.truths[n]]
+    found = [(n, confidence(contestant.raw[n])) for n in wrong]
+    return sorted(found, key=lambda pair: (-(pair[1] or 0.0), pair[0]))
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,11 @@ class Home:
         """One TOML file an experiment."""
         return private_folder(self.root / "experiments")
 
+    @property
+    def prompts(self) -> Path:
+        """One prompt a dataset, as its reader wrote it."""
+        return private_folder(self.root / "prompts")
+
     def job(self, job_id: int) -> Path:
         """One job's own files: shards, downloads, checkpoints."""
         return private_folder(self.root / "jobs" / str(job_id))

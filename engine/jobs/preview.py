@@ -72,6 +72,7 @@ def write_jsonl(store: Store, name: str, kind: str, split: Split, prompt: Prompt
     """
     dataset = store.datasets.get(name)
     images = store.datasets.images(name, split)
+    to = to.expanduser().absolute()
     try:
         to.mkdir(parents=True, exist_ok=True)
         if kind == "batch":

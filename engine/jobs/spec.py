@@ -110,7 +110,8 @@ def make_spec(values: dict[str, Any], *, where: str = "") -> Spec:
         first = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         place = f"{where}: " if where else ""
-        raise InputError(f"{place}{name}: {first['msg']}.", "See: dogcls-tui run --help") from None
+        told = first["msg"].removeprefix("Input ").split(", unable")[0]
+        raise InputError(f"{place}{name}: {told}.", "See: dogcls-tui run --help") from None
 
 
 def read_spec(path: Path) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from engine.jobs.process import start_time
 from engine.states import JobState, Outcome
 from engine.store.experiments import NewContestant, NewJob
 from engine.store.predictions import Prediction
+from tests.tui.make_store import restore
 from tui import bridge
+from tui.styles import theme
 
 AT = 1_790_000_000.0
 CONTESTANTS = [
@@ -44,6 +46,24 @@ def spawned(monkeypatch):
 
     monkeypatch.setattr(scheduler, "detach", lambda module, arguments, log: started.append(arguments) or Process)
     return started
+
+
+@pytest.fixture
+def done(home, stopped_clock, spawned):
+    """A home whose store a real run of the demo wrote (see `make_store`); the pictures are not there."""
+    home.root.mkdir(mode=0o700)
+    restore(home.store)
+    home.store.chmod(0o600)
+    engine = Engine(home.root)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(autouse=True)
+def first_look():
+    """Every test begins with the same colours."""
+    yield
+    theme.use(theme.DEFAULT)
 
 
 @pytest.fixture

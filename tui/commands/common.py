@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class OnScreen:
+    """How the app behaves on this terminal."""
+
+    theme: str = "kennel"
+    ascii: bool = False
+    mouse: bool = True
+    pictures: str = "auto"
+    bell: bool = True
+
+
 @dataclass
 class Globals:
     """The options before the command. `umask` is the user's own; everything in the home is private."""
@@ -28,6 +40,8 @@ class Globals:
     home: Path | None = None
     profile: str | None = None
     umask: int = 0o022
+    readonly: bool = False
+    screen: OnScreen = OnScreen()
 
 
 def globals_of(context: typer.Context) -> Globals:
@@ -41,7 +55,7 @@ def with_engine(context: typer.Context, work: Callable[[Engine], Coroutine[Any, 
     options = globals_of(context)
 
     async def run() -> T:
-        engine = await asyncio.to_thread(Engine, options.home, options.profile)
+        engine = await asyncio.to_thread(partial(Engine, options.home, options.profile, readonly=options.readonly))
         try:
             return await work(engine)
         finally:

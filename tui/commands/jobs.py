@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from engine import Engine, InputError, at_rest
+from engine import Engine, InputError, JobView, at_rest
 from tui.commands.common import out, out_json, say, with_engine
-from tui.text import literal
+from tui.text import literal, one_line
 
 JobId = Annotated[int, typer.Argument(help="A job's number, as in: dogcls-tui jobs", metavar="JOB")]
 
@@ -21,6 +21,13 @@ def register(app: typer.Typer) -> None:
     app.command()(cancel)
     app.command()(pause)
     app.command()(resume)
+
+
+def job_line(job: JobView) -> str:
+    """Return a job as one line."""
+    who = f"{job.id:>4}  {job.kind:<10} {one_line(job.experiment, 60):<20}"
+    how = f"{job.state:<12} {job.progress:>4.0%}  ${job.cost_usd:.4f}"
+    return f"{who} {how}  {one_line(job.error or job.note)}".rstrip()
 
 
 def jobs(context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -48,9 +55,7 @@ def jobs(context: typer.Context, as_json: Annotated[bool, typer.Option("--json",
         if not found:
             say("no job yet; start the demo: dogcls-tui demo")
         for j in found:
-            who = f"{j.id:>4}  {j.kind:<10} {j.experiment:<20}"
-            how = f"{j.state:<12} {j.progress:>4.0%}  ${j.cost_usd:.4f}"
-            out(f"{who} {how}  {literal(j.error or j.note)}".rstrip())
+            out(job_line(j))
 
     with_engine(context, work)
 

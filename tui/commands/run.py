@@ -20,6 +20,7 @@ from tui.commands.common import (
 )
 from tui.commands.follow import follow
 from tui.commands.results import print_results
+from tui.pictures import prepare
 
 Plain = Annotated[bool, typer.Option("--plain", help="No screen: narration on stderr, the table on stdout.")]
 Json = Annotated[bool, typer.Option("--json", help="No screen: one JSON object on stdout.")]
@@ -108,7 +109,7 @@ def run(
 
     started, well = with_engine(context, work)
     if on_screen:
-        open_app(context, experiment=started)
+        open_app(context, experiment=started, room="monitor")
     _exit(well)
 
 
@@ -128,15 +129,19 @@ def _exit(well: bool) -> None:
         raise typer.Exit(1)
 
 
-def open_app(context: typer.Context, *, start_demo: bool = False, experiment: str | None = None) -> None:
+def open_app(
+    context: typer.Context, *, start_demo: bool = False, experiment: str | None = None, room: str = "home"
+) -> None:
     """Open the screen; when it closes, print the last comparison to the shell."""
-    from tui.app import DogclsApp
-
     options = globals_of(context)
-    engine = Engine(options.home, options.profile)
+    prepare(options.screen.pictures)  # asks the terminal, so before the app
+    from tui.app import DogclsApp, Manners
+
+    engine = Engine(options.home, options.profile, readonly=options.readonly)
     try:
-        app = DogclsApp(engine, start_demo=start_demo, experiment=experiment)
-        app.run()
+        manners = Manners(options.screen.theme, options.screen.ascii, options.screen.bell)
+        app = DogclsApp(engine, start_demo=start_demo, experiment=experiment, room=room, manners=manners)
+        app.run(mouse=options.screen.mouse)
         last = app.last_comparison
     finally:
         engine.close()

@@ -1,6 +1,8 @@
-"""Dialogs: the help, and the question before something that cannot be taken back."""
+"""Dialogs: the help, the messages, a question before what cannot be taken back, a line to type."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -8,10 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.suggester import Suggester
+from textual.widgets import Input, Static
 
-from tui.keys import KEYS, MOVING
-from tui.styles.theme import DIM, STATES
+from tui.keys import MOVING, keys_of
+from tui.styles.theme import look
+from tui.text import literal, moment
 
 _WHAT = {
     "waiting": "for the jobs it needs",
@@ -23,40 +27,108 @@ _WHAT = {
     "cancelled": "on request; r takes it up again",
     "interrupted": "its process was lost; r goes on where it was",
 }
+_ABOUT = {
+    "home": "Everything at a glance: experiments, what runs, what costs money, what to do next.",
+    "data": "Datasets: what is in them, what is wrong with them, what would be sent.",
+    "launch": "An experiment before it starts: who takes part, how, and for how much.",
+    "monitor": "All jobs, live, and the log of the chosen one.",
+    "job": "One job: what it was told, what it said, what it left behind.",
+    "train": "Curves of fine-tuning and of the CNN while they learn.",
+    "results": "The comparison, and what is behind it.",
+}
 
 
-class HelpScreen(ModalScreen[None]):
-    """What each key does, and what each state means."""
+class Paper(ModalScreen[None]):
+    """A page to read."""
 
     BINDINGS = [
         Binding("escape,question_mark,q,enter", "dismiss", "close"),
-        Binding("j", "scroll('down')", show=False),
-        Binding("k", "scroll('up')", show=False),
+        Binding("j,down", "scroll('down')", show=False),
+        Binding("k,up", "scroll('up')", show=False),
     ]
+    TITLED = ""
 
     def compose(self) -> ComposeResult:
-        """Lay it out from the table of keys."""
-        table = Table.grid(padding=(0, 2))
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column()
-        for key in KEYS:
-            table.add_row("?" if key.action == "help" else key.keys, Text(key.help))
-        for keys, text in MOVING:
-            table.add_row(keys, Text(text))
-        states = Table.grid(padding=(0, 2))
-        for name, (mark, style) in STATES.items():
-            states.add_row(Text(f"{mark} {name}", style), Text(_WHAT[name], DIM))
+        """Lay it out."""
         with VerticalScroll() as box:
-            box.border_title = "Keys"
+            box.border_title = self.TITLED
             box.border_subtitle = "esc closes"
-            yield Static(table)
-            yield Static(Text("\nStates of a job", "bold"))
-            yield Static(states)
+            yield from self.page()
+
+    def page(self) -> ComposeResult:
+        """What stands on it."""
+        yield from ()
 
     def action_scroll(self, way: str) -> None:
         """Scroll where the terminal is too low for all of it."""
         box = self.query_one(VerticalScroll)
         box.scroll_down() if way == "down" else box.scroll_up()
+
+
+class HelpScreen(Paper):
+    """What each key does here, and what each state means."""
+
+    TITLED = "Keys"
+
+    def __init__(self, room: str) -> None:
+        super().__init__()
+        self._room = room
+
+    def page(self) -> ComposeResult:
+        """Lay it out from the table of keys."""
+        yield Static(Text(_ABOUT.get(self._room, "") + "\n", look().dim))
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column()
+        for key in sorted(keys_of(self._room), key=lambda key: not key.where):
+            table.add_row(key.display, Text(key.help))
+        for keys, text in MOVING:
+            table.add_row(keys, Text(text))
+        yield Static(table)
+        if self._room in ("home", "monitor", "job"):
+            states = Table.grid(padding=(0, 2))
+            for name, what in _WHAT.items():
+                mark, style = look().state(name)
+                states.add_row(Text(f"{mark} {name}", style), Text(what, look().dim))
+            yield Static(Text("\nStates of a job", "bold"))
+            yield Static(states)
+
+
+class MessagesScreen(Paper):
+    """What went wrong since the app was opened, newest first."""
+
+    TITLED = "Messages"
+
+    def __init__(self, troubles: Sequence[tuple[float, str]]) -> None:
+        super().__init__()
+        self._troubles = list(reversed(troubles))
+
+    def page(self) -> ComposeResult:
+        """One paragraph a message."""
+        if not self._troubles:
+            yield Static(Text("Nothing went wrong so far.", look().dim))
+        for at, text in self._troubles:
+            yield Static(Text.assemble((moment(at)[11:], look().dim), "  ", (literal(text), look().bad), "\n"))
+
+
+class TextScreen(Paper):
+    """A text to read, and to copy."""
+
+    BINDINGS = [Binding("y", "copy", "copy")]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self.TITLED = title
+        self._text = text
+
+    def page(self) -> ComposeResult:
+        """The text as it is."""
+        yield Static(Text(literal(self._text)))
+        yield Static(Text.assemble("\n", ("y", "bold"), " copy    ", ("esc", "bold"), " close"))
+
+    def action_copy(self) -> None:
+        """Send it to the clipboard."""
+        self.app.send(self._text)  # type: ignore[attr-defined]
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -72,10 +144,33 @@ class ConfirmScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """Show the question, what follows from yes, and the two keys."""
         with Vertical():
-            yield Static(Text(self._question, "bold"))
-            yield Static(Text(self._consequence, DIM))
+            yield Static(Text(literal(self._question), "bold"))
+            yield Static(Text(literal(self._consequence), look().dim))
             yield Static(Text.assemble("\n", ("y", "bold"), " yes    ", ("n", "bold"), " no"))
 
     def action_answer(self, answer: bool) -> None:
         """Close with the answer."""
         self.dismiss(answer)
+
+
+class AskScreen(ModalScreen[str | None]):
+    """One line to type. Nothing is the answer of `esc`."""
+
+    BINDINGS = [Binding("escape", "dismiss(None)", "cancel")]
+
+    def __init__(self, question: str, value: str = "", suggester: Suggester | None = None) -> None:
+        super().__init__()
+        self._question = question
+        self._value = value
+        self._suggester = suggester
+
+    def compose(self) -> ComposeResult:
+        """Show the question and the field."""
+        with Vertical():
+            yield Static(Text(self._question, "bold"))
+            yield Input(self._value, suggester=self._suggester)
+            yield Static(Text("enter accepts, esc cancels", look().dim))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Close with what was typed."""
+        self.dismiss(event.value)

@@ -1,4 +1,4 @@
-"""The table of an experiment's jobs."""
+"""The table of jobs, ours and what stands on the service."""
 
 from __future__ import annotations
 
@@ -6,117 +6,130 @@ from collections.abc import Sequence
 
 from rich.text import Text
 from textual import events
-from textual.binding import Binding
-from textual.widgets import DataTable
 
-from engine import ACTIVE, JobView
-from tui.styles.theme import CONTESTANTS, DIM, ERROR, STATES
-from tui.text import dollars, literal, span
+from engine import ACTIVE, JobView, RemoteItem
+from tui.pace import Pace
+from tui.styles.theme import look
+from tui.text import dollars, one_line, span
 from tui.widgets.bar import bar
+from tui.widgets.lists import Table
 
-WIDE = 76
+WIDE = 96
 """Columns inside the table from which whose job it is, its age and its note have room."""
 
 
-class JobTable(DataTable[Text]):
+class JobTable(Table):
     """One row a job. While `following`, the cursor goes to whichever job runs."""
 
-    BINDINGS = [
-        Binding("j", "cursor_down", show=False),
-        Binding("k", "cursor_up", show=False),
-        Binding("g", "scroll_top", show=False),
-        Binding("G", "scroll_bottom", show=False),
-    ]
-
     def __init__(self, **options: str) -> None:
-        super().__init__(cursor_type="row", zebra_stripes=False, **options)  # type: ignore[arg-type]
+        super().__init__(**options)
         self.following = True
-        self._jobs: list[JobView] = []
-        self._columns: tuple[str, ...] = ()
+        self._jobs: dict[str, JobView] = {}
+        self._items: dict[str, RemoteItem] = {}
 
     @property
-    def chosen(self) -> JobView | None:
-        """The job under the cursor."""
-        return self._jobs[self.cursor_row] if 0 <= self.cursor_row < len(self._jobs) else None
+    def job(self) -> JobView | None:
+        """The job under the cursor, if it is one of ours."""
+        return self._jobs.get(self.chosen or "")
 
-    def show(self, jobs: Sequence[JobView], at: float) -> None:
-        """Show these jobs as they are at a time."""
-        columns = self._wanted_columns()
-        rows = {str(job.id): _cells(job, columns, at) for job in jobs}
-        if columns != self._columns or [str(j.id) for j in self._jobs] != list(rows):
-            same = [j.id for j in self._jobs] == [j.id for j in jobs]
-            cursor = self.cursor_row
-            self._jobs, self._columns = list(jobs), columns
-            self.clear(columns=True)
-            for name in columns:
-                self.add_column(Text(name, DIM), key=name)
-            for key, cells in rows.items():
-                self.add_row(*cells, key=key)
-            if same:
-                self.move_cursor(row=cursor)
-        else:
-            self._jobs = list(jobs)
-            for key, cells in rows.items():
-                for name, cell in zip(columns, cells, strict=True):
-                    if self.get_cell(key, name) != cell:
-                        self.update_cell(key, name, cell, update_width=True)
+    @property
+    def item(self) -> RemoteItem | None:
+        """The thing on the service under the cursor, if it is one."""
+        return self._items.get(self.chosen or "")
+
+    def show(self, jobs: Sequence[JobView], items: Sequence[RemoteItem], at: float, pace: Pace) -> None:
+        """Show these jobs and things as they are at a time."""
+        wide = self.content_size.width >= WIDE
+        several = len({job.experiment for job in jobs}) > 1
+        self._jobs = {str(job.id): job for job in jobs}
+        self._items = {f"{item.kind}:{item.id}": item for item in items}
+        columns = ["#", "job", *(["experiment"] if wide and several else []), *(["for"] if wide else []), "state"]
+        columns += ["progress", *(["time", "left"] if wide else []), "cost", "note"]
+        rows = {key: _cells(job, columns, at, pace, wide) for key, job in self._jobs.items()}
+        rows |= {key: _item_cells(item, columns, at) for key, item in self._items.items()}
+        self.fill(columns, rows)
         if self.following and jobs:
-            self.move_cursor(row=_interesting(jobs))
+            wanted = str(_interesting(jobs).id)
+            if wanted != self.chosen:
+                self.move_cursor(row=list(rows).index(wanted))
 
-    def _wanted_columns(self) -> tuple[str, ...]:
-        if self.content_size.width >= WIDE:
-            return ("#", "job", "for", "state", "progress", "time", "cost", "note")
-        return ("#", "job", "state", "progress", "cost")
+    def _chose(self) -> None:
+        self.following = False
 
     def action_cursor_down(self) -> None:
         """Choose the next job, and stay with what the reader chose."""
-        self.following = False
+        self._chose()
         super().action_cursor_down()
 
     def action_cursor_up(self) -> None:
-        """Choose the previous job, and stay with what the reader chose."""
-        self.following = False
+        """Choose the previous job, likewise."""
+        self._chose()
         super().action_cursor_up()
 
-    def action_scroll_top(self) -> None:
-        """Choose the first job."""
-        self.following = False
-        super().action_scroll_top()
+    def action_first(self) -> None:
+        """Choose the first job, likewise."""
+        self._chose()
+        super().action_first()
 
-    def action_scroll_bottom(self) -> None:
-        """Choose the last job."""
-        self.following = False
-        super().action_scroll_bottom()
+    def action_last(self) -> None:
+        """Choose the last job, likewise."""
+        self._chose()
+        super().action_last()
 
     def on_click(self, event: events.Click) -> None:
         """A click chooses too."""
-        self.following = False
+        self._chose()
 
 
-def _interesting(jobs: Sequence[JobView]) -> int:
-    """Return the row of the job that ends last of those that run, else of the last that ran."""
+def _interesting(jobs: Sequence[JobView]) -> JobView:
+    """Return the job that began last of those that run, else the one that wants attention, else the last."""
     order = {"running": 0, "failed": 1, "interrupted": 1, "queued": 2, "paused": 2}
-    ranked = sorted(range(len(jobs)), key=lambda n: (order.get(jobs[n].state, 9), -(jobs[n].started_at or 0), n))
-    return ranked[0]
+    return min(jobs, key=lambda job: (order.get(job.state, 9), -(job.started_at or 0), -job.id))
 
 
-def _cells(job: JobView, columns: tuple[str, ...], at: float) -> list[Text]:
-    mark, style = STATES[job.state]
+def state_of(job: JobView) -> Text:
+    """Return a job's state, its attempts, and what is asked of it."""
+    mark, style = look().state(job.state)
     state = f"{mark} {job.state}"
     if job.request and job.state in ACTIVE:
         state = f"{mark} {'cancelling' if job.request == 'cancel' else 'pausing'}"
     if job.attempt > 1:
         state += f" ×{job.attempt}"
+    return Text(state, style)
+
+
+def _cells(job: JobView, columns: Sequence[str], at: float, pace: Pace, wide: bool) -> list[Text]:
+    dim = look().dim
     note = job.error or (job.note if job.state in ACTIVE else "")
     age = (job.finished_at or at) - job.started_at if job.started_at else None
+    left = pace.left(job)
+    style = look().state(job.state)[1]
     cells = {
-        "#": Text(str(job.id), DIM, justify="right"),
+        "#": Text(str(job.id), dim, justify="right"),
         "job": Text(job.kind),
-        "for": Text(literal(job.contestant or "–"), CONTESTANTS.get(job.contestant or "", DIM)),
-        "state": Text(state, style),
-        "progress": bar(job.progress, 10, style),
-        "time": Text(span(age) if age is not None else "", DIM, justify="right"),
-        "cost": Text(dollars(job.cost_usd) if job.cost_usd else "–", "" if job.cost_usd else DIM, justify="right"),
-        "note": Text(literal(note), ERROR if job.error else DIM, no_wrap=True),
+        "experiment": Text(one_line(job.experiment, 24), dim),
+        "for": Text(one_line(job.contestant or "–", 24), look().contestant(job.contestant)),
+        "state": state_of(job),
+        "progress": bar(job.progress, 10 if wide else 8, style),
+        "time": Text(span(age) if age is not None else "", dim, justify="right"),
+        "left": Text(span(left) if left is not None else "", dim, justify="right"),
+        "cost": Text(dollars(job.cost_usd) if job.cost_usd else "–", "" if job.cost_usd else dim, justify="right"),
+        "note": Text(one_line(note, 200), look().bad if job.error else dim, no_wrap=True),
     }
     return [cells[name] for name in columns]
+
+
+def _item_cells(item: RemoteItem, columns: Sequence[str], at: float) -> list[Text]:
+    dim = look().dim
+    state = item.state.lower()
+    style = look().ok if state in ("succeeded", "completed", "processed") else look().info
+    cells = {
+        "#": Text("☁", dim, justify="right"),
+        "job": Text(item.kind),
+        "for": Text(f"job {item.job_id}" if item.job_id else "–", dim),
+        "state": Text(one_line(item.state, 16), style),
+        "progress": Text(one_line(item.name, 60), dim),
+        "time": Text(span(at - item.created_at) if item.created_at else "", dim, justify="right"),
+        "note": Text(one_line(item.detail, 100), dim, no_wrap=True),
+    }
+    return [cells.get(name, Text()) for name in columns]

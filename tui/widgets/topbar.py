@@ -1,4 +1,4 @@
-"""The line at the top: where we are, what runs, what it has cost."""
+"""The line at the top: where we are, what runs, what it costs."""
 
 from __future__ import annotations
 
@@ -6,28 +6,80 @@ from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
+from textual import events
 from textual.widgets import Static
 
-from engine import ACTIVE, ExperimentView, JobView
-from tui.styles.theme import ACCENT, DIM
+from engine import ACTIVE, ExperimentView, JobView, StandingCost
+from tui.keys import ROOMS
+from tui.styles.theme import look
 from tui.text import dollars, literal
+
+WIDE = 100
 
 
 class TopBar(Static):
-    """Name and profile at the left; jobs under way and money at the right."""
+    """The rooms with their digits at the left; jobs under way and money at the right."""
 
-    def show(self, profile: str, experiments: Sequence[ExperimentView], jobs: Sequence[JobView]) -> None:
+    def __init__(self, room: str) -> None:
+        super().__init__()
+        self._room = room
+        self._profile = ""
+        self._right = Text()
+        self._whose = ""
+
+    def on_mount(self) -> None:
+        """Show the rooms at once."""
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Lay it out anew."""
+        self._draw()
+
+    def show(
+        self,
+        profile: str,
+        experiments: Sequence[ExperimentView],
+        jobs: Sequence[JobView],
+        standing: Sequence[StandingCost],
+    ) -> None:
         """Show what there is now."""
         emulated = profile == "demo"
-        where = "embedded emulator: no account, no cost" if emulated else f"profile {literal(profile)}"
-        left = Text.assemble(("dogcls-tui", f"bold {ACCENT}"), ("  " + where, DIM))
+        self._profile = "emulator" if emulated else literal(profile)
         running = sum(job.state in ACTIVE for job in jobs)
-        spent = sum(e.cost_usd for e in experiments)
-        right = Text(f"{running} running  " if running else "", ACCENT)
+        right = Text(f"● {running}  " if running else "", look().accent)
+        if standing:
+            hourly = sum(cost.usd_per_hour for cost in standing)
+            right.append(f"{dollars(hourly)}/h  ", look().warn)
         if experiments:
-            right.append(f"{dollars(spent)} {'emulated' if emulated else 'spent'}", DIM)
+            spent = dollars(sum(e.cost_usd for e in experiments))
+            right.append(spent, look().dim)
+        whose = (" emulated" if emulated else " spent") if experiments else ""
+        if (right, whose) != (self._right, self._whose):
+            self._right, self._whose = right, whose
+            self._draw()
+
+    def _draw(self) -> None:
+        wide = self.size.width >= WIDE
+        left = Text("dogcls ", f"bold {look().accent}")
+        for digit, name in enumerate(ROOMS, start=1):
+            here = name == self._room
+            style = f"bold {look().ink} on {look().accent}" if here else look().dim
+            left.append(f" {digit} {name} " if here or wide else f" {digit} {name}", style)
+        right = Text.assemble((f"{self._profile}  ", look().dim), self._right) if wide else self._right.copy()
+        if left.cell_len + right.cell_len + len(self._whose) < self.size.width - 2:
+            right.append(self._whose, look().dim)
         row = Table.grid(expand=True)
-        row.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        row.add_column(ratio=1, no_wrap=True, overflow="crop")
         row.add_column(justify="right", no_wrap=True)
         row.add_row(left, right)
         self.update(row)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a room's name goes there."""
+        position, place = 7, event.x - 1
+        for name in ROOMS:
+            length = len(name) + (4 if name == self._room or self.size.width >= WIDE else 3)
+            if position <= place < position + length:
+                self.app.action_room(name)  # type: ignore[attr-defined]
+                return
+            position += length

@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.widgets import Static
 
-from tui.styles.theme import ACCENT, DIM
+from tui.styles.theme import look
 from tui.widgets.bar import bar
 
 
@@ -18,28 +18,34 @@ class Welcome(Container):
         """Say it in few words."""
         with Vertical() as box:
             box.border_title = "Welcome"
-            yield Static(
-                Text.assemble(
-                    ("For your labelled images:\n", "bold"),
-                    "is a ",
-                    ("zero-shot", "#7fb5d6"),
-                    " GPT-4o enough, is ",
-                    ("fine-tuning", "#e0a458"),
-                    " it worth\nthe money, or does a small local ",
-                    ("CNN", "#8fbf7f"),
-                    " do?\n\n",
-                    (" d ", "bold #15171a on #e0a458"),
-                    "  run the demo, from nothing to the comparison\n",
-                    ("     drawn dogs, an embedded emulator of Azure OpenAI;\n", DIM),
-                    ("     no account, no cost, about a minute\n\n", DIM),
-                    ("With your own images, in the shell:\n", DIM),
-                    "dogcls-tui data add FOLDER --name mine\n",
-                    "dogcls-tui run --dataset mine",
-                )
-            )
+            yield Static(id="words")
             yield Static(id="phase")
+
+    def on_mount(self) -> None:
+        """Write it in the colours of now."""
+        at = look()
+        self.query_one("#words", Static).update(
+            Text.assemble(
+                ("For your labelled images:\n", "bold"),
+                "is a ",
+                ("zero-shot", at.zero_shot),
+                " GPT-4o enough, is ",
+                ("fine-tuning", at.fine_tuned),
+                " it worth\nthe money, or does a small local ",
+                ("CNN", at.cnn),
+                " do?\n\n",
+                (" d ", f"bold {at.ink} on {at.accent}"),
+                "  run the demo, from nothing to the comparison\n",
+                ("     drawn dogs, an embedded emulator of Azure OpenAI;\n", at.dim),
+                ("     no account, no cost, about a minute\n\n", at.dim),
+                (" 2 ", f"bold {at.ink} on {at.info}"),
+                "  add your own images: folder, tar or zip\n",
+                (" ? ", f"bold {at.ink} on {at.dim}"),
+                "  all keys",
+            )
+        )
 
     def progress(self, phase: str, done: int, total: int) -> None:
         """Show how far the dataset is."""
-        told = Text.assemble("\n", bar(done / total if total else 0.0, 40, ACCENT), (f"  {phase}", DIM))
+        told = Text.assemble("\n", bar(done / total if total else 0.0, 40, look().accent), (f"  {phase}", look().dim))
         self.query_one("#phase", Static).update(told)

@@ -1,0 +1,41 @@
+"""Looking at the app as a person does: what stands on the screen, and waiting until it does."""
+
+
+async def until(pilot, condition, what):
+    """Wait until the screen shows something."""
+    for _ in range(600):
+        await pilot.pause(0.02)
+        if condition():
+            return
+    raise AssertionError(f"the screen never showed {what}:\n{text_of(pilot.app)}")
+
+
+async def shows(pilot, *words):
+    """Wait until all these words stand on the screen."""
+    await until(pilot, lambda: all(word in text_of(pilot.app) for word in words), " and ".join(words))
+
+
+async def settled(pilot, *words):
+    """Wait until these words are there, and nothing has changed for a while."""
+    await shows(pilot, *words)
+    last, same = "", 0
+    for _ in range(200):
+        await pilot.pause(0.05)
+        now = text_of(pilot.app)
+        same = same + 1 if now == last else 0
+        last = now
+        if same >= 6:
+            return
+    raise AssertionError(f"the screen never came to rest:\n{last}")
+
+
+def text_of(app):
+    """Return what the screen shows, as text."""
+    width, height = app.size
+    lines = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in lines[:height])[: (width + 1) * height]
+
+
+def footer(app):
+    """Return the line of keys."""
+    return text_of(app).splitlines()[-1]

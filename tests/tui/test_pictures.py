@@ -1,0 +1,94 @@
+"""Pictures of every room, small and large, in each look, from the store of a real run of the demo."""
+
+import pytest
+
+from tests.tui.looking import settled
+from tui.app import DogclsApp, Manners
+
+SIZES = [(80, 24), (120, 40)]
+ROOMS = {
+    "home": ((), ("Experiments", "386/416")),
+    "data": (("2",), ("Siberian husky", "train")),
+    "launch": (("3",), ("time about", "dogcls-tui run")),
+    "monitor": (("4",), ("fine-tune", "following")),
+    "job": (("4", "g", "enter", "left_square_bracket"), ("contestant", "attempts")),
+    "train": (("5",), ("validation", "train acc")),
+    "results": (("6",), ("Comparison of demo", "pug")),
+}
+
+
+def picture(done, snap_compare, room, size, **manners):
+    keys, words = ROOMS[room]
+
+    async def go(pilot):
+        await settled(pilot, "386/416" if size[0] >= 80 else "dogcls")
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(0.1)
+        await settled(pilot, *words)
+
+    return snap_compare(DogclsApp(done, manners=Manners(**manners)), terminal_size=size, run_before=go)
+
+
+@pytest.fixture
+def priced(done, monkeypatch):
+    """The price needs no emulator here: its endpoint is what the launch screen would show."""
+    from engine.azure.connection import Endpoint
+    from engine.jobs import service
+
+    place = Endpoint("http://127.0.0.1:8000", deployment="gpt-4o", batch_deployment="gpt-4o-batch", emulated=True)
+    monkeypatch.setattr(service, "endpoint", lambda home, profile: place)
+    return done
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("room", ROOMS)
+def test_dark(priced, snap_compare, room, size):
+    assert picture(priced, snap_compare, room, size)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("room", ROOMS)
+def test_light(priced, snap_compare, room, size):
+    assert picture(priced, snap_compare, room, size, theme="kennel-day")
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_color(priced, snap_compare, room, size, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert picture(priced, snap_compare, room, size)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+def test_welcome(engine, snap_compare, size):
+    async def go(pilot):
+        await settled(pilot, "run the demo")
+
+    assert snap_compare(DogclsApp(engine), terminal_size=size, run_before=go)
+
+
+def test_help(done, snap_compare):
+    async def go(pilot):
+        await settled(pilot, "386/416")
+        await pilot.press("question_mark")
+        await settled(pilot, "Everything at a glance")
+
+    assert snap_compare(DogclsApp(done), terminal_size=(80, 24), run_before=go)
+
+
+@pytest.mark.parametrize("tab", [1, 3], ids=["confusion", "cost"])
+def test_behind_the_results(done, snap_compare, tab):
+    async def go(pilot):
+        await settled(pilot, "386/416")
+        await pilot.press("6", *["right_square_bracket"] * tab)
+        await settled(pilot, "was taken for" if tab == 1 else "1,000 images more")
+
+    assert snap_compare(DogclsApp(done), terminal_size=(120, 40), run_before=go)
+
+
+def test_ascii(done, snap_compare):
+    async def go(pilot):
+        await settled(pilot, "386/416")
+
+    assert snap_compare(DogclsApp(done, manners=Manners(ascii=True)), terminal_size=(80, 24), run_before=go)

@@ -1,0 +1,85 @@
+"""Measured values as curves: by step, epoch or time, smoothed or as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from engine import JobView, Metric
+
+AXES = ("step", "epoch", "minutes")
+SMOOTHINGS = (0.0, 0.6, 0.9)
+MEASURES = {
+    "loss": (("train_loss", "training"), ("val_loss", "validation"), ("valid_loss", "validation")),
+    "accuracy": (
+        ("train_accuracy", "training"),
+        ("train_mean_token_accuracy", "training"),
+        ("val_accuracy", "validation"),
+        ("valid_mean_token_accuracy", "validation"),
+    ),
+}
+MOST_POINTS = 300
+"""More than there are columns; the mean stands for values that would share one."""
+
+
+@dataclass
+class Run:
+    """What one job measured, by name and step; grows as it is told more."""
+
+    values: dict[str, dict[int, tuple[float | None, float, float]]] = field(default_factory=dict)
+    """Name → step → (epoch, value, when)."""
+    last: float = 0.0
+
+    def add(self, metrics: Iterable[Metric]) -> None:
+        """Take note of values; a step measured again replaces the first."""
+        for m in metrics:
+            self.values.setdefault(m.name, {})[m.step] = (m.epoch, m.value, m.at)
+            self.last = max(self.last, m.at)
+
+    def latest(self, name: str) -> float | None:
+        """Return the newest value of a name."""
+        steps = self.values.get(name)
+        return steps[max(steps)][1] if steps else None
+
+    def curve(self, name: str, axis: str, smoothing: float, epochs: float | None) -> tuple[list[float], list[float]]:
+        """Return x and y of one name.
+
+        Args:
+            axis: one of `AXES`.
+            smoothing: see `smooth`.
+            epochs: of the whole run, for values that were told by step alone; None where nobody knows.
+
+        """
+        steps = sorted(self.values.get(name, {}).items())
+        if not steps:
+            return [], []
+        most = max(max(s) for s in self.values.values())
+        begun = min(at for _, (_, _, at) in steps)
+        x = []
+        for step, (epoch, _, at) in steps:
+            if axis == "epoch":
+                x.append(epoch if epoch is not None else step / most * epochs if epochs else float(step))
+            else:
+                x.append(float(step) if axis == "step" else (at - begun) / 60)
+        y = smooth([value for _, (_, value, _) in steps], smoothing)
+        return _thinned(x), _thinned(y)
+
+
+def smooth(values: Sequence[float], weight: float) -> list[float]:
+    """Return the exponential moving average, corrected for its start (as TensorBoard draws it)."""
+    found, average, seen = [], 0.0, 0.0
+    for value in values:
+        average = average * weight + (1 - weight) * value
+        seen = seen * weight + (1 - weight)
+        found.append(average / seen)
+    return found
+
+
+def _thinned(values: list[float]) -> list[float]:
+    group = -(-len(values) // MOST_POINTS)
+    return [sum(values[n : n + group]) / len(values[n : n + group]) for n in range(0, len(values), group)]
+
+
+def measured(jobs: Iterable[JobView]) -> list[JobView]:
+    """Return the jobs that learn, newest first."""
+    return sorted((j for j in jobs if j.kind in ("train", "fine-tune")), key=lambda job: -job.id)

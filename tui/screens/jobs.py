@@ -1,0 +1,186 @@
+"""What may be done to a job, wherever one is chosen: the same keys, the same questions."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from textual import work
+
+from engine import ACTIVE, RESUMABLE, InputError, JobKind, JobView, RemoteItem, StandingCost, make_spec
+from tui.bridge import Looked
+from tui.screens.base import Room
+from tui.screens.dialogs import AskScreen, ConfirmScreen
+from tui.text import dollars, literal, moment
+from tui.widgets.logview import LogView
+
+_CANCEL = {
+    "batch": "Requests that were answered already are paid for.",
+    "fine-tune": "What was trained already is paid for.",
+    "deploy": "A deployment that was made already is deleted, so that it costs nothing more.",
+}
+
+
+class JobRoom(Room):
+    """A room in which one job is chosen and its log is in sight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._standing: list[StandingCost] = []
+        self._offered: object = None
+
+    @property
+    def job(self) -> JobView | None:
+        """The chosen job."""
+        return None
+
+    @property
+    def item(self) -> RemoteItem | None:
+        """The chosen thing on the service."""
+        return None
+
+    @property
+    def log_view(self) -> LogView:
+        """The log in sight."""
+        return self.query_one(LogView)
+
+    def offer_keys(self, looked: Looked | None = None) -> None:
+        """Let the footer follow, but only when what it hangs on has changed: it is laid out anew each time."""
+        if looked is not None:
+            self._standing = looked.standing
+        job, item = self.job, self.item
+        marks = (job and (job.id, job.state), item and item.id, len(self._standing))
+        if marks != self._offered:
+            self._offered = marks
+            self.refresh_bindings()
+
+    def _deployment(self) -> StandingCost | None:
+        job = self.job
+        return next((cost for cost in self._standing if job is not None and cost.job_id == job.id), None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Show only the keys that would do something now; with --readonly none that would change anything."""
+        job = self.job if self.is_mounted else None
+        if action in ("cancel", "pause", "resume", "deploy", "delete") and self.engine.readonly:
+            return False
+        if action in ("cancel", "pause"):
+            return job is not None and job.state in (*ACTIVE, "waiting")
+        if action == "resume":
+            return job is not None and job.state in RESUMABLE
+        if action == "deploy":
+            return job is not None and job.kind == "fine-tune" and job.state == "succeeded"
+        if action == "delete":
+            item = self.item
+            return self._deployment() is not None or (item is not None and item.kind in ("deployment", "file"))
+        if action == "details":
+            return job is not None
+        return True
+
+    @work
+    async def action_cancel(self) -> None:
+        """Ask, then cancel the chosen job."""
+        job = self.job
+        if job is None:
+            return
+        consequence = _CANCEL.get(job.kind, "What it has stored is kept.")
+        if await self.app.push_screen_wait(ConfirmScreen(f"Cancel {job.kind} {job.id}?", consequence)):
+            await self.desk.doing(self.engine.cancel(job.id))
+
+    @work
+    async def action_pause(self) -> None:
+        """Pause the chosen job."""
+        if job := self.job:
+            await self.desk.doing(self.engine.pause(job.id))
+
+    @work
+    async def action_resume(self) -> None:
+        """Set the chosen job's experiment going again."""
+        if job := self.job:
+            await self.desk.doing(self.engine.resume(job.id))
+
+    @work
+    async def action_deploy(self) -> None:
+        """Name the price, then deploy the model that the chosen job tuned."""
+        if self.job is None:
+            return
+        detail = await self.engine.browse.job(self.job.id)
+        model = str(detail.result.get("model") or "")
+        spec = make_spec({"dataset": "", "model": str(detail.parameters["model"])})
+        found = await self.desk.doing(self.engine.plan_job(JobKind.DEPLOY, spec, tuned_model=model))
+        if not isinstance(found, tuple):
+            return
+        plan, price = found
+        sums = "; ".join(f"{line.item} {line.detail} {dollars(line.usd)}" for line in price.lines)
+        told = f"{sums}. It goes on costing until it is deleted, used or not."
+        if await self.app.push_screen_wait(ConfirmScreen(f"Deploy {model}?", told)):
+            await self.desk.doing(self.engine.start(spec, plan), "The deployment is on its way.")
+
+    @work
+    async def action_delete(self) -> None:
+        """Ask, then delete the chosen job's deployment, or the chosen thing on the service."""
+        cost, item = self._deployment(), self.item
+        if cost is not None:
+            told = f"Its model stays; it cost {dollars(cost.usd)} since {moment(cost.since)}."
+            if await self.app.push_screen_wait(ConfirmScreen(f"Delete deployment {cost.deployment}?", told)):
+                await self.desk.doing(self.engine.delete_deployment(cost.job_id), "It costs nothing more.")
+        elif item is not None and item.kind in ("deployment", "file"):
+            ours = f"It belongs to job {item.job_id}." if item.job_id else "It is not known to be ours."
+            if await self.app.push_screen_wait(ConfirmScreen(f"Delete {item.kind} {item.name}?", ours)):
+                await self.desk.doing(self.engine.delete_remote(item.kind, item.id), "Deleted.")
+                self.look_at_service()
+
+    def look_at_service(self) -> object:
+        """Ask the service again what stands on it."""
+        return None
+
+    # -- the log
+
+    @work
+    async def action_search(self) -> None:
+        """Ask for a text, and go to the next line that has it."""
+        text = await self.app.push_screen_wait(AskScreen("Search the log for", self.log_view.searched))
+        if text is not None:
+            self.log_view.search(text)
+
+    def action_search_next(self) -> None:
+        """Go to the next line that has it."""
+        self.log_view.search()
+
+    def action_search_last(self) -> None:
+        """Go to the last line that has it."""
+        self.log_view.search(back=True)
+
+    def action_level(self) -> None:
+        """Show fewer levels."""
+        self.log_view.next_level()
+
+    def action_wrap(self) -> None:
+        """Wrap long lines, or cut them."""
+        self.log_view.toggle_wrap()
+
+    @work
+    async def action_copy(self) -> None:
+        """Send the chosen line to the clipboard."""
+        line = await self.log_view.line()
+        if line is not None:
+            self.desk.send(line.message)
+
+    @work
+    async def action_save(self) -> None:
+        """Save the whole log to a file."""
+        view = self.log_view
+        if view.job_id is None:
+            return
+        name = await self.app.push_screen_wait(AskScreen("Save the log as", f"job-{view.job_id}.log"))
+        if name:
+            await self.desk.doing(_write(name, await view.all_lines()), f"Saved as {name}")
+
+
+async def _write(name: str, lines: list[str]) -> None:
+    def write() -> None:
+        try:
+            Path(name).expanduser().write_text(literal("\n".join(lines)) + "\n", "utf-8")
+        except OSError as error:
+            raise InputError(f"{name}: {error.strerror}.", "Choose another file.") from None
+
+    await asyncio.to_thread(write)

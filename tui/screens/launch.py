@@ -1,0 +1,296 @@
+"""An experiment before it starts: who takes part, how, and for how much."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from rich.table import Table as Grid
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.widgets import Input, OptionList, Static
+
+from engine import DogclsError, InputError, Spec, make_spec, parameters
+from tui.bridge import Looked
+from tui.screens.base import Room
+from tui.screens.dialogs import ConfirmScreen, TextScreen
+from tui.styles.theme import look
+from tui.text import dollars, one_line, span
+from tui.widgets.lists import List
+
+if TYPE_CHECKING:
+    from engine import Outline, Plan, Price
+
+_WHO = (
+    ("zero-shot", "z", "asks the base model through the Batch API, and a few requests for latency"),
+    ("fine-tuned", "t", "trains the base model on your images, deploys it, asks it, deletes it"),
+    ("cnn", "c", "trains a small network on this machine"),
+)
+DEBOUNCE_SECONDS = 0.25
+
+
+class LaunchScreen(Room):
+    """Contestants, parameters, what each means, and the price of it all."""
+
+    ROOM = "launch"
+    FIRST = "#parameters"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parameters = parameters()
+        self._values: dict[str, str] = {}
+        self._contestants = {name for name, _, _ in _WHO}
+        self._datasets: list[str] = []
+        self._known: object = None
+        self._dataset: str | None = None
+        self._spec: Spec | None = None
+        self._made: tuple[Plan, Price] | None = None
+        self._outline: Outline | None = None
+        self._problem = ""
+
+    def body(self) -> ComposeResult:
+        """Lay it out."""
+        yield Static(id="who", classes="pane")
+        yield List(id="parameters", classes="pane")
+        yield Input(id="editor")
+        yield Static(id="meaning", classes="pane")
+        yield Static(id="price", classes="pane")
+
+    def on_mount(self) -> None:
+        """Name the panes."""
+        super().on_mount()
+        for name in ("who", "parameters", "meaning", "price"):
+            self.query_one(f"#{name}").border_title = {"who": "Contestants", "meaning": "What it means"}.get(
+                name, name.capitalize()
+            )
+        self._draw()
+
+    def on_screen_resume(self) -> None:
+        """Datasets may have been added meanwhile."""
+        super().on_screen_resume()
+        self._find_datasets()
+
+    @work(exclusive=True, group="datasets")
+    async def _find_datasets(self) -> None:
+        found = [d.name for d in await self.engine.datasets()]
+        marks = (found, dict(self.desk.prompts))
+        if marks == self._known:
+            return
+        self._known, self._datasets = marks, found
+        wanted = self.desk.dataset if self.desk.dataset in found else (found[-1] if found else None)
+        self._dataset = self._dataset if self._dataset in found else wanted
+        self._changed()
+
+    @on(Looked)
+    def _looked(self, message: Looked) -> None:
+        """Nothing here hangs on jobs."""
+
+    # -- what is shown
+
+    def _draw(self) -> None:
+        at = look()
+        who = Grid.grid(padding=(0, 1), expand=True)
+        who.add_column(no_wrap=True)
+        who.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        who.add_column(justify="right", no_wrap=True)
+        for name, key, what in _WHO:
+            taken = name in self._contestants
+            mark = Text.assemble((f" {key} ", f"bold {at.accent}"), ("● " if taken else "○ ", at.contestant(name)))
+            mark.append(f"{name:<11}", at.contestant(name) if taken else at.dim)
+            price = self._price_of(name) if taken else Text("left out", at.dim)
+            who.add_row(mark, Text(what, at.dim), price)
+        self.query_one("#who", Static).update(who)
+        title = f"Contestants on {one_line(self._dataset, 40)}" if self._dataset else "Contestants"
+        self.query_one("#who").border_title = Text(title)
+        self.query_one("#who").border_subtitle = f"D: next of {len(self._datasets)}" if len(self._datasets) > 1 else ""
+        lines = []
+        for p in self._parameters:
+            kept = self.desk.prompts.get(self._dataset or "") if p.name == "prompt" else None
+            value, own = self._values.get(p.name, kept or p.default), p.name in self._values or bool(kept)
+            shown = Text(one_line(value or "–", 300), f"bold {at.accent}" if own else "")
+            if p.allowed:
+                shown.truncate(30, overflow="ellipsis", pad=True)
+            allowed = f"  {p.allowed}" if p.allowed else ""
+            lines.append((p.name, Text.assemble(f"{p.name:<16}", shown, (allowed, at.dim), no_wrap=True)))
+        self.query_one("#parameters", List).show(lines)
+        self._explain()
+        self._draw_price()
+
+    def _price_of(self, name: str) -> Text:
+        if self._made is None:
+            return Text("…", look().dim)
+        lines = [line for line in self._made[1].lines if line.contestant == name]
+        return Text(dollars(sum(line.usd for line in lines)) if lines else "$0.00")
+
+    def _explain(self) -> None:
+        chosen = self.query_one("#parameters", List).chosen
+        told = next((p for p in self._parameters if p.name == chosen), None)
+        box = self.query_one("#meaning", Static)
+        if self._problem:
+            box.update(Text(one_line(self._problem.removesuffix("See: dogcls-tui run --help"), 400), look().bad))
+        elif told is not None:
+            own = f"  (default {told.default})" if told.name in self._values else ""
+            box.update(Text.assemble(told.help, (own, look().dim)))
+
+    def _draw_price(self) -> None:
+        box, at = self.query_one("#price", Static), look()
+        if self._dataset is None:
+            box.update(Text("There is no dataset yet: 2 adds one; 1 and d run the demo.", at.dim))
+            return
+        if self._made is None:
+            box.update(Text("…" if not self._problem else "–", at.dim))
+            return
+        price, outline = self._made[1], self._outline
+        whose = "emulated: nobody charges it" if price.emulated else f"list prices of {price.as_of}"
+        text = Text.assemble(("about ", at.dim), (dollars(price.total), f"bold {at.accent}"), (f"  {whose}", at.dim))
+        if outline is not None:
+            took = "not known: nothing was measured here yet"
+            if outline.seconds is not None:
+                took = f"about {span(outline.seconds)}"
+            text.append(f"    time {took}", at.dim)
+        room = 8 if self.size.height >= 36 else 1
+        for line in price.lines[: room if room > 1 else 0]:
+            text.append(f"\n{line.contestant:<11} {line.item:<10} {one_line(line.detail, 60):<52}", at.dim)
+            text.append(f"{dollars(line.usd):>10}")
+        if outline is not None:
+            text.append(f"\n$ {one_line(outline.command, 300)}", at.info)
+        box.update(text)
+
+    @on(OptionList.OptionHighlighted)
+    def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        self._explain()
+
+    # -- what follows from a change
+
+    def _make_spec(self, values: dict[str, str]) -> Spec:
+        if self._dataset is None:
+            raise InputError("There is no dataset yet.", "2 adds one.")
+        if not self._contestants:
+            raise InputError("Nobody takes part.", "z, t and c choose.")
+        wanted = [name for name, _, _ in _WHO if name in self._contestants]
+        given = {name: value for name, value in values.items() if value != ""}
+        prompt = self.desk.prompts.get(self._dataset)
+        return make_spec(
+            {**({"prompt": prompt} if prompt else {}), **given, "dataset": self._dataset, "contestants": wanted}
+        )
+
+    def _changed(self) -> None:
+        """Check the parameters, and find out the new price."""
+        self._made = self._outline = None
+        try:
+            self._spec = self._make_spec(self._values)
+            self._problem = ""
+        except DogclsError as error:
+            self._spec, self._problem = None, str(error) if self._dataset else ""
+        self._draw()
+        self.refresh_bindings()
+        if self._spec is not None:
+            self._find_price(self._spec)
+
+    @work(exclusive=True, group="price")
+    async def _find_price(self, spec: Spec) -> None:
+        await asyncio.sleep(DEBOUNCE_SECONDS)
+        try:
+            made = await self.engine.plan(spec)
+            self._outline = await self.engine.outline(spec, made[0])
+            self._made = made
+        except DogclsError as error:
+            self._problem = str(error)
+        self._draw()
+        self.refresh_bindings()
+
+    # -- what the reader does
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Show only the keys that would do something now."""
+        if action in ("start", "requests"):
+            return self._made is not None and (action == "requests" or not self.engine.readonly)
+        if action == "dataset":
+            return len(self._datasets) > 1
+        return True
+
+    def action_contestant(self, name: str) -> None:
+        """Take a contestant in, or leave it out."""
+        self._contestants ^= {name}
+        self._changed()
+
+    def action_dataset(self) -> None:
+        """Choose the next dataset."""
+        if self._dataset in self._datasets:
+            self._dataset = self._datasets[(self._datasets.index(self._dataset) + 1) % len(self._datasets)]
+            self._changed()
+
+    def action_change(self) -> None:
+        """Open the field for the chosen parameter."""
+        chosen = self.query_one("#parameters", List).chosen
+        if chosen is None:
+            return
+        editor = self.query_one("#editor", Input)
+        told = next(p for p in self._parameters if p.name == chosen)
+        editor.border_title = f"{chosen}: enter accepts, esc leaves it"
+        with editor.prevent(Input.Changed):
+            editor.value = self._values.get(chosen, told.default)
+        editor.add_class("shown")
+        editor.focus()
+
+    @on(Input.Changed, "#editor")
+    def _typing(self, event: Input.Changed) -> None:
+        """Say what is wrong while it is typed."""
+        try:
+            self._make_spec(self._typed(event.value))
+            self._problem = ""
+        except DogclsError as error:
+            self._problem = str(error)
+        self._explain()
+
+    def _typed(self, value: str) -> dict[str, str]:
+        chosen = self.query_one("#parameters", List).chosen or ""
+        told = next(p for p in self._parameters if p.name == chosen)
+        values = {name: v for name, v in self._values.items() if name != chosen}
+        return values if value.strip() == told.default else {**values, chosen: value.strip()}
+
+    @on(Input.Submitted, "#editor")
+    def _accept(self, event: Input.Submitted) -> None:
+        if self._problem:
+            return
+        self._values = self._typed(event.value)
+        self.action_back()
+
+    def action_back(self) -> None:
+        """Leave the field."""
+        editor = self.query_one("#editor", Input)
+        if editor.has_class("shown"):
+            editor.remove_class("shown")
+            self.query_one("#parameters").focus()
+            self._changed()
+
+    @work
+    async def action_requests(self) -> None:
+        """Show the command and the requests."""
+        if self._outline is not None:
+            text = f"$ {self._outline.command}\n\n{self._outline.requests}"
+            await self.app.push_screen_wait(TextScreen("What would be sent", text))
+
+    @work
+    async def action_start(self) -> None:
+        """Name the sum, ask, check everything that can be checked, start."""
+        if self._made is None or self._spec is None:
+            return
+        spec, (plan, price) = self._spec, self._made
+        whose = "It is the emulator's: nobody charges it." if price.emulated else f"At list prices of {price.as_of}."
+        question = f"Start on {spec.dataset} for about {dollars(price.total)}?"
+        if not await self.app.push_screen_wait(ConfirmScreen(question, whose)):
+            return
+        if await self.desk.doing(self.engine.check(plan)) is None:
+            return
+        name = await self.desk.doing(self.engine.start(spec, plan))
+        if isinstance(name, str):
+            self._values.pop("name", None)
+            self.bridge.choose_experiment(name)
+            self.desk.action_room("monitor")
+
+    def repaint(self) -> None:
+        """Draw everything in other colours."""
+        super().repaint()
+        self._draw()

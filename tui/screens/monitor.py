@@ -1,0 +1,127 @@
+"""All jobs, live, and the log of the chosen one."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.widgets import DataTable
+
+from engine import ACTIVE, JobView, RemoteItem
+from tui.bridge import Looked
+from tui.screens.job import JobScreen
+from tui.screens.jobs import JobRoom
+from tui.text import one_line
+from tui.widgets.jobs import JobTable
+from tui.widgets.logview import LogView
+
+SERVICE_SECONDS = 15.0
+
+
+class MonitorScreen(JobRoom):
+    """Jobs above, the chosen one's log below."""
+
+    ROOM = "monitor"
+    FIRST = "#jobs"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._items: list[RemoteItem] = []
+        self._service = False
+        self._jobs: list[JobView] = []
+
+    def body(self) -> ComposeResult:
+        """Lay it out."""
+        yield JobTable(id="jobs", classes="pane")
+        yield LogView(self.engine.browse, id="log", classes="pane")
+
+    def on_mount(self) -> None:
+        """Name the panes."""
+        super().on_mount()
+        self.query_one(JobTable).border_title = "Jobs"
+        self.query_one(LogView).border_title = "Log"
+        self.set_interval(SERVICE_SECONDS, self.look_at_service)
+
+    @property
+    def job(self) -> JobView | None:
+        """The job under the cursor."""
+        return self.query_one(JobTable).job
+
+    @property
+    def item(self) -> RemoteItem | None:
+        """The thing on the service under the cursor."""
+        return self.query_one(JobTable).item
+
+    @on(Looked)
+    def _looked(self, message: Looked) -> None:
+        table = self.query_one(JobTable)
+        self._jobs = message.jobs
+        # The newest experiment's jobs stand on top; within one, in their order.
+        order = {e.name: n for n, e in enumerate(message.experiments)}
+        jobs = sorted(message.jobs, key=lambda job: (order.get(job.experiment, 0), job.id))
+        table.show(jobs, self._items if self._service else [], message.at, self.bridge.pace)
+        busy = any(job.state in ACTIVE for job in jobs)
+        following = "following what runs" if table.following and busy else ""
+        service = "" if not self._service else f"{len(self._items)} on the service"
+        table.border_subtitle = " · ".join(filter(None, (service, following)))
+        if not jobs:
+            self.query_one(LogView).border_subtitle = Text("no jobs yet: 1 home, d starts the demo")
+        self._choose()
+        self.log_view.grow()
+
+    @on(DataTable.RowHighlighted)
+    def _chosen(self, event: DataTable.RowHighlighted) -> None:
+        self._choose()
+
+    def _choose(self) -> None:
+        job, log = self.job, self.log_view
+        log.border_title = Text("Log") if job is None else Text(f"Log of {job.kind} {job.id}")
+        log.show_job(job.id if job else None)
+        self._subtitle()
+        self.offer_keys()
+
+    @on(LogView.Told)
+    def _subtitle(self) -> None:
+        job, log = self.job, self.log_view
+        parts = [log.about] if log.job_id is not None else []
+        if job is not None and job.state in ACTIVE and job.total:
+            parts.append(f"{job.done:,} of {job.total:,}")
+            parts.append(one_line(job.note, 40))
+        if parts:
+            log.border_subtitle = Text(" · ".join(filter(None, parts)))
+
+    @on(DataTable.RowSelected)
+    def _open(self, event: DataTable.RowSelected) -> None:
+        self.action_details()
+
+    def action_details(self) -> None:
+        """Open the chosen job."""
+        if job := self.job:
+            self.app.push_screen(JobScreen(job.id))
+
+    def action_follow(self) -> None:
+        """Follow what runs, and its log's end."""
+        self.query_one(JobTable).following = True
+        self.log_view.follow(True)
+        self.bridge.look_now()
+
+    def action_resource(self) -> None:
+        """Show what stands on the service, or only our jobs."""
+        self._service = not self._service
+        self._items = self._items if self._service else []
+        self.look_at_service()
+        self.bridge.look_now()
+
+    @work(exclusive=True, group="service")
+    async def look_at_service(self) -> None:
+        """Ask the service again."""
+        if self._service and self.is_current:
+            found = await self.desk.doing(self.engine.browse.remote())
+            if isinstance(found, list):
+                self._items = found
+
+    def repaint(self) -> None:
+        """Draw everything in other colours."""
+        self.query_one(JobTable).redraw()
+        self.log_view.refresh()
+        super().repaint()
