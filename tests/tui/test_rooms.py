@@ -12,7 +12,7 @@ from engine.jobs import service
 from engine.store.experiments import NewContestant, NewJob
 from engine.store.predictions import Prediction
 from tests.pictures import class_folders
-from tests.tui.looking import settled, shows, text_of, until
+from tests.tui.looking import footer, settled, shows, text_of, until
 from tui.app import DogclsApp, Manners
 from tui.filters import Ascii
 from tui.keys import KEYS, ROOMS, keys_of
@@ -245,6 +245,16 @@ async def test_curves_of_both_kinds_lie_over_each_other(done):
 
 
 # -- everywhere
+
+
+async def test_all_keys_of_the_footer_fit_into_80_columns(priced):
+    app = DogclsApp(priced)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "386/416")
+        for digit, room in enumerate(ROOMS, start=1):
+            await pilot.press(str(digit))
+            await until(pilot, lambda room=room: app.current_mode == room, room)
+            await until(pilot, lambda: footer(app).rstrip().endswith("q quit"), f"the last key of {room}")
 
 
 def test_no_key_means_two_things_in_one_room():

@@ -1,0 +1,74 @@
+"""A program in a terminal of its own: what it writes, when, and what it costs."""
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import termios
+import time
+
+import psutil
+
+_ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07|\x1b[()=>][A-Z0-9]?")
+
+
+class Terminal:
+    """Runs a command on a pseudo-terminal and reads what it draws."""
+
+    def __init__(self, command, env, columns=80, rows=24):
+        self.begun = time.perf_counter()
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvpe(command[0], command, {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **env})
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.process = psutil.Process(self.pid)
+        self.seen = b""
+        self.bytes = 0
+
+    def read(self, seconds):
+        """Read what comes within so many seconds; return it (nothing when the time was up)."""
+        ready, _, _ = select.select([self.fd], [], [], max(0.0, seconds))
+        if not ready:
+            return b""
+        try:
+            found = os.read(self.fd, 1 << 16)
+        except OSError:
+            return b""
+        self.bytes += len(found)
+        self.seen = (self.seen + found)[-400_000:]
+        return found
+
+    def until(self, word, seconds=60.0):
+        """Read until a word was drawn since the last `forget`; return when that was."""
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            if word.encode() in _ESCAPES.sub(b"", self.seen):
+                return time.perf_counter()
+            self.read(min(0.5, end - time.perf_counter()))
+        raise TimeoutError(f"{word!r} was never drawn; the last was {_ESCAPES.sub(b'', self.seen)[-600:]!r}")
+
+    def forget(self):
+        """Begin to look anew."""
+        self.seen = b""
+
+    def rest(self, quiet=0.3, most=10.0):
+        """Read until nothing has come for a while."""
+        end = time.perf_counter() + most
+        while time.perf_counter() < end and self.read(quiet):
+            pass
+
+    def press(self, keys):
+        """Type; return when."""
+        os.write(self.fd, keys.encode())
+        return time.perf_counter()
+
+    def close(self):
+        """End it."""
+        for child in [*self.process.children(recursive=True), self.process]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
