@@ -1,94 +1,94 @@
 """The engine of dogcls-tui: datasets, jobs, contestants and their comparison. No screen in here.
 
-These are all the names that the app and the command line use. Importing them loads neither openai nor
-azure, torch, pandas nor scikit-learn: the rooms that need those are opened when they are used.
+These are all the names that the app and the command line use. Each is read when it is first asked for
+(PEP 562), so that a screen stands before a database or a checker of settings was loaded.
 """
 
-from typing import TYPE_CHECKING
-
-from engine.browsing import Browser
-from engine.engine import Engine, at_rest, emulator_command
-from engine.errors import (
-    ConfigurationError,
-    DogclsError,
-    InputError,
-    JobError,
-    NotFoundError,
-    PriceError,
-    ReadOnlyError,
-)
-from engine.evaluation.details import confusion_map, disagreements, mistakes, per_class
-from engine.evaluation.economics import Economics, break_even, economics
-from engine.events import (
-    DatasetView,
-    ExperimentView,
-    ImageView,
-    JobDetail,
-    JobView,
-    LogLine,
-    Metric,
-    RemoteItem,
-    Score,
-    StandingCost,
-)
-from engine.jobs.spec import Parameter, Spec, make_spec, parameters, read_spec
-from engine.states import ACTIVE, ENDED, RESUMABLE, ContestantKind, JobKind, JobState, Outcome, Split
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.browsing import Browser as Browser
     from engine.datasets.findings import Finding as Finding
     from engine.datasets.thumbnails import Thumbnail as Thumbnail
+    from engine.engine import Engine as Engine
+    from engine.engine import at_rest as at_rest
+    from engine.engine import emulator_command as emulator_command
+    from engine.errors import ConfigurationError as ConfigurationError
+    from engine.errors import DogclsError as DogclsError
+    from engine.errors import InputError as InputError
+    from engine.errors import JobError as JobError
+    from engine.errors import NotFoundError as NotFoundError
+    from engine.errors import PriceError as PriceError
+    from engine.errors import ReadOnlyError as ReadOnlyError
     from engine.evaluation.comparison import Comparison as Comparison
     from engine.evaluation.comparison import ContestantResult as ContestantResult
     from engine.evaluation.details import Answers as Answers
     from engine.evaluation.details import ConfusionMap as ConfusionMap
     from engine.evaluation.details import ContestantAnswers as ContestantAnswers
+    from engine.evaluation.details import confusion_map as confusion_map
+    from engine.evaluation.details import disagreements as disagreements
+    from engine.evaluation.details import mistakes as mistakes
+    from engine.evaluation.details import per_class as per_class
+    from engine.evaluation.economics import Economics as Economics
+    from engine.evaluation.economics import break_even as break_even
+    from engine.evaluation.economics import economics as economics
+    from engine.events import DatasetView as DatasetView
+    from engine.events import ExperimentView as ExperimentView
+    from engine.events import ImageView as ImageView
+    from engine.events import JobDetail as JobDetail
+    from engine.events import JobView as JobView
+    from engine.events import LogLine as LogLine
+    from engine.events import Metric as Metric
+    from engine.events import RemoteItem as RemoteItem
+    from engine.events import Score as Score
+    from engine.events import StandingCost as StandingCost
     from engine.jobs.outline import Outline as Outline
     from engine.jobs.plan import Plan as Plan
     from engine.jobs.plan import Price as Price
     from engine.jobs.preview import RequestPreview as RequestPreview
+    from engine.jobs.spec import Parameter as Parameter
+    from engine.jobs.spec import Spec as Spec
+    from engine.jobs.spec import make_spec as make_spec
+    from engine.jobs.spec import parameters as parameters
+    from engine.jobs.spec import read_spec as read_spec
+    from engine.states import ACTIVE as ACTIVE
+    from engine.states import ENDED as ENDED
+    from engine.states import RESUMABLE as RESUMABLE
+    from engine.states import ContestantKind as ContestantKind
+    from engine.states import JobKind as JobKind
+    from engine.states import JobState as JobState
+    from engine.states import Outcome as Outcome
+    from engine.states import Split as Split
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "ACTIVE",
-    "ENDED",
-    "RESUMABLE",
-    "Browser",
-    "ConfigurationError",
-    "ContestantKind",
-    "DatasetView",
-    "DogclsError",
-    "Economics",
-    "Engine",
-    "ExperimentView",
-    "ImageView",
-    "InputError",
-    "JobDetail",
-    "JobError",
-    "JobKind",
-    "JobState",
-    "JobView",
-    "LogLine",
-    "Metric",
-    "NotFoundError",
-    "Outcome",
-    "Parameter",
-    "PriceError",
-    "ReadOnlyError",
-    "RemoteItem",
-    "Score",
-    "Spec",
-    "Split",
-    "StandingCost",
-    "at_rest",
-    "break_even",
-    "confusion_map",
-    "disagreements",
-    "economics",
-    "emulator_command",
-    "make_spec",
-    "mistakes",
-    "parameters",
-    "per_class",
-    "read_spec",
-]
+_ROOMS = {
+    "browsing": "Browser",
+    "datasets.findings": "Finding",
+    "datasets.thumbnails": "Thumbnail",
+    "engine": "Engine at_rest emulator_command",
+    "errors": "ConfigurationError DogclsError InputError JobError NotFoundError PriceError ReadOnlyError",
+    "evaluation.comparison": "Comparison ContestantResult",
+    "evaluation.details": "Answers ConfusionMap ContestantAnswers confusion_map disagreements mistakes per_class",
+    "evaluation.economics": "Economics break_even economics",
+    "events": "DatasetView ExperimentView ImageView JobDetail JobView LogLine Metric RemoteItem Score StandingCost",
+    "jobs.outline": "Outline",
+    "jobs.plan": "Plan Price",
+    "jobs.preview": "RequestPreview",
+    "jobs.spec": "Parameter Spec make_spec parameters read_spec",
+    "states": "ACTIVE ENDED RESUMABLE ContestantKind JobKind JobState Outcome Split",
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+    found = getattr(import_module(f"engine.{_ROOM_OF[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOM_OF})

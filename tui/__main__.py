@@ -1,5 +1,5 @@
 """`python -m tui` is `dogcls-tui`."""
 
-from tui.cli import main
+from tui.main import main
 
 main()

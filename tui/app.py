@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.segment import Segments
-from rich.traceback import Traceback
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.filter import LineFilter
 from textual.screen import Screen
 
-from engine import ACTIVE, DogclsError, Engine
+from engine import ACTIVE, DogclsError
 from tui import terminal
 from tui.bridge import Bridge, Looked
 from tui.filters import Ascii, Styled
 from tui.keys import ROOMS, keys_of
 from tui.screens.base import Room
 from tui.screens.home import HomeScreen
-from tui.screens.monitor import MonitorScreen
 from tui.styles import theme
 from tui.text import literal, one_line
 
 if TYPE_CHECKING:
-    from engine import Comparison
+    from engine import Comparison, Engine
 
 _STYLES = Path(__file__).parent / "styles"
 
@@ -50,25 +48,28 @@ def _later(module: str, name: str) -> Screen[None]:
     return screen
 
 
-class DogclsApp(App[None]):
-    """dogcls-tui on a terminal. Closing it leaves all jobs running."""
+class DogclsApp(App[DogclsError | None]):
+    """dogcls-tui on a terminal. Closing it leaves all jobs running.
+
+    `run()` returns the error that ended it, if there was one.
+    """
 
     TITLE = "dogcls-tui"
     CSS_PATH = [_STYLES / "rooms.tcss", _STYLES / "dialogs.tcss"]
     ENABLE_COMMAND_PALETTE = True
     BINDINGS = [Binding("ctrl+c", "quit", show=False, priority=True)]
+    DEFAULT_MODE = "home"  # begun in, rather than switched to: that would draw two screens and read all styles twice
     MODES: ClassVar = {
-        "home": HomeScreen,
         "data": partial(_later, "data", "DataScreen"),
         "launch": partial(_later, "launch", "LaunchScreen"),
-        "monitor": MonitorScreen,
+        "monitor": partial(_later, "monitor", "MonitorScreen"),
         "train": partial(_later, "train", "TrainScreen"),
         "results": partial(_later, "results", "ResultsScreen"),
     }
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | Callable[[], Engine],
         *,
         start_demo: bool = False,
         experiment: str | None = None,
@@ -78,7 +79,7 @@ class DogclsApp(App[None]):
         """Open on an engine.
 
         Args:
-            engine: stays open when the app closes.
+            engine: stays open when the app closes; or how to open one, which is done after the first paint.
             start_demo: set the demo going at once.
             experiment: the one to look at first; the newest unless named.
             room: which one to open in.
@@ -87,8 +88,18 @@ class DogclsApp(App[None]):
         """
         self.manners = manners or Manners()
         super().__init__()
-        self.engine = engine
-        self.bridge = Bridge(engine, experiment)
+        for look in theme.LOOKS.values():
+            self.register_theme(look.theme())
+        theme.use(self.manners.theme)
+        self.set_reactive(App.theme, self.manners.theme)  # before any style is read, so that none is read twice
+        self.set_class(self.current_theme.dark, "-dark-mode", update=False)
+        self.set_class(not self.current_theme.dark, "-light-mode", update=False)
+        self.stylesheet.set_variables(self.get_css_variables())
+        self._opening = engine if callable(engine) else None
+        self._engine = None if callable(engine) else engine
+        self.opened = asyncio.Event()
+        """The engine is there. Rooms other than home are shown only then."""
+        self.bridge = Bridge(experiment)
         self.last_comparison: Comparison | None = None
         self.dataset: str | None = None
         """The one that was looked at last."""
@@ -100,23 +111,41 @@ class DogclsApp(App[None]):
         self._states: dict[int, str] = {}
         self._title = ""
 
+    # -- the engine
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, once it is `opened`."""
+        assert self._engine is not None
+        return self._engine
+
+    async def _work(self) -> None:
+        """Open the engine, go to the room that was asked for, and look from then on."""
+        if self._opening is not None:
+            try:
+                self._engine = await asyncio.to_thread(self._opening)
+            except DogclsError as error:
+                self.exit(error)
+                return
+        self.opened.set()
+        if self._room != self.current_mode:
+            self.switch_mode(self._room)
+        self.screen.refresh_bindings()
+        if self._start_demo and isinstance(self.screen, HomeScreen):
+            self.screen.action_demo()
+        await self.bridge.run(self.engine)
+
     # -- look
+
+    def get_default_screen(self) -> Screen[None]:
+        """Begin in the first room."""
+        return HomeScreen()
 
     def on_mount(self) -> None:
         """Put the first room up, and begin to look."""
-        for look in theme.LOOKS.values():
-            self.register_theme(look.theme())
-        self.theme = self.manners.theme
-        theme.use(self.theme)
         self.theme_changed_signal.subscribe(self, lambda changed: self._repaint(changed.name))
-        self.switch_mode(self._room)
-        self.run_worker(self.bridge.run(), name="bridge")
-        if self._start_demo:
-            self.call_after_refresh(self._demo)
-
-    def _demo(self) -> None:
-        if isinstance(self.screen, HomeScreen):
-            self.screen.action_demo()
+        self.add_mode("home", HomeScreen)  # so that one can come back to it
+        self.call_after_refresh(self.run_worker, self._work(), name="engine")
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Put ASCII in the place of everything else where that is wanted."""
@@ -138,8 +167,9 @@ class DogclsApp(App[None]):
     # -- rooms
 
     def action_room(self, name: str) -> None:
-        """Go to a room."""
-        if name in ROOMS and self.current_mode != name:
+        """Go to a room, as soon as there is an engine to look at."""
+        self._room = name
+        if name in ROOMS and self.current_mode != name and self.opened.is_set():
             self.switch_mode(name)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
@@ -216,6 +246,9 @@ class DogclsApp(App[None]):
 
     def _fatal_error(self) -> None:
         """End with a traceback, but without Textual's locals: they could hold a key."""
+        from rich.segment import Segments
+        from rich.traceback import Traceback
+
         self.bell()
         self._exit_renderables.append(Segments(self.console.render(Traceback(show_locals=False))))
         self._close_messages_no_wait()

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from engine import ACTIVE, DogclsError, Engine, ExperimentView, JobView, NotFoundError, Score, StandingCost
+from engine import ACTIVE, DogclsError, NotFoundError
 from tui.pace import Pace
 
 if TYPE_CHECKING:
-    from engine import Comparison
+    from engine import Comparison, Engine, ExperimentView, JobView, Score, StandingCost
 
 LOOK_SECONDS = 0.5
 TICK_SECONDS = 1.0
@@ -74,10 +74,9 @@ class Trouble(Message):
 class Bridge:
     """Watches one engine for whichever screen is in front."""
 
-    def __init__(self, engine: Engine, experiment: str | None = None) -> None:
+    def __init__(self, experiment: str | None = None) -> None:
         self.pace = Pace()
         self.baseline: str | None = None
-        self._engine = engine
         self._post: Callable[[Message], object] = lambda _: None
         self._wants: Collection[str] = ()
         self._wake = asyncio.Event()
@@ -117,12 +116,12 @@ class Bridge:
         self._stale = True
         self._wake.set()
 
-    async def run(self) -> None:
+    async def run(self, engine: Engine) -> None:
         """Look until cancelled."""
         while True:
             self._wake.clear()
             try:
-                await self._look()
+                await self._look(engine)
             except DogclsError as error:
                 self._post(Trouble(str(error)))
             try:
@@ -131,20 +130,20 @@ class Bridge:
             except TimeoutError:
                 pass
 
-    async def _look(self) -> None:
+    async def _look(self, engine: Engine) -> None:
         if time.monotonic() - self._ticked > TICK_SECONDS:
             self._ticked = time.monotonic()
-            await self._engine.tick()
-        version = await self._engine.browse.version()
+            await engine.tick()
+        version = await engine.browse.version()
         if version != self._version or self._stale or self._last is None:
             self._version, self._stale = version, False
-            experiments = await self._engine.experiments()
+            experiments = await engine.experiments()
             names = [e.name for e in experiments]
             if self._experiment not in names:
                 self._experiment = names[0] if names else None
-            jobs = await self._engine.jobs()
-            standing = await self._engine.browse.standing() if jobs else []
-            scores = await self._engine.browse.scores() if SCORES in self._wants else []
+            jobs = await engine.jobs()
+            standing = await engine.browse.standing() if jobs else []
+            scores = await engine.browse.scores() if SCORES in self._wants else []
             self._last = Looked(experiments, self._experiment, jobs, standing, scores)
         elif not any(job.state in ACTIVE for job in self._last.jobs):
             return
@@ -153,9 +152,9 @@ class Bridge:
         self.pace.watch(looked.jobs, looked.at)
         self._post(looked)
         if COMPARISON in self._wants:
-            await self._compare(looked.own_jobs)
+            await self._compare(engine, looked.own_jobs)
 
-    async def _compare(self, jobs: list[JobView]) -> None:
+    async def _compare(self, engine: Engine, jobs: list[JobView]) -> None:
         """Compare again when the jobs have got on, but not all the time while they do."""
         marks = (self._experiment, self.baseline, tuple((j.id, j.state, j.attempt, j.done) for j in jobs))
         known, at = self._compared
@@ -163,7 +162,7 @@ class Bridge:
         if marks == known or (busy and time.monotonic() - at < COMPARE_SECONDS):
             return
         try:
-            found = await self._engine.comparison(self._experiment, self.baseline) if self._experiment else None
+            found = await engine.comparison(self._experiment, self.baseline) if self._experiment else None
         except NotFoundError:
             found = None
         self._compared = (marks, time.monotonic())

@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from engine import DogclsError, __version__
+from engine import __version__
 from tui.commands import data, emulator, jobs, launch, monitor, results, run
-from tui.commands.common import Globals, OnScreen
-from tui.text import literal
+from tui.opening import open_app
+from tui.options import Globals, OnScreen
 
 
 class Theme(StrEnum):
@@ -88,19 +88,6 @@ def root(
     elif plain:
         monitor.narrate(context)
     elif sys.stdout.isatty():
-        run.open_app(context)
+        open_app(context.obj)
     else:
         raise typer.BadParameter("the app needs a terminal; for data, name a command (see --help)")
-
-
-def main() -> None:
-    """Run the command line; turn every known error into one line and its exit code."""
-    try:
-        app()
-    except DogclsError as error:
-        print(f"error: {literal(str(error))}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(1)

@@ -128,10 +128,16 @@ def bindings(room: str) -> list[Binding]:
     return found
 
 
-VI = (
+WALKING = (
     Binding("j", "cursor_down", show=False),
     Binding("k", "cursor_up", show=False),
     Binding("g", "first", show=False),
     Binding("G", "last", show=False),
+    Binding("down", "cursor_down", show=False),
+    Binding("up", "cursor_up", show=False),
+    Binding("home", "first", show=False),
+    Binding("end", "last", show=False),
+    Binding("pagedown", "page_down", show=False),
+    Binding("pageup", "page_up", show=False),
 )
-"""For every list."""
+"""For every list and table. Enter is the room's, so that the footer says what it does."""

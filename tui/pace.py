@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from engine import JobView
+if TYPE_CHECKING:
+    from engine import JobView
 
 WINDOW_SECONDS = 60.0
 SURE_AFTER_SECONDS = 3.0

@@ -21,8 +21,12 @@ ROOT = Path(__file__).parents[2]
 PYTHON = [sys.executable, "-P"]
 
 
-def app(home, *options):
-    return [sys.executable, "-m", "tui", "--home", str(home), *options]
+APP = [*PYTHON, "-m", "tui"]
+BARE = [*PYTHON, "-m", "tests.benchmarks.bare_app"]
+
+
+def environment(home):
+    return {"PYTHONPATH": str(ROOT), "DOGCLS_HOME": str(home)}
 
 
 def quantile(values, share):
@@ -30,9 +34,9 @@ def quantile(values, share):
     return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
 
 
-def start(command, word):
+def start(command, home, word):
     """Return seconds to the paint that has the footer's keys, and to the answer to a key pressed then."""
-    terminal = Terminal(command, {"PYTHONPATH": str(ROOT)})
+    terminal = Terminal(command, environment(home))
     try:
         painted = terminal.until("quit") - terminal.begun
         terminal.forget()
@@ -44,11 +48,11 @@ def start(command, word):
 
 def first_paint(home, rounds):
     ours, bare = [], []
-    start(app(home), "Keys")  # once, so that both find their files in the cache
-    start([*PYTHON, "-m", "tests.benchmarks.bare_app"], "Keys of")
-    for _ in range(rounds):
-        ours.append(start(app(home), "Keys"))
-        bare.append(start([*PYTHON, "-m", "tests.benchmarks.bare_app"], "Keys of"))
+    for number in range(rounds + 1):
+        pair = start(APP, home, "Keys"), start(BARE, home, "Keys of")
+        if number:  # the first finds its files on the disk, the others in its cache
+            ours.append(pair[0])
+            bare.append(pair[1])
     figures = {}
     for number, name in enumerate(("first_paint", "first_answer")):
         mine = statistics.median(pair[number] for pair in ours)
@@ -58,7 +62,8 @@ def first_paint(home, rounds):
 
 
 def cli(home, *arguments):
-    done = subprocess.run(app(home, *arguments), capture_output=True, text=True, cwd=ROOT, check=True)
+    env = {**os.environ, **environment(home)}
+    done = subprocess.run([*APP, *arguments], capture_output=True, text=True, env=env, check=True)
     return done.stdout
 
 
@@ -78,10 +83,10 @@ def keys_while_training(home, presses):
     load = os.getloadavg()[0]
     found = {}
     for name, command, ready in (
-        ("ours", app(home), "Experiments"),
-        ("bare", [*PYTHON, "-m", "tests.benchmarks.bare_app"], "quit"),
+        ("ours", APP, "Experiments"),
+        ("bare", BARE, "quit"),
     ):
-        terminal = Terminal(command, {"PYTHONPATH": str(ROOT)}, 120, 40)
+        terminal = Terminal(command, environment(home), 120, 40)
         try:
             terminal.until(ready)
             if name == "ours":
@@ -106,7 +111,7 @@ def keys_while_training(home, presses):
 
 def watching(home, seconds):
     """Return bytes a second to the terminal and CPU share while a job is watched in the monitor."""
-    terminal = Terminal(app(home), {}, 120, 40)
+    terminal = Terminal(APP, environment(home), 120, 40)
     try:
         terminal.until("Experiments")
         terminal.press("4")
@@ -138,7 +143,7 @@ def long_log(home, lines):
             ((job, float(n), f"line {n} of a long log, as a service writes it when it is asked often") for n in range(lines)),
         )  # fmt: skip
     store.close()
-    terminal = Terminal(app(home), {}, 120, 40)
+    terminal = Terminal(APP, environment(home), 120, 40)
     try:
         terminal.until("Experiments")
         terminal.rest(most=2.0)

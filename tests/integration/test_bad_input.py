@@ -9,7 +9,7 @@ import pytest
 from engine.jobs import embedded
 from engine.jobs.paths import Home
 from tests.pictures import class_folders, plain
-from tui.cli import main
+from tui.main import main
 
 
 @pytest.fixture

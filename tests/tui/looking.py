@@ -38,4 +38,4 @@ def text_of(app):
 
 def footer(app):
     """Return the line of keys."""
-    return text_of(app).splitlines()[-1]
+    return "".join(text_of(app).splitlines()[-1:])

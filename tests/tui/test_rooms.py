@@ -17,7 +17,7 @@ from tui.app import DogclsApp, Manners
 from tui.filters import Ascii
 from tui.keys import KEYS, ROOMS, keys_of
 from tui.screens.base import Room
-from tui.screens.dialogs import HelpScreen
+from tui.screens.papers import HelpScreen
 from tui.styles import theme
 
 PLACE = Endpoint("http://127.0.0.1:8000", deployment="gpt-4o", batch_deployment="gpt-4o-batch", emulated=True)
@@ -114,6 +114,7 @@ async def test_what_cannot_be_added_is_said_with_its_cure(birds, tmp_path):
     (tmp_path / "birds" / "wren" / "broken.jpg").write_bytes(b"no picture")
     app = DogclsApp(birds, room="data")
     async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "No dataset yet")
         await pilot.press("a")
         await shows(pilot, "Add a dataset")
         await pilot.press(*"birds", "enter")

@@ -24,15 +24,15 @@ def test_nothing_heavy_before_the_first_paint(tmp_path):
     done = headless(
         """
 import sys
-from engine import Engine
+from tui import main
 from tui.app import DogclsApp
-from pathlib import Path
 heavy = ("openai", "torch", "torchvision", "pandas", "sklearn", "azure", "numpy", "PIL", "onnxruntime")
-class App(DogclsApp):
-    def on_ready(self):
-        print([m for m in heavy if m in sys.modules])
-        self.exit()
-App(Engine(Path(sys.argv[1]))).run(headless=True)
+ours = ("pydantic", "sqlite3", "typer", "psutil", "engine.store")
+def on_ready(self):
+    print([m for m in heavy + ours if m in sys.modules])
+    self.exit()
+DogclsApp.on_ready = on_ready
+DogclsApp(lambda: None).run(headless=True)
 """,
         tmp_path,
     )

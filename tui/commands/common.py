@@ -6,42 +6,19 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from engine import Engine
+from tui.options import Globals
 from tui.text import literal
 
 if TYPE_CHECKING:
     from engine import Plan, Price
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class OnScreen:
-    """How the app behaves on this terminal."""
-
-    theme: str = "kennel"
-    ascii: bool = False
-    mouse: bool = True
-    pictures: str = "auto"
-    bell: bool = True
-
-
-@dataclass
-class Globals:
-    """The options before the command. `umask` is the user's own; everything in the home is private."""
-
-    home: Path | None = None
-    profile: str | None = None
-    umask: int = 0o022
-    readonly: bool = False
-    screen: OnScreen = OnScreen()
 
 
 def globals_of(context: typer.Context) -> Globals:

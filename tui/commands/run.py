@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import ACTIVE, Engine, InputError, Spec, make_spec, read_spec
+from engine import Engine, InputError, Spec, make_spec, read_spec
 from tui.commands.common import (
     globals_of,
     in_terminal,
@@ -20,7 +20,7 @@ from tui.commands.common import (
 )
 from tui.commands.follow import follow
 from tui.commands.results import print_results
-from tui.pictures import prepare
+from tui.opening import open_app
 
 Plain = Annotated[bool, typer.Option("--plain", help="No screen: narration on stderr, the table on stdout.")]
 Json = Annotated[bool, typer.Option("--json", help="No screen: one JSON object on stdout.")]
@@ -37,7 +37,7 @@ def demo(context: typer.Context, plain: Plain = False, as_json: Json = False) ->
     options = globals_of(context)
     options.profile = options.profile or "demo"
     if in_terminal() and not plain and not as_json:
-        open_app(context, start_demo=True)
+        open_app(options, start_demo=True)
         return
 
     async def work(engine: Engine) -> bool:
@@ -109,7 +109,7 @@ def run(
 
     started, well = with_engine(context, work)
     if on_screen:
-        open_app(context, experiment=started, room="monitor")
+        open_app(globals_of(context), experiment=started, room="monitor")
     _exit(well)
 
 
@@ -127,32 +127,6 @@ async def _to_the_end(engine: Engine, name: str, as_json: bool) -> bool:
 def _exit(well: bool) -> None:
     if not well:
         raise typer.Exit(1)
-
-
-def open_app(
-    context: typer.Context, *, start_demo: bool = False, experiment: str | None = None, room: str = "home"
-) -> None:
-    """Open the screen; when it closes, print the last comparison to the shell."""
-    options = globals_of(context)
-    prepare(options.screen.pictures)  # asks the terminal, so before the app
-    from tui.app import DogclsApp, Manners
-
-    engine = Engine(options.home, options.profile, readonly=options.readonly)
-    try:
-        manners = Manners(options.screen.theme, options.screen.ascii, options.screen.bell)
-        app = DogclsApp(engine, start_demo=start_demo, experiment=experiment, room=room, manners=manners)
-        app.run(mouse=options.screen.mouse)
-        last = app.last_comparison
-    finally:
-        engine.close()
-
-    async def show(engine: Engine) -> None:
-        if last is not None and any(c.complete for c in last.contestants):
-            out((await engine.render(last, "table")).rstrip("\n"))
-        if any(job.state in ACTIVE for job in await engine.jobs()):
-            say("the jobs go on without this terminal; to see them again: dogcls-tui")
-
-    with_engine(context, show)
 
 
 def full_path(path: Path | None) -> str | None:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual import on
 from textual.app import ComposeResult
 from textual.screen import Screen
-from textual.widgets import Footer, Input, TabbedContent, TextArea
+from textual.widgets import Footer
 
-from engine import Engine
 from tui.bridge import Bridge, Looked, Trouble
 from tui.keys import bindings
 from tui.widgets.topbar import TopBar
 
 if TYPE_CHECKING:
+    from engine import Engine
     from tui.app import DogclsApp
 
 
@@ -71,7 +71,7 @@ class Room(Screen[None]):
 
     def on_resize(self) -> None:
         """Columns depend on the width."""
-        self.call_after_refresh(self.bridge.look_now)
+        self.bridge.look_now()
 
     @on(Looked)
     def _told(self, message: Looked) -> None:
@@ -84,12 +84,14 @@ class Room(Screen[None]):
 
     def action_back(self) -> None:
         """Out of a field; else nothing."""
+        from textual.widgets import Input, TextArea
+
         if isinstance(self.focused, Input | TextArea) and self.FIRST:
             self.query_one(self.FIRST).focus()
 
     def action_help(self) -> None:
         """Show the keys of this room."""
-        from tui.screens.dialogs import HelpScreen
+        from tui.screens.papers import HelpScreen
 
         self.app.push_screen(HelpScreen(self.ROOM))
 
@@ -99,7 +101,7 @@ class Room(Screen[None]):
 
     def action_messages(self) -> None:
         """Show what went wrong so far."""
-        from tui.screens.dialogs import MessagesScreen
+        from tui.screens.papers import MessagesScreen
 
         self.app.push_screen(MessagesScreen(self.desk.troubles))
 
@@ -109,6 +111,8 @@ class Room(Screen[None]):
 
     def action_tab(self, step: int) -> None:
         """Go to the tab before or after."""
+        from textual.widgets import TabbedContent
+
         tabs = self.query_one(TabbedContent)
         panes = [pane.id or "" for pane in tabs.query("TabPane").results()]
         tabs.active = panes[(panes.index(tabs.active) + step) % len(panes)]

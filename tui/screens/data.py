@@ -16,12 +16,14 @@ from engine import DatasetView, DogclsError, Split, make_spec
 from tui.bridge import Looked
 from tui.screens.add import AddScreen
 from tui.screens.base import Room
-from tui.screens.dialogs import AskScreen, TextScreen
+from tui.screens.dialogs import AskScreen
+from tui.screens.papers import TextScreen
 from tui.styles.theme import look
 from tui.text import dollars, literal, one_line, size
 from tui.widgets.bar import bar
-from tui.widgets.lists import List, Table
+from tui.widgets.lists import List
 from tui.widgets.picture import Picture
+from tui.widgets.tables import Table
 
 if TYPE_CHECKING:
     from engine import Finding

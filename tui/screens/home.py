@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING
+
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import ContentSwitcher, OptionList, Static
+from textual.containers import Vertical
+from textual.widgets import OptionList
 
-from engine import ACTIVE, RESUMABLE, DogclsError, ExperimentView, JobView, Score
+from engine import ACTIVE, DogclsError
 from tui.bridge import COMPARISON, SCORES, Compared, Looked
 from tui.screens.base import Room
-from tui.screens.dialogs import ConfirmScreen
-from tui.styles.theme import look
-from tui.text import dollars, one_line, span
-from tui.widgets.bar import bar
-from tui.widgets.comparison import ComparisonTable
-from tui.widgets.lists import List
+from tui.widgets.board import Board
 from tui.widgets.welcome import Welcome
+
+if TYPE_CHECKING:
+    from engine import ExperimentView
 
 
 class HomeScreen(Room):
-    """Experiments at the left, now at the right, the chosen one's comparison below."""
+    """The board of experiments; where there is none yet, a welcome."""
 
     ROOM = "home"
     WANTS = (COMPARISON, SCORES)
@@ -34,45 +32,34 @@ class HomeScreen(Room):
         self._experiments: list[ExperimentView] = []
 
     def body(self) -> ComposeResult:
-        """Lay it out."""
-        with ContentSwitcher(initial="nothing", id="switch"):
-            yield Vertical(id="nothing")
-            yield Welcome(id="welcome")
-            with Vertical(id="board"):
-                with Horizontal(id="upper"):
-                    yield List(id="experiments", classes="pane")
-                    with VerticalScroll(id="now", classes="pane"):
-                        yield Static(id="now-text")
-                yield ComparisonTable(id="comparison", classes="pane")
+        """Leave the place empty until something is known."""
+        yield Vertical(id="place")
 
-    def on_mount(self) -> None:
-        """Name the panes."""
-        super().on_mount()
-        self.query_one("#experiments").border_title = "Experiments"
-        self.query_one("#now").border_title = "Now"
+    async def _put(self, kind: type[Board] | type[Welcome]) -> None:
+        """Have the board, or the welcome, in its place."""
+        place = self.query_one("#place")
+        if not place.query(kind):
+            await place.remove_children()
+            await place.mount(kind())
+            self.call_after_refresh(self.bridge.look_now)  # only now its lines know their width
 
     @on(Looked)
-    def _looked(self, message: Looked) -> None:
+    async def _looked(self, message: Looked) -> None:
         self._experiments = message.experiments
-        board = bool(message.experiments) and not self._drawing
-        self.query_one("#switch", ContentSwitcher).current = "board" if board else "welcome"
-        experiments = self.query_one("#experiments", List)
-        room = max(20, experiments.content_size.width)
-        lines = [(e.name, _line(e, message.scores, room)) for e in message.experiments]
-        experiments.show(lines, message.experiment)
-        self.query_one("#now-text", Static).update(self._now(message))
-        if board and self.focused is None:
-            experiments.focus()
-        elif not board and self.focused is not None:
-            self.set_focus(None)
-        marks = (board, self._drawing, tuple((e.name, e.state) for e in message.experiments))
+        if message.experiments and not self._drawing:
+            await self._put(Board)
+            self.query_one(Board).show(message, self.bridge.pace)
+        else:
+            await self._put(Welcome)
+        marks = (self._drawing, tuple((e.name, e.state) for e in message.experiments))
         if marks != self._offered:
             self._offered = marks
             self.refresh_bindings()
 
     @on(Compared)
     def _compared(self, message: Compared) -> None:
-        self.query_one(ComparisonTable).show(message.comparison)
+        for board in self.query(Board):
+            board.compare(message.comparison)
         if message.comparison is not None:
             self.desk.last_comparison = message.comparison
 
@@ -84,34 +71,13 @@ class HomeScreen(Room):
     def _selected(self, event: OptionList.OptionSelected) -> None:
         self.action_open()
 
-    def _now(self, message: Looked) -> Table:
-        grid = Table.grid(padding=(0, 1), expand=True)
-        grid.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
-        grid.add_column(no_wrap=True, justify="right")
-        running = [job for job in message.jobs if job.state in ACTIVE]
-        for job in running[:6]:
-            left = self.bridge.pace.left(job)
-            told = Text.assemble(("● ", look().accent), f"{job.kind} {job.id} ", (one_line(job.note, 24), look().dim))
-            share = bar(job.progress, 8, look().accent)
-            share.append(f" {span(left)} left" if left is not None else "", look().dim)
-            grid.add_row(told, share)
-        if len(running) > 6:
-            grid.add_row(Text(f"and {len(running) - 6} more", look().dim), "")
-        if not running:
-            grid.add_row(Text("Nothing runs.", look().dim), "")
-        for cost in message.standing:
-            name = Text.assemble(("$ ", look().warn), one_line(cost.deployment, 40))
-            grid.add_row(name, Text(f"{dollars(cost.usd_per_hour)}/h, {dollars(cost.usd)} so far", look().warn))
-        for hint in _next(message):
-            grid.add_row(hint, "")
-        return grid
-
     # -- what the reader does
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Show only the keys that would do something now."""
         if action == "demo":
-            return self.engine.profile == "demo" and not self._drawing and not self.engine.readonly
+            allowed = not self.desk.opened.is_set() or (self.engine.profile == "demo" and not self.engine.readonly)
+            return allowed and not self._drawing
         if action == "open":
             return bool(self._experiments)
         if action == "delete":
@@ -126,13 +92,14 @@ class HomeScreen(Room):
     @work(exclusive=True, group="demo")
     async def action_demo(self) -> None:
         """Draw the demo's dogs if need be, and start its comparison."""
-        if self._drawing:
+        await self.desk.opened.wait()
+        if not self.check_action("demo", ()):
             return
         self._drawing = True
         self.bridge.look_now()
 
         def progress(phase: str, done: int, total: int) -> None:
-            self.app.call_from_thread(self.query_one(Welcome).progress, phase, done, total)
+            self.app.call_from_thread(self._tell, phase, done, total)
 
         try:
             name = await self.engine.demo(progress)
@@ -146,48 +113,18 @@ class HomeScreen(Room):
             self._drawing = False
             self.bridge.look_now()
 
+    def _tell(self, phase: str, done: int, total: int) -> None:
+        for welcome in self.query(Welcome):
+            welcome.progress(phase, done, total)
+
     @work
     async def action_delete(self) -> None:
         """Ask, then delete the chosen experiment."""
+        from tui.screens.dialogs import ConfirmScreen
+
         name = self.bridge.experiment
         if name is None:
             return
         told = "Its predictions, logs and files go. What it cost stays spent. The dataset stays."
         if await self.app.push_screen_wait(ConfirmScreen(f"Delete experiment {name}?", told)):
             await self.desk.doing(self.engine.delete_experiment(name), f"Deleted {name}.")
-
-
-def _line(experiment: ExperimentView, scores: list[Score], room: int) -> Text:
-    mark, style = look().state(experiment.state)
-    done = [s for s in scores if s.experiment == experiment.name and s.n and s.asked == s.n]
-    best = max(done, key=lambda s: s.right / s.n, default=None)
-    tail = Text(f" {experiment.jobs_done}/{experiment.jobs_total}", look().dim)
-    if best is not None:
-        tail = Text.assemble((f" {best.contestant}", look().contestant(best.kind)), f" {best.right / best.n:.1%}")
-    name = Text(one_line(experiment.name, 300))
-    name.truncate(max(6, room - tail.cell_len - 2), overflow="ellipsis", pad=True)
-    return Text.assemble((mark, style), " ", name, tail, no_wrap=True, overflow="ellipsis")
-
-
-def _next(message: Looked) -> list[Text]:
-    """Return what a person would do next, the most urgent first."""
-    own: list[JobView] = message.own_jobs
-    hints: list[Text] = []
-
-    def hint(key: str, text: str) -> None:
-        hints.append(Text.assemble((f" {key} ", f"bold {look().accent}"), (text, look().dim)))
-
-    stuck = [job for job in own if job.state in RESUMABLE and job.state != "waiting"]
-    if message.standing and not any(job.state in ACTIVE for job in message.jobs):
-        hint("4", "monitor: delete the deployment that costs money")
-    if stuck:
-        hint("4", f"monitor: {stuck[0].kind} {stuck[0].id} is {stuck[0].state}; r goes on")
-    if any(job.state in ACTIVE for job in own):
-        hint("4", "monitor: watch the jobs and their logs")
-        if any(job.kind in ("train", "fine-tune") and job.state == "running" for job in own):
-            hint("5", "train: watch the curves")
-    elif own and not stuck:
-        hint("6", "results: look behind the comparison")
-        hint("2", "data: add your own images")
-        hint("3", "launch: another experiment")
-    return hints

@@ -14,7 +14,8 @@ from textual.widgets import Input, OptionList, Static
 from engine import DogclsError, InputError, Spec, make_spec, parameters
 from tui.bridge import Looked
 from tui.screens.base import Room
-from tui.screens.dialogs import ConfirmScreen, TextScreen
+from tui.screens.dialogs import ConfirmScreen
+from tui.screens.papers import TextScreen
 from tui.styles.theme import look
 from tui.text import dollars, one_line, span
 from tui.widgets.lists import List

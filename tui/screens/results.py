@@ -22,15 +22,16 @@ from engine import (
 )
 from tui.bridge import COMPARISON, Compared, Looked
 from tui.screens.base import Room
-from tui.screens.dialogs import AskScreen, TextScreen
+from tui.screens.dialogs import AskScreen
+from tui.screens.papers import TextScreen
 from tui.styles.theme import look
 from tui.text import one_line
 from tui.widgets.bar import bar
 from tui.widgets.charts import costs, latencies
 from tui.widgets.comparison import ComparisonTable
 from tui.widgets.heatmap import cells, heatmap
-from tui.widgets.lists import Table
 from tui.widgets.picture import Picture
+from tui.widgets.tables import Table
 
 if TYPE_CHECKING:
     from engine import Answers, Comparison, ConfusionMap, ContestantAnswers

@@ -19,8 +19,9 @@ from tui.screens.base import Room
 from tui.styles.theme import look
 from tui.text import dollars, one_line, span
 from tui.widgets.bar import bar
-from tui.widgets.lists import List, Table
+from tui.widgets.lists import List
 from tui.widgets.picture import Picture
+from tui.widgets.tables import Table
 
 if TYPE_CHECKING:
     from engine import Answers

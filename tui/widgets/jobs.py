@@ -12,7 +12,7 @@ from tui.pace import Pace
 from tui.styles.theme import look
 from tui.text import dollars, one_line, span
 from tui.widgets.bar import bar
-from tui.widgets.lists import Table
+from tui.widgets.tables import Table
 
 WIDE = 96
 """Columns inside the table from which whose job it is, its age and its note have room."""

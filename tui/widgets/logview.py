@@ -20,7 +20,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from engine import Browser, LogLine
-from tui.keys import VI
+from tui.keys import WALKING
 from tui.styles.theme import look
 from tui.text import one_line
 
@@ -36,13 +36,9 @@ class LogView(ScrollView, can_focus=True):
     """Lines by position. It follows its end until the reader goes elsewhere."""
 
     BINDINGS = [
-        *VI,
-        Binding("down", "cursor_down", show=False),
-        Binding("up", "cursor_up", show=False),
-        Binding("pagedown,ctrl+d", "page_down", show=False),
-        Binding("pageup,ctrl+u", "page_up", show=False),
-        Binding("home", "first", show=False),
-        Binding("end", "last", show=False),
+        *WALKING,
+        Binding("ctrl+d", "page_down", show=False),
+        Binding("ctrl+u", "page_up", show=False),
     ]
     following = var(True)
     wrap = var(False)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 from textual import events
 from textual.widgets import Static
 
-from engine import ACTIVE, ExperimentView, JobView, StandingCost
+from engine import ACTIVE
 from tui.keys import ROOMS
 from tui.styles.theme import look
 from tui.text import dollars, literal
+
+if TYPE_CHECKING:
+    from engine import ExperimentView, JobView, StandingCost
 
 WIDE = 100
 

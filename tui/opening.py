@@ -1,0 +1,49 @@
+"""Opens the app on a terminal, and says to the shell what is left when it closes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from tui.options import Globals
+from tui.pictures import prepare
+
+if TYPE_CHECKING:
+    from engine import Comparison, Engine
+
+
+def open_app(options: Globals, *, start_demo: bool = False, experiment: str | None = None, room: str = "home") -> None:
+    """Open the screen; when it closes, print the last comparison to the shell.
+
+    The engine is opened behind the first paint.
+
+    Raises:
+        DogclsError: the engine cannot be opened.
+
+    """
+    prepare(options.screen.pictures)  # asks the terminal, so before the app
+    from tui.app import DogclsApp, Manners
+
+    def opening() -> Engine:
+        from engine import Engine
+
+        return Engine(options.home, options.profile, readonly=options.readonly)
+
+    manners = Manners(options.screen.theme, options.screen.ascii, options.screen.bell)
+    app = DogclsApp(opening, start_demo=start_demo, experiment=experiment, room=room, manners=manners)
+    error = app.run(mouse=options.screen.mouse)
+    if error is not None:
+        raise error
+    if app.opened.is_set():
+        asyncio.run(_farewell(app.engine, app.last_comparison))
+        app.engine.close()
+
+
+async def _farewell(engine: Engine, last: Comparison | None) -> None:
+    from engine import ACTIVE
+
+    if last is not None and any(c.complete for c in last.contestants):
+        print((await engine.render(last, "table")).rstrip("\n"), flush=True)
+    if any(job.state in ACTIVE for job in await engine.jobs()):
+        print("the jobs go on without this terminal; to see them again: dogcls-tui", file=sys.stderr, flush=True)
