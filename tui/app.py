@@ -20,12 +20,15 @@ from tui import terminal
 from tui.bridge import Bridge, Looked
 from tui.filters import Ascii, Styled
 from tui.keys import ROOMS, keys_of
+from tui.painter import Painter, sparing
 from tui.screens.base import Room
 from tui.screens.home import HomeScreen
 from tui.styles import theme
 from tui.text import literal, one_line
 
 if TYPE_CHECKING:
+    from textual.driver import Driver
+
     from engine import Comparison, Engine
 
 _STYLES = Path(__file__).parent / "styles"
@@ -87,6 +90,7 @@ class DogclsApp(App[DogclsError | None]):
 
         """
         self.manners = manners or Manners()
+        self._painter = Painter()
         super().__init__()
         for look in theme.LOOKS.values():
             self.register_theme(look.theme())
@@ -136,6 +140,19 @@ class DogclsApp(App[DogclsError | None]):
         await self.bridge.run(self.engine)
 
     # -- look
+
+    def get_driver_class(self) -> type[Driver]:
+        """Paint sparingly: people use this over slow lines."""
+        return sparing(super().get_driver_class(), self._painter)
+
+    def on_resize(self) -> None:
+        """A terminal that changes its size may show anything."""
+        self._painter.forget()
+
+    def action_redraw(self) -> None:
+        """Send the whole screen again: somebody else has written over it."""
+        self._painter.forget()
+        self.screen.refresh(layout=True)
 
     def get_default_screen(self) -> Screen[None]:
         """Begin in the first room."""

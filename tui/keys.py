@@ -89,6 +89,7 @@ KEYS = (
     _key("M", "messages", "messages", "", "What went wrong so far, and what helps.", footer=False),
     _key("colon", "command_palette", "actions", "", "Every action, by name.", footer=False),
     _key("question_mark", "help", "help", "", "Show or hide these keys."),
+    _key("ctrl+l", "redraw", "redraw", "", "Draw the whole screen again.", footer=False),
     _key("ctrl+z", "suspend_process", "suspend", "", "To the shell and back (fg).", footer=False),
     _key("q", "quit", "quit", "", "Close the app. Jobs go on without it."),
 )
@@ -116,7 +117,7 @@ def bindings(room: str) -> list[Binding]:
             action = key.action
             if action == "tab":
                 action = f"tab({-1 if number == 0 else 1})"
-            elif action in ("command_palette", "suspend_process"):
+            elif action in ("command_palette", "suspend_process", "redraw"):
                 action = f"app.{action}"
             found.append(Binding(name, action, key.label, show=key.footer and number == 0, key_display=key.display))
     found += [Binding(str(digit), f"app.room('{name}')", name, show=False) for digit, name in enumerate(ROOMS, start=1)]

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks.terminal import Terminal
+from tests.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 PYTHON = [sys.executable, "-P"]
@@ -69,12 +69,17 @@ def cli(home, *arguments):
 
 def training(home):
     """Start a CNN that trains on all cores for longer than we look; wait until it does."""
-    from tests.pictures import kennel
+    cli(home, "data", "add", "demo", "--name", "demo")
+    cli(home, "launch", "train", "--dataset", "demo", "--epochs", "200000", "--yes", "--detach")
+    while "/200000: loss" not in cli(home, "logs", "1"):
+        time.sleep(0.5)
 
-    dogs = kennel(home / "kennel", 16)
-    cli(home, "data", "add", str(dogs), "--name", "dogs")
-    cli(home, "launch", "train", "--dataset", "dogs", "--epochs", "200000", "--yes", "--detach")
-    while "epoch 3/" not in cli(home, "logs", "1"):
+
+def stop(home):
+    """Cancel what runs, and wait until its files are still."""
+    while moving := [j for j in json.loads(cli(home, "jobs", "--json")) if j["state"] in ("running", "queued")]:
+        for job in moving:
+            cli(home, "cancel", str(job["id"]))
         time.sleep(0.5)
 
 
@@ -88,10 +93,10 @@ def keys_while_training(home, presses):
     ):
         terminal = Terminal(command, environment(home), 120, 40)
         try:
-            terminal.until(ready)
+            terminal.shows(ready)
             if name == "ours":
                 terminal.press("4")
-                terminal.until("Log of")
+                terminal.shows("Log of")
                 terminal.press("\t")
             terminal.rest(most=2.0)
             waits = []
@@ -113,9 +118,9 @@ def watching(home, seconds):
     """Return bytes a second to the terminal and CPU share while a job is watched in the monitor."""
     terminal = Terminal(APP, environment(home), 120, 40)
     try:
-        terminal.until("Experiments")
+        terminal.shows("Experiments")
         terminal.press("4")
-        terminal.until("Log of")
+        terminal.shows("Log of")
         terminal.rest(most=3.0)
         times, begun, count = terminal.process.cpu_times(), time.perf_counter(), terminal.bytes
         while time.perf_counter() - begun < seconds:
@@ -145,22 +150,22 @@ def long_log(home, lines):
     store.close()
     terminal = Terminal(APP, environment(home), 120, 40)
     try:
-        terminal.until("Experiments")
+        terminal.shows("Experiments")
         terminal.rest(most=2.0)
-        pressed = terminal.press("4")  # the newest job's log is opened at its end
-        opened = terminal.until(f"line {lines - 1} of") - pressed
+        terminal.press("4")
+        terminal.shows("Log of")
+        terminal.rest(most=2.0)
+        pressed = terminal.press("g")  # the newest experiment stands on top; its log is opened at its end
+        opened = terminal.shows(f"line {lines - 1} of") - pressed
         terminal.rest(most=2.0)
         before = terminal.process.memory_info().rss
         terminal.press("\t")
         terminal.rest(most=2.0)
-        walk = []
         for _ in range(60):
             terminal.press("\x1b[5~")
             terminal.rest(quiet=0.05, most=0.5)
-            walk.append(terminal.process.memory_info().rss)
-        terminal.forget()
         pressed = terminal.press("g")
-        top = terminal.until("line 0 of") - pressed
+        top = terminal.shows("line 0 of") - pressed
         after = terminal.process.memory_info().rss
         return {"opened_seconds": opened, "to_the_top_seconds": top, "grown_mb": (after - before) / 1e6, "lines": lines}
     finally:
@@ -190,12 +195,8 @@ def main():
             if "watching" in wanted:
                 figures["watching_a_job"] = watching(home, given.seconds)
         finally:
-            for line in json.loads(cli(home, "jobs", "--json")):
-                if line["state"] in ("running", "queued"):
-                    cli(home, "cancel", str(line["id"]))
+            stop(home)
         if "log" in wanted:
-            while any(line["state"] == "running" for line in json.loads(cli(home, "jobs", "--json"))):
-                time.sleep(0.5)
             figures["log"] = long_log(home, given.lines)
     print(json.dumps(figures, indent=2))
 

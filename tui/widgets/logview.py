@@ -26,6 +26,8 @@ from tui.text import one_line
 
 PAGE = 200
 KEPT_PAGES = 12
+FLOOD_SECONDS = 2.0
+"""How long a log rests that has just grown by half a screen: a slow line carries other things, too."""
 STAMP = 9
 """Cells of the time before each line."""
 LEVELS: tuple[tuple[str, ...], ...] = ((), ("warning", "error"), ("error",))
@@ -59,6 +61,8 @@ class LogView(ScrollView, can_focus=True):
         self._lengths: list[int] = []
         self._rows: list[int] = []
         self._longest = 0
+        self._calm_until = 0.0
+        self._waiting = False
 
     # -- what is shown
 
@@ -84,10 +88,20 @@ class LogView(ScrollView, can_focus=True):
         self._asked.clear()
         self._lengths, self._rows = [], []
         self._longest = self.count = self.cursor = 0
+        self._calm_until = 0.0
+
+    def grow(self) -> None:
+        """See how long the log is now: at once, or a little later when it comes faster than anybody reads."""
+        wait = self._calm_until - time.monotonic()
+        if wait <= 0:
+            self._grow()
+        elif not self._waiting:
+            self._waiting = True
+            self.set_timer(wait, self._grow)
 
     @work(exclusive=True, group="size")
-    async def grow(self) -> None:
-        """See how long the log is now."""
+    async def _grow(self) -> None:
+        self._waiting = False
         job_id, level = self.job_id, self.level
         if job_id is None:
             self._resize(0)
@@ -95,14 +109,23 @@ class LogView(ScrollView, can_focus=True):
         count = await self._browse.log_size(job_id, LEVELS[level])
         if self.wrap:
             self._lengths += await self._browse.log_lengths(job_id, len(self._lengths), LEVELS[level])
+        if count != self.count and self.count:
+            self._pages.pop(self.count // PAGE, None)  # it was not full
+        if self.following and count:  # what will be in sight is read before it is drawn
+            height = max(1, self.scrollable_content_region.height)
+            for number in {max(0, count - height) // PAGE, (count - 1) // PAGE}.difference(self._pages):
+                page = await self._browse.log_page(job_id, number * PAGE, PAGE, LEVELS[level])
+                if (job_id, level) == (self.job_id, self.level):
+                    self._keep(number, page)
         if (job_id, level) == (self.job_id, self.level):
-            if count != self.count and self.count:
-                self._drop_page(self.count // PAGE)  # it was not full
+            if self.count and count - self.count > self.scrollable_content_region.height // 2:
+                self._calm_until = time.monotonic() + FLOOD_SECONDS
             self._resize(count)
 
-    def _drop_page(self, number: int) -> None:
-        self._pages.pop(number, None)
-        self._asked.discard(number)
+    def _keep(self, number: int, page: list[LogLine]) -> None:
+        self._pages[number] = page
+        while len(self._pages) > KEPT_PAGES:
+            self._pages.popitem(last=False)
 
     def _resize(self, count: int) -> None:
         changed, self.count = count != self.count, count
@@ -119,7 +142,7 @@ class LogView(ScrollView, can_focus=True):
         self.cursor = min(self.cursor, max(0, count - 1))
         if self.following and count:
             self.cursor = count - 1
-            self.scroll_end(animate=False)
+            self.scroll_end(animate=False, immediate=True)
         if changed:
             self.refresh()
         self.post_message(self.Told())
@@ -199,9 +222,7 @@ class LogView(ScrollView, can_focus=True):
         if (job_id, level) != (self.job_id, self.level):
             return
         self._asked.discard(number)
-        self._pages[number] = page
-        while len(self._pages) > KEPT_PAGES:
-            self._pages.popitem(last=False)
+        self._keep(number, page)
         self.refresh()
 
     # -- moving

@@ -11,6 +11,7 @@ import termios
 import time
 
 import psutil
+import pyte
 
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07|\x1b[()=>][A-Z0-9]?")
 
@@ -25,8 +26,12 @@ class Terminal:
             os.execvpe(command[0], command, {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **env})
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process = psutil.Process(self.pid)
-        self.seen = b""
         self.bytes = 0
+        self.read_at = self.begun
+        self._seen = b""
+        self._unshown = b""
+        self._screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self._screen)
 
     def read(self, seconds):
         """Read what comes within so many seconds; return it (nothing when the time was up)."""
@@ -37,22 +42,37 @@ class Terminal:
             found = os.read(self.fd, 1 << 16)
         except OSError:
             return b""
+        self.read_at = time.perf_counter()
         self.bytes += len(found)
-        self.seen = (self.seen + found)[-400_000:]
+        self._seen = (self._seen + found)[-400_000:]
+        self._unshown += found
         return found
 
     def until(self, word, seconds=60.0):
-        """Read until a word was drawn since the last `forget`; return when that was."""
+        """Read until a word was drawn at once since the last `forget`; return when that was."""
+        return self._until(lambda: word.encode() in _ESCAPES.sub(b"", self._seen), word, seconds)
+
+    def shows(self, word, seconds=60.0):
+        """Read until a word stands on the screen, however it came there; return when that was."""
+        return self._until(lambda: word in self.text(), word, seconds)
+
+    def _until(self, found, word, seconds):
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
-            if word.encode() in _ESCAPES.sub(b"", self.seen):
-                return time.perf_counter()
+            if found():
+                return self.read_at
             self.read(min(0.5, end - time.perf_counter()))
-        raise TimeoutError(f"{word!r} was never drawn; the last was {_ESCAPES.sub(b'', self.seen)[-600:]!r}")
+        raise TimeoutError(f"{word!r} was never drawn; there is:\n{self.text()}")
+
+    def text(self):
+        """Return what stands on the screen."""
+        data, self._unshown = self._unshown, b""
+        self._stream.feed(re.sub(rb"\x1b\[[<>][0-9;]*u|\x1b\[\?[0-9;]*\$p", b"", data))  # pyte prints what it knows not
+        return "\n".join(self._screen.display)
 
     def forget(self):
-        """Begin to look anew."""
-        self.seen = b""
+        """Begin to look anew at what is drawn."""
+        self._seen = b""
 
     def rest(self, quiet=0.3, most=10.0):
         """Read until nothing has come for a while."""
