@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from engine.evaluation.details import Answers
     from engine.jobs.preview import RequestPreview
 
+PRINTED_BYTES = 32_768
+"""As much as anybody reads of what a process printed."""
+
 
 class Browser:
     """Reads one home."""
@@ -119,7 +122,15 @@ class Browser:
             remote = tuple(self._store.jobs.remote_calls(job_id))
             result = stored.result or {}
             return JobDetail(
-                view, stored.parameters, result, stored.pid, stored.heartbeat_at, remote, tuple(files), str(folder)
+                view=view,
+                parameters=stored.parameters,
+                result=result,
+                pid=stored.pid,
+                heartbeat_at=stored.heartbeat_at,
+                remote=remote,
+                files=tuple(files),
+                folder=str(folder),
+                printed=_end_of(self._home.job_log(job_id)),
             )
 
         return await asyncio.to_thread(read)
@@ -169,3 +180,13 @@ class Browser:
         from engine.jobs.resource import remote_items
 
         return await remote_items(self._store, self._home, self._profile)
+
+
+def _end_of(path: Path) -> str:
+    """Return the end of a file that may be large, or may not be there."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - PRINTED_BYTES))
+            return file.read().decode(errors="replace").strip()
+    except OSError:
+        return ""

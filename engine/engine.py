@@ -347,20 +347,28 @@ class Engine:
         await delete_remote(self.home, self.profile, kind, item_id)
 
     async def write_jsonl(
-        self, dataset: str, kind: str, split: Split, system: str, spec: Spec, to: Path
+        self,
+        dataset: str,
+        kind: str,
+        split: Split,
+        system: str,
+        spec: Spec,
+        to: Path,
+        progress: Progress | None = None,
     ) -> list[Shard]:
         """Write a dataset's split as files for the service; return them.
 
         Args:
             kind: `batch` or `fine-tune`.
             system: the system message, with `{labels}`.
+            progress: called with (phase, done, total), from another thread.
 
         """
         from engine.datasets.prompt import Prompt
         from engine.jobs.preview import write_jsonl
 
         prompt = Prompt(system, "json" if kind == "batch" else "text", spec.detail)
-        return await asyncio.to_thread(write_jsonl, self.store, dataset, kind, split, prompt, spec.model, to)
+        return await asyncio.to_thread(write_jsonl, self.store, dataset, kind, split, prompt, spec.model, to, progress)
 
 
 def at_rest(jobs: Iterable[JobView]) -> bool:

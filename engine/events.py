@@ -100,7 +100,7 @@ class JobDetail:
     """Everything about one job: what it was told, what came of it, what it has on the service and on disk.
 
     `remote` rows are (operation, id on the service or None, when intended). `files` are (path below
-    the job's folder, bytes, when changed).
+    the job's folder, bytes, when changed). `printed` is the end of what its processes printed beside the log.
     """
 
     view: JobView
@@ -111,6 +111,7 @@ class JobDetail:
     remote: tuple[tuple[str, str | None, float], ...]
     files: tuple[tuple[str, int, float], ...]
     folder: str
+    printed: str
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -78,6 +79,49 @@ def smooth(values: Sequence[float], weight: float) -> list[float]:
 def _thinned(values: list[float]) -> list[float]:
     group = -(-len(values) // MOST_POINTS)
     return [sum(values[n : n + group]) / len(values[n : n + group]) for n in range(0, len(values), group)]
+
+
+_SHORT = {
+    "train_loss": "loss",
+    "val_loss": "val loss",
+    "valid_loss": "val loss",
+    "train_accuracy": "acc",
+    "train_mean_token_accuracy": "acc",
+    "val_accuracy": "val acc",
+    "valid_mean_token_accuracy": "val acc",
+    "full_valid_loss": "full val loss",
+    "full_valid_mean_token_accuracy": "full val acc",
+    "learning_rate": "rate",
+    "images_per_second": "images/s",
+}
+MOST_ROWS = 1000
+
+
+def epochs(run: Run, count: float | None) -> tuple[list[str], dict[str, list[str]]]:
+    """Return columns and rows of all that was measured, newest first: one row an epoch, or a step where none is known.
+
+    Within an epoch the last value stands; `count` is how many epochs the whole run has, where that is known.
+    """
+    names = [name for name in _SHORT if name in run.values]
+    most = max((max(steps) for steps in run.values.values()), default=0)
+    rows: dict[int, dict[str, float]] = {}
+    by_epoch = True
+    for name in names:
+        for step, (epoch, value, _) in sorted(run.values[name].items()):
+            if epoch is None and count is None:
+                by_epoch = False
+            at = epoch if epoch is not None else step / most * (count or 0)
+            rows.setdefault(max(1, math.ceil(at - 1e-6)) if by_epoch else step, {})[name] = value
+    keys = sorted(rows, reverse=True)[:MOST_ROWS]
+    columns = ["epoch" if by_epoch else "step", *(_SHORT[name] for name in names)]
+    return columns, {str(key): [f"{key:,}", *(figure(rows[key].get(name)) for name in names)] for key in keys}
+
+
+def figure(value: float | None) -> str:
+    """Return a measured value with as many digits as say something."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.4g}"
 
 
 def measured(jobs: Iterable[JobView]) -> list[JobView]:

@@ -40,7 +40,7 @@ KEYS = (
     _key("a", "add", "add", "data", "Add a dataset from a folder, tar or zip of class folders."),
     _key("e", "edit", "prompt", "data", "Edit the prompt; the request and its price follow. esc saves it."),
     _key("w", "write", "write JSONL", "data", "Write the files for the service, with progress."),
-    _key("space", "more", "more", "data", "More pictures."),
+    _key("space", "more", "more", "data", "More pictures; of the prompt, the next request."),
     _key("enter", "open", "where", "data", "Where the chosen finding was found.", footer=False),
     _key("z", "contestant('zero-shot')", "zero-shot", "launch", "Take zero-shot part, or leave it out.", footer=False),
     _key(
@@ -85,6 +85,7 @@ KEYS = (
         "The tab before, the tab after.",
         shown="[ ]",
     ),
+    _key("escape", "back", "back", "job", "Back to the table.", shown="esc"),
     _key("T", "theme", "theme", "", "Dark, light, or for colour-blind eyes.", footer=False),
     _key("M", "messages", "messages", "", "What went wrong so far, and what helps.", footer=False),
     _key("colon", "command_palette", "actions", "", "Every action, by name.", footer=False),
@@ -124,8 +125,9 @@ def bindings(room: str) -> list[Binding]:
     found += [
         Binding("h", "app.focus_previous", show=False),
         Binding("l", "app.focus_next", show=False),
-        Binding("escape", "back", show=False),
     ]
+    if not any(binding.key == "escape" for binding in found):
+        found.append(Binding("escape", "back", show=False))
     return found
 
 

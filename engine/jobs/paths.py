@@ -57,3 +57,7 @@ class Home:
     def job(self, job_id: int) -> Path:
         """One job's own files: shards, downloads, checkpoints."""
         return private_folder(self.root / "jobs" / str(job_id))
+
+    def job_log(self, job_id: int) -> Path:
+        """What one job's worker processes print, beside the job's log in the store."""
+        return self.logs / f"job-{job_id}.log"

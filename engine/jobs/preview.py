@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from engine.jobs.plan import ANSWER_TOKENS
 from engine.jobs.spec import Spec
 from engine.states import Split
 from engine.store import Store
+from engine.store.datasets import StoredImage
 
 
 @dataclass(frozen=True)
@@ -59,22 +61,33 @@ def preview(store: Store, spec: Spec, system: str, prices: Prices, number: int =
     return RequestPreview(image.path, body, text, picture, costs[0], costs[1])
 
 
-def write_jsonl(store: Store, name: str, kind: str, split: Split, prompt: Prompt, model: str, to: Path) -> list[Shard]:
+def write_jsonl(
+    store: Store,
+    name: str,
+    kind: str,
+    split: Split,
+    prompt: Prompt,
+    model: str,
+    to: Path,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[Shard]:
     """Write a dataset's split as files for the service, as the jobs themselves do.
 
     Args:
         kind: `batch` or `fine-tune`.
         model: of batch requests: the deployment.
+        progress: called with (phase, done, total), a hundred times at most.
 
     Raises:
         InputError: the folder cannot be written, or an image cannot be read.
 
     """
     dataset = store.datasets.get(name)
-    images = store.datasets.images(name, split)
+    found = store.datasets.images(name, split)
     to = to.expanduser().absolute()
     try:
         to.mkdir(parents=True, exist_ok=True)
+        images: Iterable[StoredImage] = found if progress is None else _told(found, f"{kind} {split}", progress)
         if kind == "batch":
             items = ((custom_id(i), i.path) for i in images)
             return write_batch_shards(items, prompt, dataset.labels, model, to, f"{name}-{split}")
@@ -82,3 +95,14 @@ def write_jsonl(store: Store, name: str, kind: str, split: Split, prompt: Prompt
         return [write_training_file(pairs, prompt, dataset.labels, to / f"{name}-{split}.jsonl")]
     except OSError as error:
         raise InputError(f"{to}: {error.strerror}.", "Choose another folder.") from None
+
+
+def _told(
+    images: Sequence[StoredImage], phase: str, progress: Callable[[str, int, int], None]
+) -> Iterator[StoredImage]:
+    step = max(1, len(images) // 100)
+    for done, image in enumerate(images):
+        if done % step == 0:
+            progress(phase, done, len(images))
+        yield image
+    progress(phase, len(images), len(images))

@@ -59,7 +59,7 @@ def start(store: Store, home: Home, job_id: int) -> None:
         return
     attempt = store.jobs.get(job_id).attempt
     arguments = ["--home", str(home.root), str(job_id), str(attempt)]
-    process = detach("engine.jobs.worker", arguments, home.logs / f"job-{job_id}.log")
+    process = detach("engine.jobs.worker", arguments, home.job_log(job_id))
     store.jobs.spawned(job_id, process.pid, start_time(process.pid) or clock.now())
 
 

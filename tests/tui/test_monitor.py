@@ -89,7 +89,8 @@ async def test_readonly_offers_and_does_nothing(busy, home):
     engine.close()
 
 
-async def test_details_in_tabs(monitor):
+async def test_details_in_tabs(monitor, busy):
+    busy.home.job_log(3).write_text("Warning: \x1b[31m[b]printed[/] by a library")
     async with monitor.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "Log of fine-tune 3")
         await pilot.press("enter")
@@ -97,6 +98,8 @@ async def test_details_in_tabs(monitor):
         await pilot.press("left_square_bracket")
         await shows(pilot, "attempts", "120 of 214")
         await pilot.press("right_square_bracket", "right_square_bracket")
+        await shows(pilot, "Warning: [b]printed[/] by a library")
+        await pilot.press("right_square_bracket")
         await shows(pilot, "No checkpoints")
         await pilot.press("right_square_bracket")
         await shows(pilot, "folder")

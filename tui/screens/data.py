@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Container, Horizontal, VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import DataTable, OptionList, Static, TabbedContent, TabPane, TextArea
 
 from engine import DatasetView, DogclsError, Split, make_spec
@@ -20,15 +20,14 @@ from tui.screens.dialogs import AskScreen
 from tui.screens.papers import TextScreen
 from tui.styles.theme import look
 from tui.text import dollars, literal, one_line, size
-from tui.widgets.bar import bar
+from tui.widgets.bar import bar, stacked
+from tui.widgets.gallery import Gallery
 from tui.widgets.lists import List
-from tui.widgets.picture import Picture
 from tui.widgets.tables import Table
 
 if TYPE_CHECKING:
     from engine import Finding
 
-PICTURES = 8
 ARTICLE_PROMPT = "Classify the following input image into one of the following categories: [{labels}]."
 DEBOUNCE_SECONDS = 0.2
 
@@ -43,7 +42,8 @@ class DataScreen(Room):
         super().__init__()
         self._sets: dict[str, DatasetView] = {}
         self._findings: list[Finding] = []
-        self._first = 0
+        self._first = self._request = 0
+        """The first picture of the gallery, and the test image of the request."""
         self._shown: object = None
         self._written = Text()
 
@@ -55,11 +55,11 @@ class DataScreen(Room):
                 with TabPane("Classes", id="classes-tab"):
                     yield Static(id="about")
                     yield Table(id="classes")
-                with TabPane("Pictures", id="pictures-tab"), Container(id="gallery"):
-                    for _ in range(PICTURES):
-                        yield Picture(self.engine.browse)
+                with TabPane("Pictures", id="pictures-tab"):
+                    yield Gallery(self.engine.browse, id="gallery")
                 with TabPane("Findings", id="findings-tab"):
                     yield Table(id="findings")
+                    yield Static(id="finding", classes="pane")
                 with TabPane("Prompt", id="prompt-tab"):
                     yield TextArea(id="prompt", soft_wrap=True, show_line_numbers=False)
                     with VerticalScroll(id="request-box"):
@@ -71,6 +71,7 @@ class DataScreen(Room):
         """Name the panes."""
         super().on_mount()
         self.query_one("#sets").border_title = "Datasets"
+        self.query_one("#finding").border_title = "What helps"
 
     def on_screen_resume(self) -> None:
         """Datasets may have been added meanwhile."""
@@ -104,7 +105,7 @@ class DataScreen(Room):
 
     @on(OptionList.OptionHighlighted)
     def _another(self, event: OptionList.OptionHighlighted) -> None:
-        self._first, self._written = 0, Text()
+        self._first, self._request, self._written = 0, 0, Text()
         self._draw()
 
     @on(TabbedContent.TabActivated)
@@ -141,48 +142,38 @@ class DataScreen(Room):
 
     async def _draw_classes(self, data: DatasetView) -> None:
         at = look()
-        total = max(1, data.train + data.val + data.test)
-        text = Text(f"{len(data.labels):,} classes, {total:,} images  ")
-        for name, count, style in (
-            ("train", data.train, at.accent),
-            ("val", data.val, at.info),
-            ("test", data.test, at.ok),
-        ):
-            text.append("█" * max(1, round(24 * count / total)), style)
-            text.append(f" {name} {count:,}  ", at.dim)
-        text.append(f"\n{data.split} split, frozen as {data.digest[:12]}, from {one_line(data.source, 120)}", at.dim)
-        self.query_one("#about", Static).update(text)
+        splits = (("train", data.train, at.accent), ("val", data.val, at.info), ("test", data.test, at.ok))
+        total = sum(count for _, count, _ in splits)
+        room = self.query_one("#tabs").size.width - 2
+        about = Text(f"{len(data.labels):,} classes, {total:,} images:")
+        for name, count, style in splits:
+            about.append(" █ ", style).append(f"{name} {count:,}")
+        about.append("\n").append_text(stacked([(n, style) for _, n, style in splits], total, room))
+        about.append(f"\n{data.split} split, frozen as {data.digest[:12]}, from {one_line(data.source, 120)}", at.dim)
+        self.query_one("#about", Static).update(about)
         counts = await self.engine.class_counts(data.name)
         most = max((sum(row[1:]) for row in counts), default=1)
+        room = max(8, room - 34 - 26)
         rows = {
             str(n): [
                 Text(one_line(label, 34)),
-                *(Text(f"{count:,}", justify="right") for count in (train, val, test)),
-                bar((train + val + test) / most, 12, at.accent, figures=False),
+                *(Text(f"{count:,}", justify="right") for count in row),
+                stacked(list(zip(row, (at.accent, at.info, at.ok), strict=True)), most, room, "━"),
             ]
-            for n, (label, train, val, test) in enumerate(counts)
+            for n, (label, *row) in enumerate(counts)
         }
         self.query_one("#classes", Table).fill(("class", "train", "val", "test", ""), rows)
 
     async def _draw_pictures(self, data: DatasetView) -> None:
-        places = list(self.query("#gallery Picture").results(Picture))
-        images = []
-        for n in range(self._first, self._first + len(places)):  # one of each class, then the next of each
+        gallery, images = self.query_one(Gallery), []
+        for n in range(self._first, self._first + gallery.room):  # one of each class, then the next of each
             at, label = divmod(n, len(data.labels))
             images += await self.engine.browse.images(data.name, at, 1, label=label)
         if not images and self._first:
             self._first = 0
             await self._draw_pictures(data)
             return
-        for n, place in enumerate(places):
-            if n < len(images):
-                image = images[n]
-                room = max(6, place.size.width)
-                caption = Text(one_line(image.label, room - 1))
-                caption.append(f"\n{image.split} {image.width}×{image.height}"[: room + 1], look().dim)
-                place.show(image.path, caption)
-            else:
-                place.show(None)
+        gallery.show(images)
 
     async def _draw_findings(self, data: DatasetView) -> None:
         if self._shown != data.name:
@@ -190,14 +181,31 @@ class DataScreen(Room):
             self._shown = data.name
         at = look()
         styles = {"error": f"bold {at.bad}", "warning": at.warn, "note": at.dim}
-        room = max(20, self.query_one("#findings").size.width - 12)
+        room = max(20, self.query_one("#findings").size.width - 13)
         rows = {
-            str(n): [Text(f.level, styles[f.level]), Text(one_line(f.what, room)), Text(one_line(f.cure, 80), at.dim)]
-            for n, f in enumerate(self._findings)
+            str(n): [Text(f.level, styles[f.level]), Text(one_line(f.what, room))] for n, f in enumerate(self._findings)
         }
         if not rows:
-            rows["-1"] = [Text("✓", at.ok), Text("no copies, no leakage, no imbalance, no tiny pictures"), Text("")]
-        self.query_one("#findings", Table).fill(("", "finding", "cure"), rows)
+            told = f"nothing: no copies, no leakage, no imbalance, no tiny pictures among {len(data.labels):,} classes"
+            rows["-1"] = [Text("✓", at.ok), Text(told)]
+        self.query_one("#findings", Table).fill(("", "finding"), rows)
+        self._explain()
+
+    @on(DataTable.RowHighlighted, "#findings")
+    def _explain(self) -> None:
+        """Say where the chosen finding was found, and what helps."""
+        finding, box = self._finding, self.query_one("#finding", Static)
+        if finding is None:
+            box.update(Text("Nothing needs to be done.", look().dim))
+            return
+        where = one_line(", ".join(finding.where[:5]), 400)
+        more = f" and {len(finding.where) - 5:,} more" if len(finding.where) > 5 else ""
+        box.update(Text.assemble(f"{finding.cure}\n", (f"{where}{more}", look().dim)))
+
+    @property
+    def _finding(self) -> Finding | None:
+        chosen = int(self.query_one("#findings", Table).chosen or -1)
+        return self._findings[chosen] if 0 <= chosen < len(self._findings) else None
 
     def _draw_prompt(self, data: DatasetView) -> None:
         area = self.query_one("#prompt", TextArea)
@@ -210,7 +218,7 @@ class DataScreen(Room):
         await asyncio.sleep(DEBOUNCE_SECONDS)
         box = self.query_one("#request", Static)
         try:
-            p = await self.engine.browse.request(make_spec({"dataset": data.name}), system)
+            p = await self.engine.browse.request(make_spec({"dataset": data.name}), system, self._request)
         except DogclsError as error:
             box.update(Text(one_line(str(error), 300), look().bad))
             return
@@ -219,7 +227,7 @@ class DataScreen(Room):
             (f"{p.text_tokens + p.image_tokens:,} tokens", "bold"),
             (f" (about {p.text_tokens:,} of text, {p.image_tokens:,} of image)  ", at.dim),
             (f"1,000 requests: {dollars(p.batch_usd)} by batch, {dollars(p.real_time_usd)} one by one\n", at.accent),
-            (one_line(p.image.name, 80) + "\n", at.dim),
+            (f"test image {one_line(p.image.name, 60)}  (space: the next)\n", at.dim),
             literal(p.body[:6000]),
         )
         box.update(told)
@@ -240,7 +248,7 @@ class DataScreen(Room):
         if action == "add":
             return not self.engine.readonly
         if action == "more":
-            return tab == "pictures-tab"
+            return tab in ("pictures-tab", "prompt-tab")
         if action == "open":
             return tab == "findings-tab"
         if action in ("edit", "write"):
@@ -256,8 +264,15 @@ class DataScreen(Room):
             self._find(name)
 
     def action_more(self) -> None:
-        """Show the next pictures."""
-        self._first += PICTURES
+        """Show the next pictures, or the next request."""
+        if self.query_one("#tabs", TabbedContent).active == "prompt-tab":
+            self._request += 1
+        else:
+            self._first += self.query_one(Gallery).room
+        self._draw()
+
+    @on(Gallery.Changed)
+    def _room_changed(self) -> None:
         self._draw()
 
     def action_edit(self) -> None:
@@ -301,24 +316,24 @@ class DataScreen(Room):
         system = self.query_one("#prompt", TextArea).text.strip() or ARTICLE_PROMPT
         spec = make_spec({"dataset": data.name})
         self._written = Text()
-        todo = (("batch", Split.TEST), ("fine-tune", Split.TRAIN), ("fine-tune", Split.VAL))
-        for number, (kind, split) in enumerate(todo):
-            line = bar(number / len(todo), 20, look().accent).append(f"  {kind} {split} …")
-            self.query_one("#files", Static).update(Text.assemble(self._written, line))
-            done = await self.desk.doing(self.engine.write_jsonl(data.name, kind, split, system, spec, Path(folder)))
+
+        def progress(phase: str, done: int, total: int) -> None:
+            line = bar(done / total if total else 1.0, 30, look().accent).append(f"  {phase} {done:,} of {total:,}")
+            self.app.call_from_thread(self.query_one("#files", Static).update, Text.assemble(self._written, line))
+
+        for kind, split in (("batch", Split.TEST), ("fine-tune", Split.TRAIN), ("fine-tune", Split.VAL)):
+            work = self.engine.write_jsonl(data.name, kind, split, system, spec, Path(folder), progress)
+            done = await self.desk.doing(work)
             for shard in done if isinstance(done, list) else ():
                 told = f"{shard.path}  {shard.requests:,} lines, {size(shard.bytes)}\n"
                 self._written.append("✓ ", look().ok).append(told)
         self._draw_files(data)
 
     def action_open(self) -> None:
-        """Show where the chosen finding was found."""
-        table = self.query_one("#findings", Table)
-        if table.has_focus and table.chosen and int(table.chosen) >= 0:
-            finding = self._findings[int(table.chosen)]
-            self.app.push_screen(
-                TextScreen(finding.what[:60], "\n".join((finding.what, *finding.where, "", finding.cure)))
-            )
+        """Show everywhere the chosen finding was found."""
+        if finding := self._finding:
+            text = "\n".join((finding.what, *finding.where, "", finding.cure))
+            self.app.push_screen(TextScreen(one_line(finding.what, 60), text))
 
     @on(DataTable.RowSelected, "#findings")
     def _selected(self) -> None:

@@ -16,7 +16,7 @@ from engine import DogclsError, JobView
 from tui.bridge import Looked
 from tui.screens.jobs import JobRoom
 from tui.styles.theme import look
-from tui.text import dollars, moment, one_line, size, span
+from tui.text import dollars, literal, moment, one_line, size, span
 from tui.widgets.jobs import state_of
 from tui.widgets.logview import LogView
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class JobScreen(JobRoom):
-    """Tabs as the portal has them: details, log, checkpoints, files."""
+    """Tabs as the portal has them: details, log, what its process printed, checkpoints, files."""
 
     ROOM = "job"
     FIRST = "LogView"
@@ -38,8 +38,9 @@ class JobScreen(JobRoom):
 
     def body(self) -> ComposeResult:
         """Lay it out."""
+        yield Static(id="what")
         with TabbedContent(initial="log"):
-            for name in ("details", "log", "checkpoints", "files"):
+            for name in ("details", "log", "process", "checkpoints", "files"):
                 with TabPane(name.capitalize(), id=name):
                     if name == "log":
                         yield LogView(self.engine.browse)
@@ -64,6 +65,7 @@ class JobScreen(JobRoom):
             self.dismiss()
             return
         self.offer_keys(message)
+        self._head()
         self.log_view.grow()
         job = self._view
         marks = (job.state, job.attempt, job.done, job.request, round(message.at))
@@ -79,19 +81,29 @@ class JobScreen(JobRoom):
             self.desk.trouble(str(error))
             return
         self.query_one("#details-text", Static).update(_details(detail, at, self.bridge.pace.left(detail.view)))
+        self.query_one("#process-text", Static).update(_process(detail))
         self.query_one("#checkpoints-text", Static).update(_checkpoints(detail))
         self.query_one("#files-text", Static).update(_files(detail))
 
     @on(LogView.Told)
-    def _told_log(self) -> None:
-        tabs = self.query_one(TabbedContent)
-        job = self._view
-        what = f"{job.kind} {job.id}" if job else f"job {self._job_id}"
-        tabs.border_title = Text(what)
-        tabs.border_subtitle = Text(self.log_view.about)
+    def _head(self) -> None:
+        """Say above the tabs which job this is, how it stands, and where in its log the reader is."""
+        job, dim = self._view, look().dim
+        if job is None:
+            return
+        told = Text.assemble((f"{job.kind} {job.id}", "bold"), "  ", state_of(job))
+        told.append(f"  {one_line(job.contestant or '', 24)}", look().contestant(job.contestant))
+        told.append(f" of {one_line(job.experiment, 40)}", dim)
+        head = Grid.grid(expand=True)
+        head.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        head.add_column(justify="right", no_wrap=True)
+        log = self.query_one(TabbedContent).active == "log"
+        head.add_row(told, Text(self.log_view.about if log else "", dim))
+        self.query_one("#what", Static).update(head)
 
     def tab_shown(self, tab: str) -> None:
         """Give the focus to what is in front."""
+        self._head()
         self.query_one("LogView" if tab == "log" else f"#{tab}-box").focus()
 
     def action_follow(self) -> None:
@@ -117,7 +129,7 @@ def _details(detail: JobDetail, at: float, left: float | None) -> Grid:
         grid.add_row("error", Text(one_line(job.error), look().bad))
     grid.add_row("experiment", Text(one_line(job.experiment)))
     grid.add_row("contestant", Text(one_line(job.contestant or "–"), look().contestant(job.contestant)))
-    grid.add_row("progress", Text(f"{job.done:,} of {job.total:,} {one_line(job.note)}" if job.total else "–"))
+    grid.add_row("progress", Text(f"{job.done:,} of {job.total:,}  {one_line(job.note)}" if job.total else "–"))
     grid.add_row("time left", Text(span(left) if left is not None else "–"))
     grid.add_row("cost", Text(dollars(job.cost_usd)))
     grid.add_row("created", Text(moment(job.created_at)))
@@ -151,6 +163,12 @@ def _checkpoints(detail: JobDetail) -> Grid | Text:
     if model and detail.view.kind == "fine-tune":
         grid.add_row("tuned model", Text(one_line(str(model))))
     return grid if grid.row_count else Text("No checkpoints.", look().dim)
+
+
+def _process(detail: JobDetail) -> Text:
+    if not detail.printed:
+        return Text("Its process printed nothing beside the log.", look().dim)
+    return Text(literal(Text.from_ansi(detail.printed).plain))
 
 
 def _files(detail: JobDetail) -> Grid:

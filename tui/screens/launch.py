@@ -24,10 +24,16 @@ if TYPE_CHECKING:
     from engine import Outline, Plan, Price
 
 _WHO = (
-    ("zero-shot", "z", "asks the base model through the Batch API, and a few requests for latency"),
-    ("fine-tuned", "t", "trains the base model on your images, deploys it, asks it, deletes it"),
+    ("zero-shot", "z", "asks the base model as it is, by the Batch API"),
+    ("fine-tuned", "t", "trains it on your images, deploys, asks, deletes"),
     ("cnn", "c", "trains a small network on this machine"),
 )
+_UNLESS_GIVEN = {
+    "name": "the dataset's, numbered",
+    "prompt": "the article's",
+    "weights": "the recipe's own",
+    "max_cost": "none",
+}
 DEBOUNCE_SECONDS = 0.25
 
 
@@ -109,11 +115,13 @@ class LaunchScreen(Room):
         for p in self._parameters:
             kept = self.desk.prompts.get(self._dataset or "") if p.name == "prompt" else None
             value, own = self._values.get(p.name, kept or p.default), p.name in self._values or bool(kept)
-            shown = Text(one_line(value or "–", 300), f"bold {at.accent}" if own else "")
+            shown = Text(one_line(value or _UNLESS_GIVEN.get(p.name, "–"), 300), f"bold {at.accent}" if own else "")
+            if not value:
+                shown.stylize(at.dim)
             if p.allowed:
-                shown.truncate(30, overflow="ellipsis", pad=True)
+                shown.truncate(24, overflow="ellipsis", pad=True)
             allowed = f"  {p.allowed}" if p.allowed else ""
-            lines.append((p.name, Text.assemble(f"{p.name:<16}", shown, (allowed, at.dim), no_wrap=True)))
+            lines.append((p.name, Text.assemble(f"{p.name:<17}", shown, (allowed, at.dim), no_wrap=True)))
         self.query_one("#parameters", List).show(lines)
         self._explain()
         self._draw_price()
@@ -136,6 +144,8 @@ class LaunchScreen(Room):
 
     def _draw_price(self) -> None:
         box, at = self.query_one("#price", Static), look()
+        ready = self._made is not None and not self.engine.readonly
+        box.border_subtitle = Text.assemble(("s", f"bold {at.accent}"), " starts it") if ready else ""
         if self._dataset is None:
             box.update(Text("There is no dataset yet: 2 adds one; 1 and d run the demo.", at.dim))
             return

@@ -133,16 +133,18 @@ class ResultsScreen(Room):
         if tab == "classes":
             self._draw_classes(answers, chosen)
         elif tab == "confusion":
-            box = self.query_one("#heat-box")
-            room = cells(len(answers.labels), box.size.width - 2, box.size.height)
+            tabs = self.query_one("#tabs").size
+            across = tabs.width * 3 // 5 - 3  # as the style sheet shares it out; not laid out yet when it comes to front
+            room = cells(len(answers.labels), across, tabs.height - 3)
             found = await asyncio.to_thread(confusion_map, answers, chosen, room)  # scipy, and more than linear time
             name = (one_line(chosen.name, 40), look().contestant(chosen.kind))
             title = Text.assemble(name, ("  c: next\n", look().dim))
-            drawn = heatmap(found, answers.labels, box.size.width - 2, not self.app.no_color)
+            drawn = heatmap(found, answers.labels, across, not self.app.no_color)
             self.query_one("#heat", Static).update(title.append_text(drawn))
             self._draw_pairs(answers, found)
         elif tab == "latency":
-            self.query_one("#latency-text", Static).update(latencies(answers, comparison, width))
+            room = self.query_one("#tabs").size.height - 3
+            self.query_one("#latency-text", Static).update(latencies(answers, comparison, width, room))
         elif tab == "cost":
             base = next((d.baseline for d in comparison.differences), None)
             self.query_one("#cost-text", Static).update(costs(comparison, base, width))
@@ -169,16 +171,15 @@ class ResultsScreen(Room):
 
     def _draw_pairs(self, answers: Answers, found: ConfusionMap) -> None:
         names = (*answers.labels, "(no label)")
-        room = max(10, (self.query_one("#pairs").size.width - 9) // 2)
         rows = {
             f"{truth}-{said}": [
                 Text(str(count), justify="right"),
-                Text(one_line(names[truth], room)),
-                Text(one_line(names[said], room), look().bad),
+                Text(one_line(names[truth], 60)),
+                Text(one_line(names[said], 60), look().bad),
             ]
             for truth, said, count in found.pairs
         }
-        self.query_one("#pairs", Table).fill(("n", "is", "was taken for"), rows)
+        self.query_one("#pairs", Table).fill(("n", "is", "taken for"), rows)
 
     # -- disagreements
 
@@ -198,13 +199,12 @@ class ResultsScreen(Room):
         def said(c: ContestantAnswers, image: int, right: bool) -> Text:
             label = c.predicted[image]
             text = answers.labels[label] if label is not None else f"({c.outcomes[image]})"
-            return Text(f"{'✓' if right else '✗'} {one_line(text, room - 2)}", look().ok if right else look().bad)
+            return Text(f"{'✓' if right else '✗'} {one_line(text, 60)}", look().ok if right else look().bad)
 
         self._differences = {}
-        room = max(12, (self.size.width - 38) // 3)
         for d in disagreements(answers, a, b)[:2000]:
             self._differences[str(d.image)] = d.image
-            truth = Text(one_line(answers.labels[answers.truths[d.image]], room))
+            truth = Text(one_line(answers.labels[answers.truths[d.image]], 60))
             rows[str(d.image)] = [truth, said(a, d.image, d.a_right), said(b, d.image, d.b_right)]
         self.query_one("#difference-table", Table).fill(("truth", one_line(a.name, 24), one_line(b.name, 24)), rows)
         self._draw_picture()

@@ -14,7 +14,7 @@ from textual.widgets import DataTable, OptionList, Static, TabbedContent, TabPan
 
 from engine import ACTIVE, DogclsError, JobView, mistakes
 from tui.bridge import Looked
-from tui.curves import AXES, MEASURES, SMOOTHINGS, Run, measured
+from tui.curves import AXES, MEASURES, SMOOTHINGS, Run, epochs, measured
 from tui.screens.base import Room
 from tui.styles.theme import look
 from tui.text import dollars, one_line, span
@@ -157,7 +157,6 @@ class TrainScreen(Room):
             if value is not None:
                 told = "loss" if "loss" in name else "acc"
                 text.append(f"{what.removesuffix('ing').removesuffix('idation')} {told} ", dim).append(f"{value:.3f}  ")
-        text.no_wrap, text.overflow = True, "ellipsis"
         return text
 
     def _draw_curves(self, key: str) -> None:
@@ -183,7 +182,6 @@ class TrainScreen(Room):
                     plot.plot(x, y, line_style=colour, hires_mode=self._fine)
                 if what == "training" or not legend:
                     legend.append(f"── {job.kind} {job.id}  ", at.contestant(job.contestant) if not number else colour)
-        smoothing = SMOOTHINGS[self._smoothing]
         drawn = bool(legend)
         smoothing = SMOOTHINGS[self._smoothing]
         about = f"{self._measure} by {self._axis}" + (f", smoothed {smoothing:g}" if smoothing else "")
@@ -194,17 +192,12 @@ class TrainScreen(Room):
         plot.display = drawn
 
     def _draw_epochs(self, run: Run) -> None:
-        names = [n for n in run.values if n != "loss"]
-        steps = sorted({step for n in names if len(run.values[n]) <= 1000 for step in run.values[n]}, reverse=True)
-        rows = {}
-        for step in steps[:1000]:
-            cells = [Text(str(step), look().dim, justify="right")]
-            for name in names:
-                found = run.values[name].get(step)
-                cells.append(Text("" if found is None else f"{found[1]:.4g}", justify="right"))
-            rows[str(step)] = cells
-        short = [name.replace("_mean_token", "").replace("images_per_second", "images/s") for name in names]
-        self.query_one("#epoch-table", Table).fill(("step", *short), rows)
+        columns, rows = epochs(run, self._epochs.get(self._chosen or ""))
+        cells = {
+            key: [Text(cell, look().dim if n == 0 else "", justify="right") for n, cell in enumerate(row)]
+            for key, row in rows.items()
+        }
+        self.query_one("#epoch-table", Table).fill(columns, cells)
 
     @work(exclusive=True, group="worst")
     async def _draw_worst(self, job: JobView) -> None:
@@ -221,11 +214,11 @@ class TrainScreen(Room):
             said = contestant.predicted[image]
             rows[str(image)] = [
                 Text(f"{sure:.0%}" if sure is not None else "", look().dim, justify="right"),
-                Text(one_line(answers.labels[answers.truths[image]], 24)),
-                Text(one_line(answers.labels[said] if said is not None else "no label", 24), look().bad),
+                Text(one_line(answers.labels[answers.truths[image]], 60)),
+                Text(one_line(answers.labels[said] if said is not None else "no label", 60), look().bad),
             ]
         self._answers = answers
-        table.fill(("sure", "is", "was taken for"), rows)
+        table.fill(("sure", "is", "taken for"), rows)
         self._show_picture()
 
     @on(DataTable.RowHighlighted, "#worst-table")

@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from engine import ACTIVE, RESUMABLE
 from tui.styles.theme import look
-from tui.text import dollars, one_line, span
+from tui.text import dollars, moment, one_line, span
 from tui.widgets.bar import bar
 from tui.widgets.comparison import ComparisonTable
 from tui.widgets.lists import List
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tui.pace import Pace
 
 MOST_JOBS = 6
+WIDE = 40
+"""Cells of a line from which it tells when an experiment began, and what it cost."""
 
 
 class Board(Vertical):
@@ -75,16 +77,33 @@ def _now(message: Looked, pace: Pace) -> Table:
         grid.add_row(name, Text(f"{dollars(cost.usd_per_hour)}/h, {dollars(cost.usd)} so far", look().warn))
     for hint in _next(message):
         grid.add_row(hint, "")
+    if message.own_jobs:
+        grid.add_row("", "")
+        for line in _stages(message.own_jobs):
+            grid.add_row(line, "")
     return grid
+
+
+def _stages(jobs: list[JobView]) -> list[Text]:
+    """Return a line for each contestant: its jobs one after another, each with the mark of its state."""
+    lines: dict[str, Text] = {}
+    for job in jobs:
+        name = job.contestant or job.kind
+        line = lines.setdefault(name, Text(f"{one_line(name, 20):<12}", look().contestant(job.contestant)))
+        mark, style = look().state(job.state)
+        line.append(f"{mark} ", style).append(f"{job.kind}  ", look().dim)
+    return list(lines.values())
 
 
 def _line(experiment: ExperimentView, scores: list[Score], room: int) -> Text:
     mark, style = look().state(experiment.state)
+    begun = f"  {moment(experiment.created_at)[5:16]}  {dollars(experiment.cost_usd)}" if room >= WIDE else ""
     done = [s for s in scores if s.experiment == experiment.name and s.n and s.asked == s.n]
     best = max(done, key=lambda s: s.right / s.n, default=None)
     tail = Text(f" {experiment.jobs_done}/{experiment.jobs_total}", look().dim)
     if best is not None:
         tail = Text.assemble((f" {best.contestant}", look().contestant(best.kind)), f" {best.right / best.n:.1%}")
+    tail.append(begun, look().dim)
     name = Text(one_line(experiment.name, 300))
     name.truncate(max(6, room - tail.cell_len - 2), overflow="ellipsis", pad=True)
     return Text.assemble((mark, style), " ", name, tail, no_wrap=True, overflow="ellipsis")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -17,8 +18,14 @@ from tui.widgets.bar import interval
 if TYPE_CHECKING:
     from engine import Comparison, ContestantResult
 
-AXIS = 3
+AXIS = "interval"
 """The column in which the interval is drawn; it takes what the others leave."""
+COLUMNS = ("contestant", "right", "accuracy", AXIS, "95%", "Δ", "F1", "p50 ms", "p95 ms", "training", "cost")
+GIVEN_UP = ("training", "F1", "p95 ms", "p50 ms", "95%", "cost", "Δ", "right")
+"""What goes first where there is no room."""
+LEAST = 8
+"""Cells that an interval needs to be seen."""
+WIDE = 96
 TALL = 36
 """Rows of the terminal from which the differences are told in words, too."""
 ORDERS = ("as named", "accuracy", "price", "latency")
@@ -69,40 +76,48 @@ class ComparisonTable(Static, can_focus=True):
             self.update(table)
 
     def _table(self, comparison: Comparison) -> Table:
-        wide = self.content_size.width >= 96
+        wide = self.content_size.width >= WIDE
         padding = 2 if wide else 1
         contestants = _sorted(comparison.contestants, self.order)
-        gains = {d.name: d for d in comparison.differences}
         done = [c for c in contestants if c.complete]
-        complete = [c.accuracy for c in done]
+        best = max((c.accuracy for c in done), default=None)
         # One axis for all, in steps of five points, so that intervals can be told apart.
         first = math.floor(20 * min((c.accuracy_low for c in done), default=0.0)) / 20
         last = math.ceil(20 * max((c.accuracy_high for c in done), default=1.0)) / 20
-        rows = [_headings(wide, bool(gains))]
+        rows = {c.name: _cells(c, wide, c.complete and c.accuracy == best) for c in contestants}
+        for d in comparison.differences:
+            if "accuracy" in rows.get(d.name, {}):
+                sure = d.p < 0.05
+                rows[d.name]["Δ"] = Text(f"{d.gain * 100:+.1f}{'' if sure else '?'}", "" if sure else look().dim)
+            if "accuracy" in rows.get(d.baseline, {}):
+                rows[d.baseline]["Δ"] = Text("base", look().dim)
+        names = [name for name in COLUMNS if comparison.differences or name != "Δ"]
+        headings = {name: name for name in names} | ({} if wide else {"accuracy": "acc."})
+        widths = {
+            n: max(cell_len(headings[n]), *(row[n].cell_len for row in rows.values() if n in row), 0) + padding
+            for n in names
+        }
+        widths[AXIS] = padding
+
+        def left() -> int:
+            return self.content_size.width - sum(widths[name] for name in names)
+
+        for name in GIVEN_UP:
+            if left() < LEAST and name in names:
+                names.remove(name)
+        room = max(8, min(40, left()))
+        table = Table.grid(padding=(0, padding, 0, 0), expand=True)
+        for name in names:
+            table.add_column(justify="left" if name in ("contestant", AXIS) else "right", no_wrap=True)
+        ends = f"{first:.0%}", f"{last:.0%}"
+        headings[AXIS] = ends[0] + ends[1].rjust(room - len(ends[0]))
+        table.add_row(*(Text(headings[name], look().dim) for name in names))
         for c in contestants:
-            gain = gains.get(c.name)
-            delta = None if gain is None else f"{gain.gain * 100:+.1f}{'' if gain.p < 0.05 else '?'}"
-            if gains and delta is None:
-                delta = "base" if any(d.baseline == c.name for d in comparison.differences) else "–"
-            rows.append(_cells(c, wide, bool(complete) and c.accuracy == max(complete), delta))
-        columns = len(rows[0])
-        taken = sum(max(row[n].cell_len if n < len(row) else 0 for row in rows) + padding for n in range(columns))
-        room = max(8, min(40, self.content_size.width - taken))
-        table = Table.grid(padding=(0, padding), expand=True)
-        for n in range(columns):
-            table.add_column(justify="left" if n in (0, AXIS, AXIS + 1) else "right", no_wrap=True)
-        for row, contestant in zip(rows, (None, *contestants), strict=True):
-            if contestant is not None and len(row) > AXIS:
-                c = contestant
-                colour = look().contestant(c.kind)
-                low, middle, high = (
-                    (share - first) / (last - first) for share in (c.accuracy_low, c.accuracy, c.accuracy_high)
-                )
-                row[AXIS] = interval(low, middle, high, room, colour)
-            elif contestant is None:
-                left, right = f"{first:.0%}", f"{last:.0%}"
-                row[AXIS] = Text(left + right.rjust(room - len(left)), look().dim)
-            table.add_row(*row)
+            row = rows[c.name]
+            if "accuracy" in row:
+                shares = [(s - first) / (last - first) for s in (c.accuracy_low, c.accuracy, c.accuracy_high)]
+                row[AXIS] = interval(shares, room, look().contestant(c.kind))
+            table.add_row(*(row.get(name, Text()) for name in names))
         return table
 
 
@@ -116,40 +131,29 @@ def _sorted(contestants: list[ContestantResult], order: str) -> list[ContestantR
     return contestants
 
 
-def _headings(wide: bool, delta: bool) -> list[Text]:
-    names = ["contestant", "right", "accuracy", "", "95% interval"]
-    names += ["Δ points"] if delta and wide else []
-    names += ["F1", "p50 ms", "p95 ms", "training", "cost"] if wide else ["p50 ms", "cost"]
-    return [Text(name, look().dim) for name in names]
-
-
 def _answered(c: ContestantResult) -> int:
     return c.n - sum(count for outcome, count in c.outcomes.items() if outcome == "missing")
 
 
-def _cells(c: ContestantResult, wide: bool, best: bool, delta: str | None) -> list[Text]:
+def _cells(c: ContestantResult, wide: bool, best: bool) -> dict[str, Text]:
+    """Return what is known of a contestant, by column."""
     colour, dim = look().contestant(c.kind), look().dim
     name = Text(one_line(c.name, 32), colour)
     if not _answered(c):
-        return [name, Text("waiting", dim)]
+        return {"contestant": name, "right": Text("waiting", dim)}
     if not c.complete:
         # The share of right answers among all test images would be a lie before all are answered.
-        return [name, Text(f"{_answered(c)}/{c.n}", dim), Text("running", dim)]
-    cells = [
-        name,
-        Text(f"{c.correct}/{c.n}"),
-        Text(f"{c.accuracy:.1%}", f"bold {colour}" if best else "bold"),
-        Text(),
-        Text(f"{c.accuracy_low:.1%}–{c.accuracy_high:.1%}", dim),
-    ]
-    if delta is not None and wide:
-        cells.append(Text(delta, dim if delta in ("base", "–") or "?" in delta else ""))
-    latency = [f"{v:,.0f}" for v in (c.latency.p50, c.latency.p95)] if c.latency else ["–", "–"]
-    trained = span(c.train_seconds) if c.train_seconds is not None else "–"
-    if wide:
-        cells.append(Text(f"{c.macro_f1:.3f}"))
-    cells.append(Text(latency[0]))
-    if wide:
-        cells += [Text(latency[1]), Text(trained)]
-    cells.append(Text(dollars(c.cost.total)))
-    return cells
+        return {"contestant": name, "right": Text(f"{_answered(c)}/{c.n}", dim), "95%": Text("running", dim)}
+    low, high = (f"{100 * share:.1f}" for share in (c.accuracy_low, c.accuracy_high))
+    p50, p95 = (f"{v:,.0f}" for v in (c.latency.p50, c.latency.p95)) if c.latency else ("–", "–")
+    return {
+        "contestant": name,
+        "right": Text(f"{c.correct}/{c.n}"),
+        "accuracy": Text(f"{c.accuracy:.1%}", f"bold {colour}" if best else "bold"),
+        "95%": Text(f"{low}–{high}", dim),
+        "F1": Text(f"{c.macro_f1:.3f}"),
+        "p50 ms": Text(p50),
+        "p95 ms": Text(p95),
+        "training": Text(span(c.train_seconds) if c.train_seconds is not None else "–"),
+        "cost": Text(dollars(c.cost.total)),
+    }

@@ -53,22 +53,25 @@ def heatmap(found: ConfusionMap, labels: Sequence[str], width: int, colours: boo
 
 
 def _named(found: ConfusionMap, labels: Sequence[str], width: int, colours: bool) -> Text:
+    """Draw a row with its name for each class. Where room is scarce counts touch each other, and colours part them."""
     count = len(found.order)
-    cell = 3 if width >= 20 + 3 * count else 2
+    digits = len(str(max(max(row) for row in found.counts)))
+    cell = next((c for c in (digits + 2, digits + 1, digits) if width >= 12 + c * count), 2)
     room = max(8, min(24, width - cell * count - 1))
     text = Text(no_wrap=True)
     for y, row in enumerate(found.order):
         name = Text(one_line(labels[row], 60))
         name.truncate(room, overflow="ellipsis", pad=True)
-        text.append_text(name)
+        text.append_text(name).append(" ")
         for x in range(count):
             share, n = found.shares[y][x], found.counts[y][x]
-            figure = (f"{n}" if n < 10 ** (cell - 1) else "+").rjust(cell - 1) if n else " " * (cell - 1)
+            figure = f"{n:>{cell - 1}} " if cell > digits else f"{n:>{cell}}"
+            figure = " " * cell if not n or len(figure) > cell else figure
             if colours:
                 ink = look().foreground if share < 0.5 else look().ink
-                text.append(f"{figure} ", Style(color=ink, bgcolor=_colour(share, x == y)))
+                text.append(figure, Style(color=ink, bgcolor=_colour(share, x == y)))
             else:
-                text.append(f"{figure}{_shade(share)}")
+                text.append(f"{figure[:-1]}{_shade(share)}" if cell > digits else figure)
         text.append("\n")
     return text
 

@@ -44,7 +44,8 @@ class JobTable(Table):
         self._jobs = {str(job.id): job for job in jobs}
         self._items = {f"{item.kind}:{item.id}": item for item in items}
         columns = ["#", "job", *(["experiment"] if wide and several else []), *(["for"] if wide else []), "state"]
-        columns += ["progress", *(["time", "left"] if wide else []), "cost", "note"]
+        moving = any(job.state in ACTIVE for job in jobs)
+        columns += ["progress", "time", *(["left"] if wide or moving else []), "cost", "note"]
         rows = {key: _cells(job, columns, at, pace, wide) for key, job in self._jobs.items()}
         rows |= {key: _item_cells(item, columns, at) for key, item in self._items.items()}
         self.fill(columns, rows)

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from engine import ExperimentView, JobView, StandingCost
 
 WIDE = 100
+"""Columns from which the program's name and the profile have room."""
+NARROW = 70
+"""Columns below which only the room in front is named."""
+TINY = 40
+"""Columns below which there is nothing else."""
 
 
 class TopBar(Static):
@@ -63,27 +68,36 @@ class TopBar(Static):
             self._draw()
 
     def _draw(self) -> None:
-        wide = self.size.width >= WIDE
-        left = Text("dogcls ", f"bold {look().accent}")
+        left = Text("dogcls ", f"bold {look().accent}") if self._wide else Text()
         for digit, name in enumerate(ROOMS, start=1):
             here = name == self._room
-            style = f"bold {look().ink} on {look().accent}" if here else look().dim
-            left.append(f" {digit} {name} " if here or wide else f" {digit} {name}", style)
-        right = Text.assemble((f"{self._profile}  ", look().dim), self._right) if wide else self._right.copy()
-        if left.cell_len + right.cell_len + len(self._whose) < self.size.width - 2:
+            left.append(self._label(digit, name), f"bold {look().ink} on {look().accent}" if here else look().dim)
+        right = Text.assemble((f"{self._profile}  ", look().dim), self._right) if self._wide else self._right.copy()
+        if left.cell_len + right.cell_len + len(self._whose) <= self.content_size.width - 1:
             right.append(self._whose, look().dim)
+        if left.cell_len + right.cell_len > self.content_size.width:
+            right = Text()
         row = Table.grid(expand=True)
         row.add_column(ratio=1, no_wrap=True, overflow="crop")
         row.add_column(justify="right", no_wrap=True)
         row.add_row(left, right)
         self.update(row)
 
+    @property
+    def _wide(self) -> bool:
+        return self.size.width >= WIDE
+
+    def _label(self, digit: int, name: str) -> str:
+        if name == self._room or self.size.width >= NARROW:
+            return f" {digit} {name} "
+        return f" {digit} " if self.size.width >= TINY else ""
+
     def on_click(self, event: events.Click) -> None:
         """A click on a room's name goes there."""
-        position, place = 7, event.x - 1
-        for name in ROOMS:
-            length = len(name) + (4 if name == self._room or self.size.width >= WIDE else 3)
-            if position <= place < position + length:
+        position = 1 + (7 if self._wide else 0)
+        for digit, name in enumerate(ROOMS, start=1):
+            length = len(self._label(digit, name))
+            if position <= event.x < position + length:
                 self.app.action_room(name)  # type: ignore[attr-defined]
                 return
             position += length

@@ -1,0 +1,72 @@
+"""Pictures side by side: as many as there is room for, all of one size."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Grid
+from textual.message import Message
+
+from engine import Browser, ImageView
+from tui.styles.theme import look
+from tui.text import one_line
+from tui.widgets.picture import Picture
+
+LEAST, MOST = 8, 40
+"""How many pictures there should be, if they fit at all, and how many there are at most."""
+SMALLEST = 12
+"""Columns that a picture has at least. It is half as many rows high, with two of text below."""
+
+
+def arranged(width: int, height: int) -> tuple[int, int, int]:
+    """Return how many pictures to put side by side, how wide each is, and how many there are in all.
+
+    Of all arrangements with enough pictures the one that covers most of the place.
+    """
+    found = []
+    for across in range(1, max(1, (width + 1) // (SMALLEST + 1)) + 1):
+        cell = (width + 1) // across - 1
+        count = across * max(1, height // (cell // 2 + 2))
+        found.append((min(LEAST, count), count * cell * cell, across, cell, count))
+    _, _, across, cell, count = max(found)
+    return across, cell, min(MOST, count)
+
+
+class Gallery(Grid):
+    """Pictures with what they are."""
+
+    class Changed(Message):
+        """There is room for another number of pictures."""
+
+    def __init__(self, browse: Browser, **options: str) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self._browse = browse
+        self.room = 0
+        """How many pictures there is room for."""
+        self.cell = SMALLEST
+
+    def compose(self) -> ComposeResult:
+        """Make the places; those without room are not shown."""
+        for _ in range(MOST):
+            yield Picture(self._browse)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Find out how many pictures there is room for."""
+        across, self.cell, self.room = arranged(*self.content_size)
+        self.styles.grid_size_columns = across
+        self.styles.grid_columns, self.styles.grid_rows = str(self.cell), str(self.cell // 2 + 2)
+        for number, place in enumerate(self.query(Picture)):
+            place.display = number < self.room
+        self.post_message(self.Changed())
+
+    def show(self, images: list[ImageView]) -> None:
+        """Show these pictures, from the first place on."""
+        for number, place in enumerate(self.query(Picture)):
+            if number < min(self.room, len(images)):
+                image = images[number]
+                about = f"{image.split} {image.width}×{image.height}"
+                caption = Text(one_line(image.label, self.cell - 1))
+                place.show(image.path, caption.append(f"\n{about[: self.cell]}", look().dim))
+            else:
+                place.show(None)
