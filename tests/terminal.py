@@ -56,6 +56,10 @@ class Terminal:
         """Read until a word stands on the screen, however it came there; return when that was."""
         return self._until(lambda: word in self.text(), word, seconds)
 
+    def sees(self, condition, what, seconds=60.0):
+        """Read until the screen's text meets a condition; return when that was."""
+        return self._until(lambda: condition(self.text()), what, seconds)
+
     def _until(self, found, word, seconds):
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
@@ -66,7 +70,10 @@ class Terminal:
 
     def text(self):
         """Return what stands on the screen."""
-        data, self._unshown = self._unshown, b""
+        half = re.search(rb"\x1b\[?[<>?$0-9;]*\Z", self._unshown)  # a sequence that is cut waits for its other half
+        end = half.start() if half else len(self._unshown)
+        data, self._unshown = self._unshown[:end], self._unshown[end:]
+        data = data.replace(b"\x1b[?1049l", b"\x1b[2J\x1b[H")  # pyte has no other screen to go back to: an empty one
         self._stream.feed(re.sub(rb"\x1b\[[<>][0-9;]*u|\x1b\[\?[0-9;]*\$p", b"", data))  # pyte prints what it knows not
         return "\n".join(self._screen.display)
 

@@ -99,7 +99,7 @@ class AddScreen(ModalScreen[str | None]):
         """Lay it out."""
         with Vertical() as box:
             box.border_title = "Add a dataset"
-            yield Static(Text("A folder, .tar or .zip of class folders. Type, drop, or pick below (tab).", look().dim))
+            yield Static(Text("A folder, .tar or .zip of class folders: type, drop, or pick (tab).", look().dim))
             yield Input(placeholder="path  (→ completes)", id="path", suggester=PathSuggester())
             yield Sources(Path.cwd())
             yield Input(placeholder="name", id="name", restrict=r"[\w.-]*")

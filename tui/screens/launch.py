@@ -9,6 +9,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
+from textual.containers import Container, Vertical
 from textual.widgets import Input, OptionList, Static
 
 from engine import DogclsError, InputError, Spec, make_spec, parameters
@@ -59,10 +60,13 @@ class LaunchScreen(Room):
     def body(self) -> ComposeResult:
         """Lay it out."""
         yield Static(id="who", classes="pane")
-        yield List(id="parameters", classes="pane")
-        yield Input(id="editor")
-        yield Static(id="meaning", classes="pane")
-        yield Static(id="price", classes="pane")
+        with Container(id="form"):
+            with Vertical():
+                yield List(id="parameters", classes="pane")
+                yield Input(id="editor")
+            with Vertical(id="told"):
+                yield Static(id="meaning", classes="pane")
+                yield Static(id="price", classes="pane")
 
     def on_mount(self) -> None:
         """Name the panes."""

@@ -134,7 +134,7 @@ class ResultsScreen(Room):
             self._draw_classes(answers, chosen)
         elif tab == "confusion":
             tabs = self.query_one("#tabs").size
-            across = tabs.width * 3 // 5 - 3  # as the style sheet shares it out; not laid out yet when it comes to front
+            across = tabs.width * 3 // 5 - 3  # as the style sheet shares it; not laid out at first
             room = cells(len(answers.labels), across, tabs.height - 3)
             found = await asyncio.to_thread(confusion_map, answers, chosen, room)  # scipy, and more than linear time
             name = (one_line(chosen.name, 40), look().contestant(chosen.kind))
@@ -154,7 +154,7 @@ class ResultsScreen(Room):
     def _draw_classes(self, answers: Answers, chosen: ContestantAnswers) -> None:
         scores = {c.name: per_class(answers, c) for c in answers.contestants}
         order = sorted(range(len(answers.labels)), key=lambda n: (scores[chosen.name][n].recall, answers.labels[n]))
-        room = max(6, min(16, (self.size.width - 34) // max(1, len(scores)) - 8))
+        room = max(6, min(40, (self.size.width - 34) // max(1, len(scores)) - 8))
         rows = {}
         for n in order:
             row = [

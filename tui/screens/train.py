@@ -54,7 +54,7 @@ class TrainScreen(Room):
                 yield Static(id="figures")
                 with TabbedContent(initial="curves", id="tabs"):
                     with TabPane("Curves", id="curves"):
-                        yield Static(id="legend")
+                        yield Static(id="key")
                     with TabPane("Epochs", id="by-epoch"):
                         yield Table(id="epoch-table")
                     with TabPane("Worst pictures", id="worst"), Horizontal():
@@ -71,10 +71,11 @@ class TrainScreen(Room):
     async def _open_plot(self) -> None:
         library = await asyncio.to_thread(importlib.import_module, "textual_plot")
         self._fine = library.HiResMode.BRAILLE
-        self._plot = library.PlotWidget(id="plot", allow_pan_and_zoom=False)
-        self._plot.can_focus = False
-        await self.query_one("#curves").mount(self._plot)
-        self._plot.margin_top, self._plot.margin_bottom, self._plot.margin_left = 0, 2, 7
+        plot = library.PlotWidget(id="plot", allow_pan_and_zoom=False)
+        plot.can_focus = False
+        await self.query_one("#curves").mount(plot)
+        plot.margin_top, plot.margin_bottom, plot.margin_left = 0, 2, 7
+        self._plot = plot  # only now: until it is mounted it has no parts to draw on
         self._draw()
 
     @property
@@ -186,7 +187,7 @@ class TrainScreen(Room):
         smoothing = SMOOTHINGS[self._smoothing]
         about = f"{self._measure} by {self._axis}" + (f", smoothed {smoothing:g}" if smoothing else "")
         nothing = ("Nothing measured yet; the first values appear here.", at.dim)
-        self.query_one("#legend", Static).update(
+        self.query_one("#key", Static).update(
             Text.assemble(legend, (f" ◆ validation   {about}", at.dim)) if drawn else Text(*nothing)
         )
         plot.display = drawn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
@@ -57,7 +58,7 @@ class Board(Vertical):
         self.query_one(ComparisonTable).show(comparison)
 
 
-def _now(message: Looked, pace: Pace) -> Table:
+def _now(message: Looked, pace: Pace) -> Group:
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
     grid.add_column(no_wrap=True, justify="right")
@@ -75,13 +76,8 @@ def _now(message: Looked, pace: Pace) -> Table:
     for cost in message.standing:
         name = Text.assemble(("$ ", look().warn), one_line(cost.deployment, 40))
         grid.add_row(name, Text(f"{dollars(cost.usd_per_hour)}/h, {dollars(cost.usd)} so far", look().warn))
-    for hint in _next(message):
-        grid.add_row(hint, "")
-    if message.own_jobs:
-        grid.add_row("", "")
-        for line in _stages(message.own_jobs):
-            grid.add_row(line, "")
-    return grid
+    hints, stages = _next(message), _stages(message.own_jobs)
+    return Group(grid, "", *hints, *([""] if hints and stages else []), *stages)
 
 
 def _stages(jobs: list[JobView]) -> list[Text]:
@@ -89,7 +85,8 @@ def _stages(jobs: list[JobView]) -> list[Text]:
     lines: dict[str, Text] = {}
     for job in jobs:
         name = job.contestant or job.kind
-        line = lines.setdefault(name, Text(f"{one_line(name, 20):<12}", look().contestant(job.contestant)))
+        title = Text(f"{one_line(name, 20):<11}", look().contestant(job.contestant), no_wrap=True, overflow="ellipsis")
+        line = lines.setdefault(name, title)
         mark, style = look().state(job.state)
         line.append(f"{mark} ", style).append(f"{job.kind}  ", look().dim)
     return list(lines.values())

@@ -56,7 +56,8 @@ def _named(found: ConfusionMap, labels: Sequence[str], width: int, colours: bool
     """Draw a row with its name for each class. Where room is scarce counts touch each other, and colours part them."""
     count = len(found.order)
     digits = len(str(max(max(row) for row in found.counts)))
-    cell = next((c for c in (digits + 2, digits + 1, digits) if width >= 12 + c * count), 2)
+    tried = (digits + 2, digits + 1, digits) if colours else (digits + 2, digits + 1)
+    cell = next((c for c in tried if width >= 12 + c * count), tried[-1])
     room = max(8, min(24, width - cell * count - 1))
     text = Text(no_wrap=True)
     for y, row in enumerate(found.order):

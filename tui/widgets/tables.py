@@ -54,8 +54,9 @@ class Table(DataTable[Text], inherit_bindings=False):
         known, row = self.chosen, self.cursor_row
         self._names, self._keys, self._wanted = tuple(columns), list(rows), wanted
         self.clear(columns=True)
-        for name, width in zip(columns, self._widths(), strict=True):
-            self.add_column(Text(name, look().dim), key=name, width=width)
+        first = next(iter(rows.values()), None)
+        for n, (name, width) in enumerate(zip(columns, self._widths(), strict=True)):
+            self.add_column(Text(name, look().dim, justify=first[n].justify if first else None), key=name, width=width)
         for key, cells in rows.items():
             self.add_row(*cells, key=key)
         if self._keys:
