@@ -77,6 +77,11 @@ class Terminal:
         self._stream.feed(re.sub(rb"\x1b\[[<>][0-9;]*u|\x1b\[\?[0-9;]*\$p", b"", data))  # pyte prints what it knows not
         return "\n".join(self._screen.display)
 
+    def wipe(self):
+        """Lose what stands on the screen, as when another program writes over it."""
+        self.text()
+        self._screen.reset()
+
     def forget(self):
         """Begin to look anew at what is drawn."""
         self._seen = b""

@@ -94,8 +94,10 @@ class DogclsApp(App[DogclsError | None]):
         super().__init__()
         for look in theme.LOOKS.values():
             self.register_theme(look.theme())
-        theme.use(self.manners.theme)
-        self.set_reactive(App.theme, self.manners.theme)  # before any style is read, so that none is read twice
+        few = self.manners.theme == theme.DEFAULT and self.console.color_system == "standard"
+        first = theme.SIXTEEN if few else self.manners.theme
+        theme.use(first)
+        self.set_reactive(App.theme, first)  # before any style is read, so that none is read twice
         self.set_class(self.current_theme.dark, "-dark-mode", update=False)
         self.set_class(not self.current_theme.dark, "-light-mode", update=False)
         self.stylesheet.set_variables(self.get_css_variables())
@@ -152,7 +154,7 @@ class DogclsApp(App[DogclsError | None]):
     def action_redraw(self) -> None:
         """Send the whole screen again: somebody else has written over it."""
         self._painter.forget()
-        self.screen.refresh(layout=True)
+        self.screen.refresh()
 
     def get_default_screen(self) -> Screen[None]:
         """Begin in the first room."""
@@ -161,6 +163,7 @@ class DogclsApp(App[DogclsError | None]):
     def on_mount(self) -> None:
         """Put the first room up, and begin to look."""
         self.theme_changed_signal.subscribe(self, lambda changed: self._repaint(changed.name))
+        self.app_resume_signal.subscribe(self, lambda _: self.action_redraw())  # after ctrl+z the screen is empty
         self.add_mode("home", HomeScreen)  # so that one can come back to it
         self.call_after_refresh(self.run_worker, self._work(), name="engine")
 

@@ -22,6 +22,7 @@ class Theme(StrEnum):
     kennel = "kennel"
     day = "kennel-day"
     safe = "kennel-safe"
+    sixteen = "kennel-16"
 
 
 class Pictures(StrEnum):

@@ -97,9 +97,9 @@ def walk(tour):
     """Go the whole way. What is not there in time ends the tour."""
     tour.connect("run the demo")
     tour.press("d", "the monitor with the demo's jobs", lambda text: len(jobs_on(text)) > 3, PATIENCE)
-    tour.see("jobs under way", lambda text: any(share > 0 for _, share in running(text)), PATIENCE)
     known = set(LINE.findall(tour.screen))
     tour.press("f", "new lines in the log", lambda text: "Log of" in text and set(LINE.findall(text)) - known, PATIENCE)
+    tour.see("jobs under way", lambda text: any(share > 0 for _, share in running(text)), PATIENCE)
     before = jobs_on(tour.screen)
     tour.cut("kill -9 of the ssh client", [tour.terminal.process])
     before = tour.come_back(before)

@@ -311,10 +311,24 @@ async def test_the_look_changes_at_once(done):
     app = DogclsApp(done)
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot, "386/416")
-        for name in ("kennel-day", "kennel-safe", "kennel"):
+        for name in ("kennel-day", "kennel-safe", "kennel-16", "kennel"):
             await pilot.press("T")
             await until(pilot, lambda name=name: app.theme == name == theme.look().name, name)
             await shows(pilot, "386/416")
+
+
+@pytest.mark.parametrize(("term", "look"), [("xterm-16color", "kennel-16"), ("xterm-256color", "kennel")])
+def test_a_terminal_of_16_colours_gets_a_look_of_its_own(done, monkeypatch, term, look):
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.delenv("COLORTERM")
+    assert DogclsApp(done).theme == look
+    assert DogclsApp(done, manners=Manners(theme="kennel-day")).theme == "kennel-day"
+
+
+def test_the_command_line_names_all_looks():
+    from tui.cli import Theme
+
+    assert [name.value for name in Theme] == list(theme.LOOKS)
 
 
 async def test_ascii_alone(done):

@@ -146,7 +146,30 @@ _SAFE = Look(
     cursor="#3a3320",
     cursor_ink="#ffffff",
 )
-LOOKS = {look.name: look for look in (_DARK, _LIGHT, _SAFE)}
+# For terminals with 16 colours: every value is one of theirs (as rich has them), so that none is lost in the nearest.
+_SIXTEEN = Look(
+    name="kennel-16",
+    dark=True,
+    accent="#ffff55",
+    ok="#55ff55",
+    warn="#ffff55",
+    bad="#ff5555",
+    info="#55ffff",
+    dim="#aaaaaa",
+    track="#555555",
+    ink="#000000",
+    zero_shot="#55ffff",
+    fine_tuned="#ffff55",
+    cnn="#55ff55",
+    background="#000000",
+    surface="#000000",
+    panel="#000000",
+    foreground="#ffffff",
+    cursor="#0000aa",
+    cursor_ink="#ffffff",
+)
+LOOKS = {look.name: look for look in (_DARK, _LIGHT, _SAFE, _SIXTEEN)}
+SIXTEEN = _SIXTEEN.name
 DEFAULT = _DARK.name
 _current = _DARK
 

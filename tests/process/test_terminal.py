@@ -1,0 +1,66 @@
+"""The app on a real terminal: redrawn, suspended and taken up again, cut off."""
+
+import os
+import signal
+import sys
+
+import psutil
+import pytest
+
+from tests.conftest import ROOT, wait_for
+from tests.terminal import Terminal
+from tests.tui.make_store import restore
+
+
+@pytest.fixture
+def terminal(home):
+    """The app over the store of a real run, in a terminal of 80×24."""
+    home.root.mkdir(mode=0o700)
+    restore(home.store)
+    home.store.chmod(0o600)
+    env = {"PYTHONPATH": str(ROOT), "DOGCLS_HOME": str(home.root), "DOGCLS_PROFILE": "demo", "TMUX": ""}
+    terminal = Terminal([sys.executable, "-P", "-m", "tui"], env)
+    yield terminal
+    terminal.close()
+
+
+def whole(text):
+    """Tell whether the screen is there from its first line to its last."""
+    return all(word in text for word in (" 1 home ", "Experiments", "Nothing runs", "386/416", "q quit"))
+
+
+def become(terminal, status):
+    """Wait until the app's process is in a state, reading what it still says."""
+
+    def reached():
+        terminal.read(0.02)
+        return terminal.process.status() == status
+
+    wait_for(reached, what=f"a process that is {status}")
+
+
+def test_ctrl_l_draws_all_of_it_again(terminal):
+    terminal.sees(whole, "the home")
+    terminal.rest()
+    terminal.wipe()
+    assert not whole(terminal.text())
+    terminal.press("\x0c")
+    terminal.sees(whole, "the home again")
+
+
+def test_ctrl_z_gives_the_shell_its_screen_and_comes_back_with_all_of_ours(terminal):
+    terminal.sees(whole, "the home")
+    terminal.press("\x1a")
+    become(terminal, psutil.STATUS_STOPPED)
+    terminal.sees(lambda text: not text.strip(), "an empty screen for the shell")
+    os.kill(terminal.pid, signal.SIGCONT)
+    terminal.sees(whole, "the home again")
+    terminal.press("4")
+    terminal.shows("Log of")
+
+
+def test_a_terminal_that_hangs_up_ends_the_app(terminal):
+    terminal.sees(whole, "the home")
+    os.kill(terminal.pid, signal.SIGHUP)
+    become(terminal, psutil.STATUS_ZOMBIE)
+    assert "Traceback" not in terminal.text()
