@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from engine.errors import ServiceError
 from engine.events import RemoteItem
 from engine.jobs import service
 from engine.jobs.paths import Home
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 NEWEST = 50
 """Of each kind, so many are asked for: the list is for looking, not for keeping books."""
+PATIENCE_SECONDS = 20.0
+"""Somebody sits there and waits."""
 
 
 async def remote_items(store: Store, home: Home, profile: str) -> list[RemoteItem]:
@@ -28,8 +31,13 @@ async def remote_items(store: Store, home: Home, profile: str) -> list[RemoteIte
 
     place = await asyncio.to_thread(service.endpoint, home, profile)
     owners = await asyncio.to_thread(store.jobs.owners)
-    async with Azure(place, client="monitor") as azure:
-        return await _all(azure, owners)
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS), Azure(place, client="monitor") as azure:
+            return await _all(azure, owners)
+    except TimeoutError:
+        raise ServiceError(
+            f"{place.endpoint}: no answer within {PATIENCE_SECONDS:.0f} seconds.", "Check the network and the endpoint."
+        ) from None
 
 
 async def delete_remote(home: Home, profile: str, kind: str, item_id: str) -> None:

@@ -88,7 +88,8 @@ def main():
         try:
             walk(tour)
         except (TimeoutError, AssertionError) as error:  # a TimeoutError has the screen in it
-            print(f"not seen: {error}", "" if isinstance(error, TimeoutError) else tour.screen, sep="\n", flush=True)
+            print(f"not seen: {error}", "" if isinstance(error, TimeoutError) else tour.screen, sep="\n")
+            print(f"The server's log:\n{(folder / 'sshd.log').read_text()}", flush=True)
             return 1
     return 0
 

@@ -3,6 +3,7 @@
 import asyncio
 
 from engine import Engine, JobState
+from tests.tui.conftest import CONTESTANTS, JOBS
 from tests.tui.looking import footer, settled, shows, text_of, until
 from tui.app import DogclsApp
 from tui.widgets.lists import List
@@ -39,6 +40,18 @@ async def test_an_experiment_is_deleted_after_a_question_and_only_when_it_rests(
         await pilot.press("y")
         await shows(pilot, "Welcome")
         assert done.store.experiments.views() == []
+
+
+async def test_the_emulators_money_and_real_money_are_never_added_up(busy):
+    store = busy.store
+    store.experiments.add("paid", dataset=None, profile="azure", spec="", contestants=CONTESTANTS[:1], jobs=JOBS[:1])
+    store.jobs.charge(7, store.experiments.contestants("paid")[0].id, "inference", 12.5)
+    app = DogclsApp(busy)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "$0.0960 emulated")
+        busy.profile = "azure"
+        app.bridge.look_now()
+        await shows(pilot, "$12.50 spent")
 
 
 async def test_nothing_that_runs_can_be_deleted(busy):

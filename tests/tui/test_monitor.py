@@ -203,7 +203,7 @@ async def test_a_dead_network_is_a_message_and_no_freeze(monitor, monkeypatch):
     async with monitor.run_test(size=(80, 24), notifications=True) as pilot:
         await shows(pilot, "Log of fine-tune 3")
         await pilot.press("v")
-        await shows(pilot, "example.invalid: no answer.")
+        await shows(pilot, "example.invalid: no answer.", "the service does not answer")
         await pilot.press("g")
         await shows(pilot, "Log of batch 1")
 

@@ -1,5 +1,6 @@
 """Launch, data, train and results, driven by keys; and what all rooms have in common."""
 
+import asyncio
 import csv
 import json
 
@@ -90,6 +91,33 @@ async def test_starting_names_the_sum_first(priced, spawned, monkeypatch):
         await until(pilot, lambda: app.current_mode == "monitor", "the monitor")
         assert len(spawned) == 4
         assert priced.store.experiments.views()[0].name == "demo-2"
+
+
+async def test_what_stands_in_the_way_of_a_start_is_said_and_stays(priced, spawned, monkeypatch):
+    from engine import DogclsError
+
+    go_on = asyncio.Event()
+
+    async def refused(self, plan):
+        await go_on.wait()
+        raise DogclsError("example.invalid: no answer.", "Check the network.")
+
+    monkeypatch.setattr(Engine, "check", refused)
+    app = DogclsApp(priced, room="launch")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "about $7.07")
+        await pilot.press("s")
+        await shows(pilot, "Start on demo")
+        await pilot.press("y")
+        await shows(pilot, "checking sign-in")
+        await pilot.press("s")  # once is enough
+        await pilot.pause()
+        assert app.screen.ROOM == "launch"
+        go_on.set()
+        await shows(pilot, "Not started. example.invalid: no answer. Check the network.")
+        await pilot.press("j")
+        await until(pilot, lambda: "Not started" not in text_of(app), "the parameter's meaning again")
+        assert spawned == []
 
 
 # -- data

@@ -18,8 +18,9 @@ def once(context: typer.Context) -> None:
         await engine.recover()
         jobs = await engine.jobs()
         running = sum(job.state in ACTIVE for job in jobs)
-        spent = dollars(sum(e.cost_usd for e in await engine.experiments()))
-        whose = "emulated" if engine.profile == "demo" else "spent"
+        emulated = engine.profile == "demo"  # the emulator's money and real money are never added up
+        own = [e for e in await engine.experiments() if (e.profile == "demo") == emulated]
+        spent, whose = dollars(sum(e.cost_usd for e in own)), "emulated" if emulated else "spent"
         out(f"{len(jobs)} jobs, {running} running, {spent} {whose}")
         for job in jobs:
             out(job_line(job))

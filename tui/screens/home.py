@@ -48,7 +48,8 @@ class HomeScreen(Room):
         self._experiments = message.experiments
         if message.experiments and not self._drawing:
             await self._put(Board)
-            self.query_one(Board).show(message, self.bridge.pace)
+            for board in self.query(Board):  # none, where the app closes meanwhile
+                board.show(message, self.bridge.pace)
         else:
             await self._put(Welcome)
         marks = (self._drawing, tuple((e.name, e.state) for e in message.experiments))

@@ -56,6 +56,9 @@ class LaunchScreen(Room):
         self._made: tuple[Plan, Price] | None = None
         self._outline: Outline | None = None
         self._problem = ""
+        self._checking = False
+        self._refused = ""
+        """Why the last start did not come about."""
 
     def body(self) -> ComposeResult:
         """Lay it out."""
@@ -140,7 +143,9 @@ class LaunchScreen(Room):
         chosen = self.query_one("#parameters", List).chosen
         told = next((p for p in self._parameters if p.name == chosen), None)
         box = self.query_one("#meaning", Static)
-        if self._problem:
+        if self._refused and not self._problem:
+            box.update(Text(one_line(f"Not started. {self._refused}", 400), look().bad))
+        elif self._problem:
             box.update(Text(one_line(self._problem.removesuffix("See: dogcls-tui run --help"), 400), look().bad))
         elif told is not None:
             own = f"  (default {told.default})" if told.name in self._values else ""
@@ -150,6 +155,8 @@ class LaunchScreen(Room):
         box, at = self.query_one("#price", Static), look()
         ready = self._made is not None and not self.engine.readonly
         box.border_subtitle = Text.assemble(("s", f"bold {at.accent}"), " starts it") if ready else ""
+        if self._checking:
+            box.border_subtitle = "checking sign-in, endpoint and deployments …"
         if self._dataset is None:
             box.update(Text("There is no dataset yet: 2 adds one; 1 and d run the demo.", at.dim))
             return
@@ -174,6 +181,7 @@ class LaunchScreen(Room):
 
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        self._refused = ""
         self._explain()
 
     # -- what follows from a change
@@ -193,6 +201,7 @@ class LaunchScreen(Room):
     def _changed(self) -> None:
         """Check the parameters, and find out the new price."""
         self._made = self._outline = None
+        self._refused = ""
         try:
             self._spec = self._make_spec(self._values)
             self._problem = ""
@@ -220,7 +229,8 @@ class LaunchScreen(Room):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Show only the keys that would do something now."""
         if action in ("start", "requests"):
-            return self._made is not None and (action == "requests" or not self.engine.readonly)
+            ready = not self.engine.readonly and not self._checking
+            return self._made is not None and (action == "requests" or ready)
         if action == "dataset":
             return len(self._datasets) > 1
         return True
@@ -297,13 +307,23 @@ class LaunchScreen(Room):
         question = f"Start on {spec.dataset} for about {dollars(price.total)}?"
         if not await self.app.push_screen_wait(ConfirmScreen(question, whose)):
             return
-        if await self.desk.doing(self.engine.check(plan)) is None:
+        self._show_checking(True)
+        well = await self.desk.doing(self.engine.check(plan))
+        self._show_checking(False)
+        if well is None:
+            self._refused = self.desk.troubles[-1][1]
+            self._explain()
             return
         name = await self.desk.doing(self.engine.start(spec, plan))
         if isinstance(name, str):
             self._values.pop("name", None)
             self.bridge.choose_experiment(name)
             self.desk.action_room("monitor")
+
+    def _show_checking(self, checking: bool) -> None:
+        self._checking = checking
+        self._draw_price()
+        self.refresh_bindings()
 
     def repaint(self) -> None:
         """Draw everything in other colours."""

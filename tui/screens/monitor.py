@@ -27,7 +27,8 @@ class MonitorScreen(JobRoom):
     def __init__(self) -> None:
         super().__init__()
         self._items: list[RemoteItem] = []
-        self._service = False
+        self._service = ""
+        """How it stands with the service, where it is shown."""
         self._jobs: list[JobView] = []
 
     def body(self) -> ComposeResult:
@@ -62,8 +63,7 @@ class MonitorScreen(JobRoom):
         table.show(jobs, self._items if self._service else [], message.at, self.bridge.pace)
         busy = any(job.state in ACTIVE for job in jobs)
         following = "following what runs" if table.following and busy else ""
-        service = "" if not self._service else f"{len(self._items)} on the service"
-        table.border_subtitle = " · ".join(filter(None, (service, following)))
+        table.border_subtitle = " · ".join(filter(None, (self._service, following)))
         if not jobs:
             self.query_one(LogView).border_subtitle = Text("no jobs yet: 1 home, d starts the demo")
         self._choose()
@@ -107,8 +107,8 @@ class MonitorScreen(JobRoom):
 
     def action_resource(self) -> None:
         """Show what stands on the service, or only our jobs."""
-        self._service = not self._service
-        self._items = self._items if self._service else []
+        self._service = "" if self._service else "asking the service …"
+        self._items = []
         self.look_at_service()
         self.bridge.look_now()
 
@@ -119,6 +119,10 @@ class MonitorScreen(JobRoom):
             found = await self.desk.doing(self.engine.browse.remote())
             if isinstance(found, list):
                 self._items = found
+                self._service = f"{len(found)} on the service"
+            elif self._service:
+                self._service = "the service does not answer"
+            self.bridge.look_now()
 
     def repaint(self) -> None:
         """Draw everything in other colours."""

@@ -56,13 +56,14 @@ class TopBar(Static):
         self._profile = "emulator" if emulated else literal(profile)
         running = sum(job.state in ACTIVE for job in jobs)
         right = Text(f"● {running}  " if running else "", look().accent)
-        if standing:
-            hourly = sum(cost.usd_per_hour for cost in standing)
+        # The emulator's money and real money are never added up.
+        own = {e.name: e.cost_usd for e in experiments if (e.profile == "demo") == emulated}
+        hourly = sum(cost.usd_per_hour for cost in standing if cost.experiment in own)
+        if hourly:
             right.append(f"{dollars(hourly)}/h  ", look().warn)
-        if experiments:
-            spent = dollars(sum(e.cost_usd for e in experiments))
-            right.append(spent, look().dim)
-        whose = (" emulated" if emulated else " spent") if experiments else ""
+        if own:
+            right.append(dollars(sum(own.values())), look().dim)
+        whose = (" emulated" if emulated else " spent") if own else ""
         if (right, whose) != (self._right, self._whose):
             self._right, self._whose = right, whose
             self._draw()
