@@ -77,6 +77,10 @@ class Terminal:
         self._stream.feed(re.sub(rb"\x1b\[[<>][0-9;]*u|\x1b\[\?[0-9;]*\$p", b"", data))  # pyte prints what it knows not
         return "\n".join(self._screen.display)
 
+    def sent(self, sequence):
+        """Tell whether a control sequence came since the last `forget`."""
+        return sequence in self._seen
+
     def wipe(self):
         """Lose what stands on the screen, as when another program writes over it."""
         self.text()

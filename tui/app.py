@@ -1,4 +1,4 @@
-"""The app: one engine, one bridge, six rooms over them, and the comparison that was on screen last."""
+"""The app: one engine, one bridge, six rooms over them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tui.text import literal, one_line
 if TYPE_CHECKING:
     from textual.driver import Driver
 
-    from engine import Comparison, Engine
+    from engine import Engine
 
 _STYLES = Path(__file__).parent / "styles"
 
@@ -106,7 +106,6 @@ class DogclsApp(App[DogclsError | None]):
         self.opened = asyncio.Event()
         """The engine is there. Rooms other than home are shown only then."""
         self.bridge = Bridge(experiment)
-        self.last_comparison: Comparison | None = None
         self.dataset: str | None = None
         """The one that was looked at last."""
         self.prompts: dict[str, str] = {}

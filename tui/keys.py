@@ -86,9 +86,7 @@ KEYS = (
         shown="[ ]",
     ),
     _key("escape", "back", "back", "job", "Back to the table.", shown="esc"),
-    _key(
-        "T", "theme", "theme", "", "Dark, light, for colour-blind eyes, or of 16 colours.", footer=False
-    ),
+    _key("T", "theme", "theme", "", "Dark, light, for colour-blind eyes, or of 16 colours.", footer=False),
     _key("M", "messages", "messages", "", "What went wrong so far, and what helps.", footer=False),
     _key("colon", "command_palette", "actions", "", "Every action, by name.", footer=False),
     _key("question_mark", "help", "help", "", "Show or hide these keys."),

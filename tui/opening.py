@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from typing import TYPE_CHECKING
 
+from tui import terminal
 from tui.options import Globals
 from tui.pictures import prepare
 
 if TYPE_CHECKING:
-    from engine import Comparison, Engine
+    from engine import Engine
+    from tui.bridge import Bridge
 
 
 def open_app(options: Globals, *, start_demo: bool = False, experiment: str | None = None, room: str = "home") -> None:
-    """Open the screen; when it closes, print the last comparison to the shell.
+    """Open the screen; when it closes, print the comparison that was chosen last, as it stands then, to the shell.
 
     The engine is opened behind the first paint.
 
@@ -32,18 +35,24 @@ def open_app(options: Globals, *, start_demo: bool = False, experiment: str | No
 
     manners = Manners(options.screen.theme, options.screen.ascii, options.screen.bell)
     app = DogclsApp(opening, start_demo=start_demo, experiment=experiment, room=room, manners=manners)
-    error = app.run(mouse=options.screen.mouse)
+    print(terminal.KEEP_TITLE, end="", flush=True)
+    try:
+        error = app.run(mouse=options.screen.mouse)
+    finally:
+        print(terminal.progress(None) + terminal.OLD_TITLE, end="", flush=True)
     if error is not None:
         raise error
     if app.opened.is_set():
-        asyncio.run(_farewell(app.engine, app.last_comparison))
+        asyncio.run(_farewell(app.engine, app.bridge))
         app.engine.close()
 
 
-async def _farewell(engine: Engine, last: Comparison | None) -> None:
-    from engine import ACTIVE
+async def _farewell(engine: Engine, bridge: Bridge) -> None:
+    from engine import ACTIVE, NotFoundError
 
-    if last is not None and any(c.complete for c in last.contestants):
-        print((await engine.render(last, "table")).rstrip("\n"), flush=True)
+    with contextlib.suppress(NotFoundError):  # there is none, or it was deleted
+        found = await engine.comparison(bridge.experiment, bridge.baseline)
+        if any(c.complete for c in found.contestants):
+            print((await engine.render(found, "table")).rstrip("\n"), flush=True)
     if any(job.state in ACTIVE for job in await engine.jobs()):
         print("the jobs go on without this terminal; to see them again: dogcls-tui", file=sys.stderr, flush=True)

@@ -8,6 +8,9 @@ import os
 LIMIT = 74_000
 """Longer texts are refused by many terminals (xterm's limit for one OSC 52 is 74,994 bytes)."""
 
+KEEP_TITLE, OLD_TITLE = "\x1b[22;2t", "\x1b]2;\x07\x1b[23;2t"
+"""Have the terminal remember its title (XTWINOPS), and put it back; those that cannot are left with none."""
+
 
 def clipboard(text: str) -> str | None:
     """Return the sequence that puts a text on the terminal's clipboard (OSC 52), or None if it is too long."""

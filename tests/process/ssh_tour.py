@@ -125,7 +125,7 @@ def look_around(tour, jobs):
     tour.press("k", "the first again", f"Log of {jobs[0]}")
     tour.press("\r", "the job, its log", "Checkpoints")
     tour.turn("its checkpoints", "No checkpoints")
-    tour.turn("its files", r"folder {2,}\S")
+    tour.turn("its files", r"jobs/\d")
     tour.turn("its details", r"attempts  +1")
     tour.press("\x1b", "back in the monitor", f"Log of {jobs[0]}")
     tour.press("5", "the curves", "◆ validation")

@@ -1,6 +1,7 @@
 """The app on a real terminal: redrawn, suspended and taken up again, cut off."""
 
 import os
+import re
 import signal
 import sys
 
@@ -64,3 +65,17 @@ def test_a_terminal_that_hangs_up_ends_the_app(terminal):
     os.kill(terminal.pid, signal.SIGHUP)
     become(terminal, psutil.STATUS_ZOMBIE)
     assert "Traceback" not in terminal.text()
+
+
+def test_when_it_closes_the_shell_has_the_comparison_and_its_own_title(terminal):
+    terminal.sees(whole, "the home")
+    terminal.press("4")
+    terminal.shows("Log of")
+    terminal.forget()
+    terminal.press("q")
+    become(terminal, psutil.STATUS_ZOMBIE)
+    while terminal.read(0.1):
+        pass
+    text = terminal.text()
+    assert "Log of" not in text and re.search(r"cnn +386/416 +92.8%", text), text
+    assert terminal.sent(b"\x1b]9;4;0;0\x07") and terminal.sent(b"\x1b[23;2t")

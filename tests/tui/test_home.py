@@ -100,14 +100,6 @@ async def test_a_trouble_is_told_where_it_arises_and_kept(busy, monkeypatch):
         await shows(pilot, "Experiments")
 
 
-async def test_the_last_comparison_is_kept_for_the_shell(busy):
-    app = DogclsApp(busy)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await shows(pilot, "13/20")
-        await pilot.press("q")
-    assert app.last_comparison.contestants[0].correct == 13
-
-
 async def test_an_app_that_is_opened_again_shows_what_runs(busy):
     for _ in range(2):
         app = DogclsApp(busy)

@@ -102,7 +102,7 @@ async def test_details_in_tabs(monitor, busy):
         await pilot.press("right_square_bracket")
         await shows(pilot, "No checkpoints")
         await pilot.press("right_square_bracket")
-        await shows(pilot, "folder")
+        await shows(pilot, "jobs/3")
         await pilot.press("escape")
         await shows(pilot, "Log of fine-tune 3")
 

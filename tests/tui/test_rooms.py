@@ -5,7 +5,7 @@ import csv
 import json
 
 import pytest
-from textual.widgets import Input, TabbedContent, TextArea
+from textual.widgets import Input, TabbedContent, TabPane, TextArea
 
 from engine import Engine, Outcome
 from engine.azure.connection import Endpoint
@@ -271,6 +271,25 @@ async def test_curves_of_both_kinds_lie_over_each_other(done):
         await shows(pilot, "epoch", "rate", "val acc")
         await pilot.press("right_square_bracket")
         await shows(pilot, "taken for", "%")
+
+
+async def test_values_that_are_there_before_the_plot_wait_for_it(done, monkeypatch):
+    mount, go_on = TabPane.mount, asyncio.Event()
+
+    async def later(self, plot):
+        await go_on.wait()
+        await mount(self, plot)
+
+    def slow(self, *widgets, **options):
+        return later(self, *widgets) if widgets and widgets[0].id == "plot" else mount(self, *widgets, **options)
+
+    monkeypatch.setattr(TabPane, "mount", slow)
+    app = DogclsApp(done, room="train")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "val loss")
+        assert not app.screen.query("#plot")
+        go_on.set()
+        await shows(pilot, "── train 6")
 
 
 # -- everywhere

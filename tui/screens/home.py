@@ -52,6 +52,8 @@ class HomeScreen(Room):
                 board.show(message, self.bridge.pace)
         else:
             await self._put(Welcome)
+            for welcome in self.query(Welcome):
+                welcome.begin(self._drawing)
         marks = (self._drawing, tuple((e.name, e.state) for e in message.experiments))
         if marks != self._offered:
             self._offered = marks
@@ -61,8 +63,6 @@ class HomeScreen(Room):
     def _compared(self, message: Compared) -> None:
         for board in self.query(Board):
             board.compare(message.comparison)
-        if message.comparison is not None:
-            self.desk.last_comparison = message.comparison
 
     @on(OptionList.OptionHighlighted)
     def _chosen(self, event: OptionList.OptionHighlighted) -> None:

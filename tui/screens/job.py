@@ -172,10 +172,13 @@ def _process(detail: JobDetail) -> Text:
 
 
 def _files(detail: JobDetail) -> Grid:
-    grid = _grid()
-    grid.add_row("folder", Text(one_line(detail.folder)))
+    grid = Grid.grid(padding=(0, 2))
+    grid.add_column(style=look().dim, no_wrap=True)
+    grid.add_column(style=look().dim, no_wrap=True, justify="right")
+    grid.add_column(overflow="fold")
+    grid.add_row("", "", Text(one_line(detail.folder), look().dim))
     for name, count, at in detail.files:
-        grid.add_row(one_line(name), Text(f"{size(count):>10}  {moment(at)}"))
+        grid.add_row(moment(at), size(count), Text(one_line(name)))
     for operation, remote, at in detail.remote:
-        grid.add_row(f"on the service: {operation}", Text(f"{one_line(remote or 'not known yet')}  {moment(at)}"))
+        grid.add_row(moment(at), operation, Text(f"{one_line(remote or 'not known yet')} on the service"))
     return grid

@@ -84,7 +84,6 @@ class ResultsScreen(Room):
         table.show(message.comparison)
         table.border_title = Text("Comparison")
         if message.comparison is not None:
-            self.desk.last_comparison = message.comparison
             table.border_title = Text(f"Comparison of {one_line(message.comparison.experiment, 40)}")
         self._read()
 

@@ -26,7 +26,7 @@ GIVEN_UP = ("training", "F1", "p95 ms", "p50 ms", "95%", "cost", "Δ", "right")
 LEAST = 8
 """Cells that an interval needs to be seen."""
 WIDE = 96
-TALL = 36
+TALL = 30
 """Rows of the terminal from which the differences are told in words, too."""
 ORDERS = ("as named", "accuracy", "price", "latency")
 
@@ -37,16 +37,18 @@ class ComparisonTable(Static, can_focus=True):
     def __init__(self, **options: str) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
         self._comparison: Comparison | None = None
+        self._known = False
         self.order = ORDERS[0]
         self.border_title = "Comparison"
 
     def on_mount(self) -> None:
-        """Say what will stand here."""
-        self.show(None)
+        """Wait; whether there is anything to compare is not known yet."""
+        self.update(Text("…", look().dim))
 
     def on_resize(self) -> None:
         """Lay it out anew for the new width."""
-        self.show(self._comparison)
+        if self._known:
+            self.show(self._comparison)
 
     def next_order(self) -> None:
         """Sort by something else."""
@@ -54,8 +56,8 @@ class ComparisonTable(Static, can_focus=True):
         self.show(self._comparison)
 
     def show(self, comparison: Comparison | None) -> None:
-        """Show a comparison."""
-        self._comparison = comparison
+        """Show a comparison; None where there is none."""
+        self._comparison, self._known = comparison, True
         if comparison is None or not any(_answered(c) for c in comparison.contestants):
             self.border_subtitle = ""
             self.update(Text("Nothing to compare yet: it appears here with the first answers.", look().dim))

@@ -14,6 +14,8 @@ from tui.widgets.bar import bar
 class Welcome(Container):
     """Stands where there is no experiment yet."""
 
+    _told = False
+
     def compose(self) -> ComposeResult:
         """Say it in few words."""
         with Vertical() as box:
@@ -45,7 +47,13 @@ class Welcome(Container):
             )
         )
 
+    def begin(self, drawing: bool) -> None:
+        """Say that the demo is on its way, before there is anything to measure."""
+        if drawing and not self._told:
+            self.progress("getting ready", 0, 0)
+
     def progress(self, phase: str, done: int, total: int) -> None:
         """Show how far the dataset is."""
+        self._told = True
         told = Text.assemble("\n", bar(done / total if total else 0.0, 40, look().accent), (f"  {phase}", look().dim))
         self.query_one("#phase", Static).update(told)
