@@ -1,6 +1,7 @@
 """Makes the README's pictures from a real run of the demo in a new home: `python -m tests.tui.make_pictures`."""
 
 import asyncio
+import os
 import tempfile
 from pathlib import Path
 
@@ -56,5 +57,6 @@ async def main(home):
 
 
 if __name__ == "__main__":
+    os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         asyncio.run(main(Path(folder) / "home"))

@@ -172,15 +172,17 @@ class TrainScreen(Room):
             run, job = self._runs.get(one, Run()), self._jobs[one]
             for name, what in MEASURES[self._measure]:
                 axis, epochs = self._axis, self._epochs.get(one)
-                x, y = run.curve(name, axis, SMOOTHINGS[self._smoothing], epochs)
+                weight = SMOOTHINGS[self._smoothing] if what == "training" else 0.0  # validation is told seldom enough
+                x, y = run.curve(name, axis, weight, epochs)
                 if not x:
                     continue
                 colour = colours[(number - 1) % len(colours)] if number else at.contestant(job.contestant)
-                if what == "validation":
-                    colour = at.foreground if number == 0 else colour
-                    plot.scatter(x, y, marker="◆", marker_style=colour)
+                if what == "validation" and number == 0:
+                    colour = at.foreground
                 if len(x) > 1 and not (what == "validation" and len(x) < 3):
                     plot.plot(x, y, line_style=colour, hires_mode=self._fine)
+                if what == "validation":  # marks over the line: colour alone would not tell it from the other
+                    plot.scatter(x, y, marker="◆", marker_style=colour)
                 if what == "training" or not legend:
                     legend.append(f"── {job.kind} {job.id}  ", at.contestant(job.contestant) if not number else colour)
         drawn = bool(legend)

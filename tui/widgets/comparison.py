@@ -71,7 +71,8 @@ class ComparisonTable(Static, can_focus=True):
                 sure = f"p = {d.p:.3f}" if d.p >= 0.001 else "p < 0.001"
                 verdict = "a real difference" if d.p < 0.05 else "may be chance"
                 told.append(f"{one_line(d.name, 40)} against {one_line(d.baseline, 40)}: {d.gain * 100:+.1f} points, ")
-                told.append(f"{verdict}", look().foreground).append(f" ({sure}, {d.only_this} to {d.only_baseline})\n")
+                only = f", {d.only_this} to {d.only_baseline}" if self.content_size.width >= 108 else ""
+                told.append(f"{verdict}", look().foreground).append(f" ({sure}{only})\n")
             told.rstrip()
             self.update(Group(table, told))
         else:
