@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.browsing import Browser as Browser
     from engine.datasets.findings import Finding as Finding
+    from engine.datasets.prompt import ARTICLE_PROMPT as ARTICLE_PROMPT
     from engine.datasets.thumbnails import Thumbnail as Thumbnail
     from engine.engine import Engine as Engine
     from engine.engine import at_rest as at_rest
@@ -66,6 +67,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "browsing": "Browser",
     "datasets.findings": "Finding",
+    "datasets.prompt": "ARTICLE_PROMPT",
     "datasets.thumbnails": "Thumbnail",
     "engine": "Engine at_rest emulator_command",
     "errors": "ConfigurationError DogclsError InputError JobError NotFoundError PriceError ReadOnlyError",

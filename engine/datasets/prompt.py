@@ -11,7 +11,7 @@ from typing import Any, Literal
 from engine.errors import InputError
 
 # The article's system message; it fits any labels.
-SYSTEM = "Classify the following input image into one of the following categories: [{labels}]."
+ARTICLE_PROMPT = "Classify the following input image into one of the following categories: [{labels}]."
 _MAGIC = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
 
 
@@ -26,7 +26,7 @@ class Prompt:
     @classmethod
     def default(cls) -> Prompt:
         """Return the article's prompt."""
-        return cls(SYSTEM, "json", "low")
+        return cls(ARTICLE_PROMPT, "json", "low")
 
     @classmethod
     def from_file(cls, path: Path) -> Prompt:

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from engine import Engine, clock
-from engine.jobs import scheduler
+from engine.azure.connection import Endpoint
+from engine.jobs import scheduler, service
 from engine.jobs.process import start_time
 from engine.states import JobState, Outcome
 from engine.store.experiments import NewContestant, NewJob
@@ -14,6 +15,7 @@ from tests.tui.make_store import restore
 from tui import bridge
 from tui.styles import theme
 
+PLACE = Endpoint("http://127.0.0.1:8000", deployment="gpt-4o", batch_deployment="gpt-4o-batch", emulated=True)
 AT = 1_790_000_000.0
 CONTESTANTS = [
     NewContestant("zero-shot", "zero-shot", "gpt-4o-2024-08-06", True, "Which?", "json"),
@@ -57,6 +59,13 @@ def done(home, stopped_clock, spawned):
     engine = Engine(home.root)
     yield engine
     engine.close()
+
+
+@pytest.fixture
+def priced(done, monkeypatch):
+    """Such a home, whose prices are known without its emulator being started."""
+    monkeypatch.setattr(service, "endpoint", lambda home, profile: PLACE)
+    return done
 
 
 @pytest.fixture(autouse=True)

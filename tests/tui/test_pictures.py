@@ -30,17 +30,6 @@ def picture(done, snap_compare, room, size, **manners):
     return snap_compare(DogclsApp(done, manners=Manners(**manners)), terminal_size=size, run_before=go)
 
 
-@pytest.fixture
-def priced(done, monkeypatch):
-    """The price needs no emulator here: its endpoint is what the launch screen would show."""
-    from engine.azure.connection import Endpoint
-    from engine.jobs import service
-
-    place = Endpoint("http://127.0.0.1:8000", deployment="gpt-4o", batch_deployment="gpt-4o-batch", emulated=True)
-    monkeypatch.setattr(service, "endpoint", lambda home, profile: place)
-    return done
-
-
 @pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
 @pytest.mark.parametrize("room", ROOMS)
 def test_dark(priced, snap_compare, room, size):

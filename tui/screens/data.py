@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import DataTable, OptionList, Static, TabbedContent, TabPane, TextArea
 
-from engine import DatasetView, DogclsError, Split, make_spec
+from engine import ARTICLE_PROMPT, DatasetView, DogclsError, Split, make_spec
 from tui.bridge import Looked
 from tui.screens.add import AddScreen
 from tui.screens.base import Room
@@ -28,7 +28,6 @@ from tui.widgets.tables import Table
 if TYPE_CHECKING:
     from engine import Finding
 
-ARTICLE_PROMPT = "Classify the following input image into one of the following categories: [{labels}]."
 DEBOUNCE_SECONDS = 0.2
 
 

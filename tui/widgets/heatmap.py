@@ -46,7 +46,10 @@ def heatmap(found: ConfusionMap, labels: Sequence[str], width: int, colours: boo
                 text.append("▀", Style(color=_colour(shares[y][x], x == y), bgcolor=lower))
             else:
                 text.append(_shade(max(shares[y][x], shares[y + 1][x] if below else 0.0)))
-        text.append("\n")
+        here = found.order[y * found.per : (y + 2) * found.per]
+        about = Text(f" {' · '.join(one_line(labels[label], 40) for label in here)}", look().dim)
+        about.truncate(max(0, width - count), overflow="ellipsis")
+        text.append_text(about).append("\n")
     if found.per > 1:
         text.append(f"{found.per} classes a cell", look().dim)
     return text
