@@ -102,15 +102,13 @@ def epochs(run: Run, count: float | None) -> tuple[list[str], dict[str, list[str
 
     Within an epoch the last value stands; `count` is how many epochs the whole run has, where that is known.
     """
-    names = [name for name in _SHORT if name in run.values]
-    most = max((max(steps) for steps in run.values.values()), default=0)
+    found = {name: run.values[name] for name in _SHORT if name in run.values}
+    names, last = list(found), max((max(steps) for steps in found.values()), default=0)
+    by_epoch = count is not None or all(e is not None for steps in found.values() for e, _, _ in steps.values())
     rows: dict[int, dict[str, float]] = {}
-    by_epoch = True
-    for name in names:
-        for step, (epoch, value, _) in sorted(run.values[name].items()):
-            if epoch is None and count is None:
-                by_epoch = False
-            at = epoch if epoch is not None else step / most * (count or 0)
+    for name, steps in found.items():
+        for step, (epoch, value, _) in sorted(steps.items()):
+            at = epoch if epoch is not None else step / max(1, last) * (count or 0)
             rows.setdefault(max(1, math.ceil(at - 1e-6)) if by_epoch else step, {})[name] = value
     keys = sorted(rows, reverse=True)[:MOST_ROWS]
     columns = ["epoch" if by_epoch else "step", *(_SHORT[name] for name in names)]

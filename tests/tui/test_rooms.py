@@ -11,7 +11,7 @@ from tui.app import DogclsApp, Manners
 from tui.filters import Ascii
 from tui.keys import KEYS, ROOMS, keys_of
 from tui.screens.base import Room
-from tui.screens.papers import HelpScreen
+from tui.screens.papers import HelpScreen, TextScreen
 from tui.styles import theme
 
 
@@ -181,3 +181,11 @@ async def test_two_thousand_classes(busy):
         await shows(pilot, "classes a cell", "taken for", "class 0002")
         await pilot.press("2")
         await shows(pilot, "2,000 classes, 6,000 images")
+
+
+async def test_a_page_may_be_named_by_a_file(done):
+    app = DogclsApp(done)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot, "386/416")
+        app.push_screen(TextScreen("[/red] of [b]dogs[/]", "[i]text[/i]"))
+        await shows(pilot, "[/red] of [b]dogs[/]", "[i]text[/i]")

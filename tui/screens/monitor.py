@@ -115,14 +115,15 @@ class MonitorScreen(JobRoom):
     @work(exclusive=True, group="service")
     async def look_at_service(self) -> None:
         """Ask the service again."""
-        if self._service and self.is_current:
-            found = await self.desk.doing(self.engine.browse.remote())
-            if isinstance(found, list):
-                self._items = found
-                self._service = f"{len(found)} on the service"
-            elif self._service:
-                self._service = "the service does not answer"
-            self.bridge.look_now()
+        if not self._service or not self.is_current:
+            return
+        found = await self.desk.doing(self.engine.browse.remote())
+        if not self._service:
+            return  # hidden meanwhile
+        if isinstance(found, list):
+            self._items = found
+        self._service = f"{len(found)} on the service" if isinstance(found, list) else "the service does not answer"
+        self.bridge.look_now()
 
     def repaint(self) -> None:
         """Draw everything in other colours."""

@@ -50,7 +50,7 @@ class Paper(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Lay it out."""
         with VerticalScroll() as box:
-            box.border_title = self.TITLED
+            box.border_title = Text(self.TITLED)  # it may name a file: no markup
             box.border_subtitle = "esc closes"
             yield from self.page()
 
