@@ -46,12 +46,13 @@ class Paper(ModalScreen[None]):
         Binding("k,up", "scroll('up')", show=False),
     ]
     TITLED = ""
+    LEAVING = "esc closes"
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
         with VerticalScroll() as box:
             box.border_title = Text(self.TITLED)  # it may name a file: no markup
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = self.LEAVING
             yield from self.page()
 
     def page(self) -> ComposeResult:
@@ -114,6 +115,7 @@ class TextScreen(Paper):
     """A text to read, and to copy."""
 
     BINDINGS = [Binding("y", "copy", "copy")]
+    LEAVING = "y copies · esc closes"
 
     def __init__(self, title: str, text: str) -> None:
         super().__init__()
@@ -123,7 +125,6 @@ class TextScreen(Paper):
     def page(self) -> ComposeResult:
         """The text as it is."""
         yield Static(Text(literal(self._text)))
-        yield Static(Text.assemble("\n", ("y", "bold"), " copy    ", ("esc", "bold"), " close"))
 
     def action_copy(self) -> None:
         """Send it to the clipboard."""
