@@ -8,6 +8,7 @@ watched; a log of 100,000 lines opened.
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -84,34 +85,56 @@ def stop(home):
 
 
 def keys_while_training(home, presses):
-    """Return milliseconds from a key to the first byte of its paint, and the same for a bare app beside it."""
+    """Return milliseconds from a key to its paint while a CNN trains, and the same for a bare app beside it.
+
+    Ours: from `j` or `k` in the log until its border tells the line that is chosen then. The bare app paints
+    nothing by itself, so its first byte is the answer.
+    """
     load = os.getloadavg()[0]
-    found = {}
-    for name, command, ready in (
-        ("ours", APP, "Experiments"),
-        ("bare", BARE, "quit"),
-    ):
-        terminal = Terminal(command, environment(home), 120, 40)
-        try:
-            terminal.shows(ready)
-            if name == "ours":
-                terminal.press("4")
-                terminal.shows("Log of")
-                terminal.press("\t")
-            terminal.rest(most=2.0)
-            waits = []
-            for number in range(presses):
-                time.sleep(0.05)
-                while terminal.read(0.0):
-                    pass
-                pressed = terminal.press(("k" if name == "ours" else "\x1b[A") if number % 20 < 10 else
-                                         ("j" if name == "ours" else "\x1b[B"))  # fmt: skip
-                if terminal.read(2.0):
-                    waits.append(1000 * (time.perf_counter() - pressed))
-        finally:
-            terminal.close()
-        found[name] = {"p50_ms": quantile(waits, 0.5), "p95_ms": quantile(waits, 0.95), "presses": len(waits)}
-    return {**found, "load_before": load}
+    found = {"ours": _walk_in_the_log(home, presses), "bare": _walk_in_the_bare_app(home, presses)}
+    told = {
+        name: {"p50_ms": quantile(w, 0.5), "p95_ms": quantile(w, 0.95), "presses": len(w)} for name, w in found.items()
+    }
+    return {**told, "load_before": load}
+
+
+def _walk_in_the_log(home, presses):
+    terminal = Terminal(APP, environment(home), 120, 40)
+    try:
+        terminal.shows("Experiments")
+        terminal.press("4")
+        terminal.shows("Log of")
+        terminal.press("\tkkkk")
+        terminal.sees(lambda text: re.search(r"line [\d,]+ ", text), "the chosen line")
+        terminal.rest(most=2.0)
+        line = int(re.search(r"line ([\d,]+) ", terminal.text())[1].replace(",", ""))
+        waits = []
+        for number in range(presses):
+            time.sleep(0.05)
+            up = number % 20 < 10
+            line += -1 if up else 1
+            pressed = terminal.press("k" if up else "j")
+            waits.append(1000 * (terminal.shows(f"line {line:,} ") - pressed))
+        return waits
+    finally:
+        terminal.close()
+
+
+def _walk_in_the_bare_app(home, presses):
+    terminal = Terminal(BARE, environment(home), 120, 40)
+    try:
+        terminal.shows("quit")
+        terminal.rest(most=2.0)
+        waits = []
+        for number in range(presses):
+            time.sleep(0.05)
+            pressed = terminal.press("\x1b[A" if number % 20 < 10 else "\x1b[B")
+            if terminal.read(2.0):
+                waits.append(1000 * (terminal.read_at - pressed))
+            terminal.rest(quiet=0.02, most=0.2)
+        return waits
+    finally:
+        terminal.close()
 
 
 def watching(home, seconds):
