@@ -180,10 +180,7 @@ class DataScreen(Room):
             self._shown = data.name
         at = look()
         styles = {"error": f"bold {at.bad}", "warning": at.warn, "note": at.dim}
-        room = max(20, self.query_one("#findings").size.width - 13)
-        rows = {
-            str(n): [Text(f.level, styles[f.level]), Text(one_line(f.what, room))] for n, f in enumerate(self._findings)
-        }
+        rows = {str(n): [Text(f.level, styles[f.level]), Text(one_line(f.what))] for n, f in enumerate(self._findings)}
         if not rows:
             told = f"nothing: no copies, no leakage, no imbalance, no tiny pictures among {len(data.labels):,} classes"
             rows["-1"] = [Text("✓", at.ok), Text(told)]
