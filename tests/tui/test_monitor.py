@@ -1,10 +1,13 @@
 """All jobs, live, and their logs; driven by keys."""
 
+import asyncio
+
 import pytest
 
 from engine import Browser, Engine, RemoteItem
 from tests.tui.looking import footer, shows, text_of, until
 from tui.app import DogclsApp
+from tui.screens import monitor as monitor_module
 from tui.screens.dialogs import ConfirmScreen
 from tui.widgets.jobs import JobTable
 from tui.widgets.logview import PAGE, LogView
@@ -206,6 +209,28 @@ async def test_a_dead_network_is_a_message_and_no_freeze(monitor, monkeypatch):
         await shows(pilot, "example.invalid: no answer.", "the service does not answer")
         await pilot.press("g")
         await shows(pilot, "Log of batch 1")
+
+
+async def test_a_slow_answer_is_waited_for_however_often_one_looks(monitor, monkeypatch):
+    from engine import DogclsError
+
+    go_on, asked = asyncio.Event(), []
+
+    async def remote(self):
+        asked.append(1)
+        await go_on.wait()
+        raise DogclsError("example.invalid: no answer within 20 seconds.")
+
+    monkeypatch.setattr(Browser, "remote", remote)
+    monkeypatch.setattr(monitor_module, "SERVICE_SECONDS", 0.05)
+    async with monitor.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "Log of fine-tune 3")
+        await pilot.press("v")
+        await shows(pilot, "asking the service")
+        await pilot.pause(0.5)  # ten more looks are due meanwhile
+        assert len(asked) == 1
+        go_on.set()
+        await shows(pilot, "the service does not answer")
 
 
 async def test_500_jobs(busy):

@@ -29,6 +29,7 @@ class MonitorScreen(JobRoom):
         self._items: list[RemoteItem] = []
         self._service = ""
         """How it stands with the service, where it is shown."""
+        self._asking = False
         self._jobs: list[JobView] = []
 
     def body(self) -> ComposeResult:
@@ -41,7 +42,7 @@ class MonitorScreen(JobRoom):
         super().on_mount()
         self.query_one(JobTable).border_title = "Jobs"
         self.query_one(LogView).border_title = "Log"
-        self.set_interval(SERVICE_SECONDS, self.look_at_service)
+        self.set_interval(SERVICE_SECONDS, self._look_again)
 
     @property
     def job(self) -> JobView | None:
@@ -112,12 +113,20 @@ class MonitorScreen(JobRoom):
         self.look_at_service()
         self.bridge.look_now()
 
+    def _look_again(self) -> None:
+        if not self._asking:  # a slow answer is waited for: to ask anew would be never to hear it
+            self.look_at_service()
+
     @work(exclusive=True, group="service")
     async def look_at_service(self) -> None:
         """Ask the service again."""
         if not self._service or not self.is_current:
             return
-        found = await self.desk.doing(self.engine.browse.remote())
+        self._asking = True
+        try:
+            found = await self.desk.doing(self.engine.browse.remote())
+        finally:
+            self._asking = False
         if not self._service:
             return  # hidden meanwhile
         if isinstance(found, list):
