@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.browsing import Browser
 from engine.errors import InputError, PriceError, ReadOnlyError
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 DEMO = "demo"
+T = TypeVar("T")
 
 
 class Engine:
@@ -221,7 +222,7 @@ class Engine:
             scheduler.advance(self.store, self.home)
             return name
 
-        return await asyncio.to_thread(write)
+        return await _to_its_end(write)
 
     async def demo(self, progress: Progress | None = None) -> str:
         """Set the built-in demo going, from nothing: draw its dogs if needed, start the comparison."""
@@ -286,7 +287,7 @@ class Engine:
         """Recover dead jobs and start ready ones. Call it now and then while watching."""
         if self.readonly:
             return
-        await asyncio.to_thread(scheduler.advance, self.store, self.home)
+        await _to_its_end(scheduler.advance, self.store, self.home)
 
     async def recover(self) -> None:
         """Only mark dead jobs as interrupted; start nothing."""
@@ -307,7 +308,7 @@ class Engine:
     async def resume(self, job_id: int) -> list[int]:
         """Set a job and the rest of its experiment going again; return the jobs taken up."""
         self._writing()
-        return await asyncio.to_thread(scheduler.resume, self.store, self.home, job_id)
+        return await _to_its_end(scheduler.resume, self.store, self.home, job_id)
 
     async def delete_experiment(self, name: str) -> None:
         """Delete an experiment with its predictions and its jobs' files.
@@ -369,6 +370,19 @@ class Engine:
 
         prompt = Prompt(system, "json" if kind == "batch" else "text", spec.detail)
         return await asyncio.to_thread(write_jsonl, self.store, dataset, kind, split, prompt, spec.model, to, progress)
+
+
+async def _to_its_end(work: Callable[..., T], *arguments: Any) -> T:
+    """Do work in a thread and, when cancelled meanwhile, wait for its end all the same.
+
+    A job that is queued and whose worker is not started yet would be left behind by a store that closes.
+    """
+    task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def at_rest(jobs: Iterable[JobView]) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,17 +30,34 @@ def globals_of(context: typer.Context) -> Globals:
 
 
 def with_engine(context: typer.Context, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
-    """Open the engine, run a coroutine on it, close it."""
+    """Open the engine, run a coroutine on it, close it.
+
+    A closed terminal (SIGHUP) and SIGTERM end it as Ctrl-C does, not in the middle of a step.
+    """
     options = globals_of(context)
+    ended_by: list[int] = []
+
+    def end(task: asyncio.Task[T], number: int) -> None:
+        ended_by.append(number)
+        task.cancel()
 
     async def run() -> T:
+        task: asyncio.Task[T] = asyncio.current_task()  # type: ignore[assignment]
+        for number in filter(None, (getattr(signal, name, None) for name in ("SIGHUP", "SIGTERM"))):
+            with contextlib.suppress(NotImplementedError):  # an event loop of Windows
+                asyncio.get_running_loop().add_signal_handler(number, end, task, number)
         engine = await asyncio.to_thread(partial(Engine, options.home, options.profile, readonly=options.readonly))
         try:
             return await work(engine)
         finally:
             engine.close()
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:
+        if not ended_by:
+            raise
+        raise SystemExit(128 + ended_by[0]) from None
 
 
 def say(text: str) -> None:
@@ -110,4 +129,16 @@ async def price_and_start(
     plan, price = await made
     await agreed(price, yes)
     await engine.check(plan)
-    return await engine.start(spec, plan)
+    with jobs_go_on("dogcls-tui jobs"):
+        return await engine.start(spec, plan)
+
+
+@contextlib.contextmanager
+def jobs_go_on(see: str) -> Iterator[None]:
+    """Say, when the person or the terminal leaves meanwhile, that the jobs stay."""
+    try:
+        yield
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        with contextlib.suppress(OSError):  # the terminal may be what went away
+            say(f"the jobs go on without this terminal; see: {see}")
+        raise

@@ -11,11 +11,11 @@ from engine import Engine, InputError, Spec, make_spec, read_spec
 from tui.commands.common import (
     globals_of,
     in_terminal,
+    jobs_go_on,
     out,
     out_json,
     price_and_start,
     progress_line,
-    say,
     with_engine,
 )
 from tui.commands.follow import follow
@@ -115,11 +115,8 @@ def run(
 
 async def _to_the_end(engine: Engine, name: str, as_json: bool) -> bool:
     """Follow an experiment, then print its comparison, also when a contestant is missing from it."""
-    try:
+    with jobs_go_on(f"dogcls-tui jobs ; dogcls-tui results {name}"):
         well = await follow(engine, name)
-    except BaseException:
-        say(f"the jobs go on without this terminal; see: dogcls-tui jobs ; dogcls-tui results {name}")
-        raise
     await print_results(engine, name, as_json)
     return well
 
