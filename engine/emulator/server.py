@@ -6,30 +6,38 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import secrets
 import socket
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from filelock import FileLock, Timeout
 
 from engine.emulator.app import create_app
-from engine.emulator.service import ACCOUNT, DWELL, GROUP, SUBSCRIPTION, Service
+from engine.emulator.connection import Connection
+from engine.emulator.errors import ApiError
+from engine.emulator.service import ACCOUNT, GROUP, SUBSCRIPTION, Service
 
 KEY_VARIABLE = "DOGCLS_EMULATOR_KEY"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve; return the exit code: 0 stopped, 2 the state or the port is in use."""
+    """Serve; return the exit code: 0 stopped, 2 the state or the port is in use, or an option is not valid."""
     parser = argparse.ArgumentParser(prog="dogcls-tui emulator", description="A local Azure OpenAI.")
     parser.add_argument("--state", type=Path, required=True, help="where everything is kept")
     parser.add_argument("--cache", type=Path, help="where the exported backbone is kept")
-    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--host", default="127.0.0.1", help="anything but loopback is your own decision")
     parser.add_argument("--port", type=int, default=0, help="0: the last one, or a free one")
-    parser.add_argument("--speed", choices=list(DWELL), default="fast")
+    parser.add_argument("--speed", help="real, fast, instant, or how many times as fast as the service")
+    parser.add_argument("--no-brain", action="store_true", help="answer at random, without looking")
+    parser.add_argument("--quota-minute", type=float, help="seconds that a quota's minute lasts")
+    parser.add_argument("--fault", action="append", default=[], metavar="NAME=VALUE", help="see README.md")
     parser.add_argument("--idle-exit", type=float, help="seconds without a request or work, then it ends")
     arguments = parser.parse_args(argv)
     os.umask(0o077)
@@ -41,8 +49,49 @@ def main(argv: list[str] | None = None) -> int:
     except Timeout:
         print(f"error: {state}: another emulator runs on this state.", file=sys.stderr)
         return 2
+    except ApiError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 0
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what the command line says of the settings, as a merge patch.
+
+    Raises:
+        ApiError: a fault is not written as NAME=VALUE.
+
+    """
+    options: dict[str, Any] = {}
+    if arguments.speed is not None:
+        options["speed"] = _value(arguments.speed)
+    if arguments.no_brain:
+        options["brain"] = False
+    if arguments.quota_minute is not None:
+        options["quota_minute"] = arguments.quota_minute
+    faults: dict[str, Any] = {}
+    for text in arguments.fault:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ApiError(400, "", f"--fault {text}: write NAME=VALUE, such as lost_lines=0.1")
+        if name == "calls":  # OPERATION KIND [RATE [TIMES]]
+            words = value.split()
+            keys = ("operation", "kind", "rate", "times")
+            if len(words) not in (2, 3, 4):
+                raise ApiError(400, "", f"--fault {text}: write calls=OPERATION KIND [RATE [TIMES]]")
+            call = {k: w if k in ("operation", "kind") else _value(w) for k, w in zip(keys, words, strict=False)}
+            faults.setdefault("calls", []).append(call)
+        else:
+            faults[name] = _value(value)
+    return options | ({"faults": faults} if faults else {})
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _serve(arguments: argparse.Namespace, state: Path) -> int:
@@ -52,7 +101,7 @@ def _serve(arguments: argparse.Namespace, state: Path) -> int:
     for left in spool.iterdir():
         left.unlink()
     tempfile.tempdir = str(spool)
-    key = _key(state)
+    service = Service(state, (arguments.cache or state / "cache").resolve(), _key(state), _options(arguments))
     try:
         listener = _bind(arguments.host, arguments.port, state / "port")
     except OSError as error:
@@ -60,9 +109,22 @@ def _serve(arguments: argparse.Namespace, state: Path) -> int:
         return 2
     port = listener.getsockname()[1]
     (state / "port").write_text(str(port), encoding="ascii")
-    app = create_app(state, key, arguments.speed, (arguments.cache or state / "cache").resolve())
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, lifespan="on")
-    server = _Server(config, _first_line(arguments.host, port, key), app.state.service, arguments.idle_exit)
+    if arguments.host not in LOOPBACK:
+        print(f"warning: it listens on {arguments.host}: whoever has the key may use it.", file=sys.stderr)
+    # Many callers at once are many files open at once.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 65_536), hard), hard))
+    config = uvicorn.Config(
+        create_app(service),
+        http=Connection,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=65,
+        timeout_graceful_shutdown=2,
+        lifespan="on",
+    )
+    server = _Server(config, _first_line(arguments.host, port, service), service, arguments.idle_exit)
     server.run(sockets=[listener])
     return 0
 
@@ -78,6 +140,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._service.last_request = time.monotonic()
         print(self._line, flush=True)
         if self._idle_exit is not None:
             self._idle = asyncio.create_task(self._watch(self._idle_exit))
@@ -88,13 +151,13 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _first_line(host: str, port: int, key: str) -> str:
+def _first_line(host: str, port: int, service: Service) -> str:
     url = f"http://{host}:{port}"
     return json.dumps(
         {
             "endpoint": url,
             "arm_endpoint": url,
-            "api_key": key,
+            "api_key": service.key,
             "deployment": "gpt-4o",
             "batch_deployment": "gpt-4o-batch",
             "subscription": SUBSCRIPTION,

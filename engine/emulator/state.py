@@ -1,4 +1,4 @@
-"""Everything the emulator knows, on disk: one JSON file an object, blobs for contents, a ledger.
+"""Everything the emulator knows, on disk: one JSON file an object, blobs for contents.
 
 A write is a temporary file renamed, so that a kill at any moment leaves the old or the new. Keys that
 start with `_` are the emulator's own and never leave it.
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from engine.emulator.clock import Clock
 
 Object = dict[str, Any]
 
@@ -59,71 +60,70 @@ def public(value: Object) -> Object:
     return {key: inner for key, inner in value.items() if not key.startswith("_")}
 
 
-class Ledger:
-    """What was paid for, one JSON line a payment; a later line of the same kind and id replaces the first."""
-
-    def __init__(self, path: Path) -> None:
-        self._rows: dict[tuple[str, str], Object] = {}
-        if path.exists():
-            for line in path.read_bytes().splitlines():
-                try:
-                    row = json.loads(line)
-                except ValueError:  # the last line of a process that was killed
-                    continue
-                self._rows[row["kind"], row["id"]] = row
-        self._file = path.open("ab", buffering=0)
-
-    def write(self, kind: str, key: str, **values: Any) -> None:
-        """Write a payment down, or more of one that was written before."""
-        row = {**self._rows.get((kind, key), {"at": time.time()}), "kind": kind, "id": key, **values}
-        self._rows[kind, key] = row
-        self._file.write(b"\n" + json.dumps(row).encode())  # the newline first: it ends a torn line
-
-    def rows(self, kind: str) -> Iterator[Object]:
-        """Yield the payments of one kind, oldest first."""
-        for (found, _), row in self._rows.items():
-            if found == kind:
-                yield {key: value for key, value in row.items() if key != "kind"}
-
-
 class State:
     """One emulated resource."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Clock) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._clock = clock
+        self._last_serial = 0
         self.blobs = folder / "blobs"
         self.blobs.mkdir(exist_ok=True, mode=0o700)
         self.files = Collection(folder / "files")
+        self.uploads = Collection(folder / "uploads")
         self.batches = Collection(folder / "batches")
         self.tunings = Collection(folder / "tunings")
         self.deployments = Collection(folder / "deployments")
-        self.ledger = Ledger(folder / "ledger.jsonl")
+
+    def serial(self) -> int:
+        """Return a number above all that were given before, whatever the clock does."""
+        self._last_serial = max(time.time_ns(), self._last_serial + 1)
+        return self._last_serial
 
     def blob(self, file_id: str) -> Path:
         """Return where a file's content is."""
         return self.blobs / file_id
 
-    def add_file(self, content: Path, filename: str, purpose: str, delay: float, **extra: Any) -> Object:
-        """Take over a file from disk; it is `processed` after a delay in seconds."""
+    def add_file(self, content: Path, filename: str, purpose: str, *, ready: bool, **extra: Any) -> Object:
+        """Take over a file from disk.
+
+        Args:
+            content: is moved.
+            filename: as the client calls it.
+            purpose: of the file.
+            ready: whether it is `processed` at once, as the service's own files are.
+            extra: more keys.
+
+        """
         file_id = f"file-{secrets.token_hex(16)}"
         size = content.stat().st_size
         content.replace(self.blob(file_id))
+        now = self._clock.now()
         value = {
             "id": file_id,
             "object": "file",
             "bytes": size,
-            "created_at": int(time.time()),
+            "created_at": int(now),
             "filename": filename,
             "purpose": purpose,
-            "status": "pending",
+            "status": "processed" if ready else "pending",
             "status_details": None,
-            "_processed_at": time.time() + delay,
-            "_serial": time.time_ns(),
+            "_since": now,
+            "_serial": self.serial(),
             **extra,
         }
         self.files.put(file_id, value)
         return value
+
+    def drop_file(self, file_id: str) -> None:
+        """Delete a file and its content."""
+        self.files.delete(file_id)
+        self.blob(file_id).unlink(missing_ok=True)
+
+    def drop_parts(self, upload: Object) -> None:
+        """Delete what was uploaded in parts."""
+        for part in upload["_parts"]:
+            self.blob(part).unlink(missing_ok=True)
 
 
 def page(items: list[Object], after: str | None, limit: int) -> dict[str, Any]:

@@ -1,45 +1,51 @@
 """A fine-tuning job's life: pending → running → succeeded, or paused, cancelled, failed on the way.
 
-Training is deterministic and every epoch is saved, so a restart goes on at the last whole epoch; events
-carry their place in the run, so that one that is told again after a restart is not told twice.
+Training is deterministic, and every step could be the last before a kill: what was saved is gone on from,
+at the very step.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import csv
 import hashlib
 import json
-import re
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from engine.backbones import cached_features
-from engine.emulator.answering import categories
-from engine.emulator.brain.tuning import Head, Step, new_moments, softmax_loss, train_epoch
+from engine.emulator.brain.tuning import Head, Step, calibrate, new_moments, softmax_loss, steps
 from engine.emulator.brain.vision import prior
-from engine.emulator.limits import MAX_EXAMPLES, MIN_EXAMPLES, example_of, json_lines
+from engine.emulator.examples import DataError, Examples, read
+from engine.emulator.journal import Journal
 from engine.emulator.service import Service
 from engine.emulator.state import Object
 
 TERMINAL = ("succeeded", "failed", "cancelled")
-_URL = re.compile(r"data:image/(?:jpeg|png|webp);base64,(.*)\Z", re.DOTALL)
+STOPPING = ("pausing", "cancelled")
 KEPT_CHECKPOINTS = 3
-
-
-class DataError(Exception):
-    """The training data is not what it should be; the message is for the user."""
+SAVE_SECONDS = 2.0
+MAX_TOKENS = 2_000_000_000
+"""Tokens of the training file times epochs."""
+COLUMNS = (
+    "step",
+    "train_loss",
+    "train_mean_token_accuracy",
+    "valid_loss",
+    "valid_mean_token_accuracy",
+    "full_valid_loss",
+    "full_valid_mean_token_accuracy",
+)
 
 
 class _Interrupted(Exception):
     """Somebody asked to pause or cancel."""
+
+
+class _Failed(Exception):
+    """The service itself has failed."""
 
 
 class Tuning:
@@ -48,214 +54,232 @@ class Tuning:
     def __init__(self, service: Service, job: Object) -> None:
         self._service = service
         self._job = job
-        self._folder = service.state.folder / "training" / job["id"]
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = threading.Lock()
+        self._folder = folder_of(service, job["id"])
+        self._journal = journal_of(service, job["id"])
 
     async def live(self) -> None:
         """Go through all states from wherever the job is."""
-        job, dwell = self._job, self._service.dwell
-        if job["status"] == "pending":
-            self._tell("enqueued", "Job enqueued. Waiting for jobs ahead to complete.")
-            await asyncio.sleep(dwell)
-            if job["status"] == "pending":
-                self._set("running")
+        job, clock = self._job, self._service.clock
         try:
+            await self._turn()
             head, rows = await asyncio.to_thread(self._work)
+            self._check()
+            await clock.wait("evaluating")
+            self._check()
+            await asyncio.to_thread(self._finish, head, rows)
         except _Interrupted:
-            await asyncio.sleep(dwell)
             if job["status"] == "pausing":
+                await clock.wait("pausing")
+            if job["status"] == "pausing":  # nobody has cancelled it meanwhile
                 self._set("paused")
                 self._tell(f"paused-{time.time_ns()}", "Job paused.")
             else:
-                self._pay(job["_epochs_done"])
-                self._set("cancelled", finished_at=int(time.time()))
                 self._tell("cancelled", "Job cancelled.")
-            return
+                self._pay()
+                self._set("cancelled", _settled=True)
         except DataError as error:
-            body = {"code": "jsonlValidationFailed", "message": str(error), "param": "training_file"}
-            self._tell("failed", f"Job failed. {error}", "error")
-            self._set("failed", error=body, finished_at=int(time.time()))
-            return
-        self._finish(head, rows)
+            self._fail("jsonlValidationFailed", str(error), "training_file")
+        except FileNotFoundError:
+            self._fail("fileImportFailed", "A file of the job is gone.", "training_file")
+        except _Failed:
+            self._fail("internalError", "The job failed with an internal error (500). It is not charged.", None)
+
+    async def _turn(self) -> None:
+        """Wait until no other job runs and none has waited longer; then run."""
+        job, service = self._job, self._service
+        if job["status"] == "pending":
+            self._tell("enqueued", "Job enqueued. Waiting for jobs ahead to complete.")
+            await service.clock.wait("queue")
+        while job["status"] in ("pending", "resuming"):
+            others = [
+                other for other in service.state.tunings.all() if other is not job and other["id"] in service.tasks
+            ]
+            waiting = [other for other in others if other["status"] in ("pending", "resuming")]
+            if len(waiting) == len(others) and not any(_goes_before(other, job) for other in waiting):
+                self._set("running")
+                return
+            await service.clock.until_changed()
+        self._check()
 
     # -- telling
 
-    def _set(self, status: str, **more: Any) -> None:
+    def _set(self, status: str, **more: object) -> None:
         self._job.update(status=status, **more)
         self._service.state.tunings.put(self._job["id"], self._job)
+        self._service.clock.changed()
 
-    def _tell(self, place: str, message: str, level: str = "info", data: Object | None = None) -> None:
-        """Add an event, unless the event of this place in the run is there already."""
-        name = hashlib.sha256(f"{self._job['id']} {place}".encode()).hexdigest()[:32]
-        with self._lock:
-            if any(e["id"] == f"ftevent-{name}" for e in self._job["_events"]):
-                return
-            self._job["_events"].append(
-                {
-                    "id": f"ftevent-{name}",
-                    "object": "fine_tuning.job.event",
-                    "created_at": int(time.time()),
-                    "level": level,
-                    "type": "metrics" if data else "message",
-                    "message": message,
-                    "data": data or {},
-                }
-            )
-            self._service.state.tunings.put(self._job["id"], self._job)
+    def _tell(self, place: str, message: str, *, level: str = "info", data: Object | None = None) -> None:
+        self._journal.tell(self._job["id"], place, message, level=level, data=data)
+
+    def _fail(self, code: str, message: str, param: str | None) -> None:
+        self._tell("failed", f"Job failed. {message}", level="error")
+        error = {"code": code, "message": message, "param": param}
+        self._set("failed", error=error, finished_at=int(self._service.clock.now()))
 
     def _check(self) -> None:
-        if self._job["status"] in ("pausing", "cancelling"):
+        if self._job["status"] in STOPPING:
             raise _Interrupted
+
+    def _wait(self, what: str) -> None:
+        """Sit a waiting out, on the worker's thread."""
+        clock, since = self._service.clock, time.monotonic()
+        while time.monotonic() < since + clock.seconds(what):
+            self._check()
+            time.sleep(0.02)
 
     # -- working, on a thread of its own
 
     def _work(self) -> tuple[Head, list[Object]]:
         job = self._job
-        features, answers, labels, tokens = self._read(job["training_file"], "training")
+        training = self._read(job["training_file"], "training")
         validation = self._read(job["validation_file"], "validation") if job["validation_file"] else None
-        classes = sorted(set(labels) | set(answers))
+        self._tell("started", "Job started.")
+        self._tell("importing", "Data import started.")
+        self._wait("import")
+        features = self._features(training, "training")
+        held_out = self._features(validation, "validation") if validation else None
+        self._tell("imported", "Data import completed.")
+        classes = sorted(set(training.labels) | set(training.answers))
         position = {label: number for number, label in enumerate(classes)}
-        truths = np.array([position[a] for a in answers])
-        knobs = job["_knobs"]
-        batch = knobs["batch_size"] or max(1, min(32, len(truths) // 800 or 4))
-        epochs = knobs["n_epochs"] or 2
-        steps = -(-len(truths) // batch)
-        job["hyperparameters"] = {
-            "n_epochs": epochs,
-            "batch_size": batch,
+        truths = np.array([position[answer] for answer in training.answers])
+        self._settle_knobs(training)
+        self._tell("tuning", "Fine-tuning started.")
+        self._tell("gpus", "Waiting for GPUs.")
+        self._wait("gpus")
+        self._tell("training", "Training started.")
+        run = _Run.load(self._folder / "progress.npz", classes) or self._begin(classes, position)
+        if not run.rows:
+            self._tell("results", "Created results file.")
+        if self._service.control.faults.fail_training:
+            raise _Failed
+        judged = None
+        if validation and held_out is not None:
+            known = [n for n, answer in enumerate(validation.answers) if answer in position]
+            judged = held_out[known], np.array([position[validation.answers[n]] for n in known], int)
+        self._train(run, features, truths, judged)
+        if judged is not None and len(judged[1]):
+            calibrate(run.head, *judged)
+        else:
+            calibrate(run.head, features, truths, held_out=False)
+        return run.head, run.rows
+
+    def _settle_knobs(self, training: Examples) -> None:
+        """Choose what was left to the service (a batch size of 6 was chosen for 4,800 examples)."""
+        job, knobs, count = self._job, self._job["_knobs"], len(training.answers)
+        chosen = {
+            "n_epochs": knobs["n_epochs"] or (3 if count < 1000 else 2),
+            "batch_size": knobs["batch_size"] or max(1, min(256, round(count / 800))),
             "learning_rate_multiplier": knobs["learning_rate_multiplier"] or 1.0,
         }
-        job["_tokens"] = tokens
-        self._tell("started", "Job started.")
-        self._tell("training", "Training started.")
-        head, moments, rows, first = self._resume(classes, position)
+        if training.billed * chosen["n_epochs"] > MAX_TOKENS:
+            raise DataError(f"The training file times epochs has more than {MAX_TOKENS:,} tokens.")
+        job.update(hyperparameters=chosen, _billed=training.billed, _seen=training.seen)
+        self._service.state.tunings.put(job["id"], job)
 
-        def on_step(step: Step) -> None:
-            self._check()
-            row = {"step": step.number, "train_loss": step.loss, "train_mean_token_accuracy": step.accuracy}
-            rows.append(row)
+    def _train(
+        self, run: _Run, features: np.ndarray, truths: np.ndarray, judged: tuple[np.ndarray, np.ndarray] | None
+    ) -> None:
+        knobs = self._job["hyperparameters"]
+        an_epoch = -(-len(truths) // knobs["batch_size"])
+        total = an_epoch * knobs["n_epochs"]
+        saved = time.monotonic()
+        for step in steps(
+            run.head,
+            run.moments,
+            features,
+            truths,
+            batch_size=knobs["batch_size"],
+            epochs=knobs["n_epochs"],
+            multiplier=knobs["learning_rate_multiplier"],
+            seed=self._job["seed"],
+            after=run.step,
+        ):
+            run.note(step)
             if step.number == 1 or step.number % 10 == 0:
-                data = {**row, "total_steps": steps * epochs}
+                data = {**run.rows[-1], "total_steps": total}
                 self._tell(f"step-{step.number}", f"Step {step.number}: training loss={step.loss:.4f}", data=data)
-
-        for epoch in range(first, epochs + 1):
-            train_epoch(
-                head,
-                moments,
-                features,
-                truths,
-                epoch=epoch,
-                batch_size=batch,
-                multiplier=job["hyperparameters"]["learning_rate_multiplier"],
-                seed=job["seed"],
-                total_steps=steps * epochs,
-                on_step=on_step,
-            )
-            if validation is not None:
-                known = [(f, position[a]) for f, a in zip(validation[0], validation[1], strict=True) if a in position]
-                scores = head.scores(np.stack([f for f, _ in known])) if known else np.zeros((0, len(classes)))
-                loss, accuracy, _ = softmax_loss(scores, np.array([t for _, t in known], int)) if known else (0, 0, 0)
-                rows[-1].update(
-                    valid_loss=loss,
-                    valid_mean_token_accuracy=accuracy,
-                    full_valid_loss=loss,
-                    full_valid_mean_token_accuracy=accuracy,
-                )
-            self._save_epoch(head, moments, rows, epoch, steps * epoch)
-        return head, rows
-
-    def _read(self, file_id: str, what: str) -> tuple[np.ndarray, list[str], list[str], int]:
-        """Return features, answers, categories of the prompt, and tokens of a file's examples."""
-        self._tell(f"pre-{what}", f"Preprocessing started for {what} file.")
-        path = self._service.state.blob(file_id)
-        sources: list[Callable[[], bytes]] = []
-        digests: list[str] = []
-        answers: list[str] = []
-        labels: dict[str, None] = {}
-        tokens = 0
-        for number, offset, line in json_lines(path):
+            ended = step.number % an_epoch == 0
+            if ended:
+                if judged is not None:
+                    run.judge(*judged)
+                self._add_checkpoint(run)
+            stopping = self._job["status"] in STOPPING
+            if ended or stopping or time.monotonic() > saved + SAVE_SECONDS:
+                run.save(self._folder / "progress.npz")
+                saved = time.monotonic()
+                self._job["_steps"], self._job["_total_steps"] = step.number, total
+                self._service.state.tunings.put(self._job["id"], self._job)
+            if stopping and not ended and self._job["status"] == "pausing":
+                self._add_checkpoint(run)  # a paused job leaves a model that can be deployed
             self._check()
-            example = example_of(line)
-            if isinstance(example, str):
-                raise DataError(f"Invalid {what} file: line {number} {example}.")
-            text, urls, answer = example
-            if len(urls) != 1:
-                raise DataError(f"The emulator trains on one image an example; line {number} has {len(urls)}.")
-            match = _URL.match(urls[0]) if isinstance(urls[0], str) else None
-            if match is None:
-                raise DataError(f"Invalid {what} file: the image of line {number} is no JPEG, PNG or WEBP data URL.")
-            digests.append(hashlib.sha256(match[1].encode()).hexdigest())
-            sources.append(_picture_at(path, offset))
-            answers.append(answer)
-            labels.update(dict.fromkeys(categories(text)))
-            tokens += -(-len(text) // 4) + 85 + -(-len(answer) // 4)
-        if not (MIN_EXAMPLES if what == "training" else 1) <= len(answers) <= MAX_EXAMPLES:
-            raise DataError(f"The {what} file has {len(answers)} examples; {MIN_EXAMPLES} to {MAX_EXAMPLES} are taken.")
+
+    def _read(self, file_id: str, what: str) -> Examples:
+        self._tell(f"pre-{what}", f"Preprocessing started for {what} file.")
+        control = self._service.control
+        # Deterministic, so that a restart drops the same ones.
+        dice = np.random.default_rng(int(hashlib.sha256(f"{self._job['id']}{what}".encode()).hexdigest()[:8], 16))
+        share = control.faults.skipped_images if what == "training" else 0.0
+        path = self._service.state.blob(file_id)
+        found = read(path, what, check=self._check, skip=lambda: bool(share and dice.random() < share))
+        if not found.answers:
+            raise DataError(f"Invalid {what} file: no image of it may be used.")
+        self._tell(f"post-{what}", f"Preprocessing completed for {what} file.")
+        return found
+
+    def _features(self, examples: Examples, what: str) -> np.ndarray:
+        if not self._service.control.settings.brain:  # it does not look; it learns nothing, at once
+            return np.zeros((len(examples.answers), self._service.vision.backbone().width), np.float32)
         try:
-            features = cached_features(
+            found = cached_features(
                 self._service.vision.patient(),
-                sources,
-                digests,
+                examples.sources,
+                examples.digests,
                 self._service.state.folder / "features",
                 lambda *_: self._check(),
             )
-        except (OSError, ValueError, binascii.Error) as error:
+        except (OSError, ValueError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
             raise DataError(f"Invalid {what} file: an image cannot be decoded ({error}).") from error
-        self._tell(f"post-{what}", f"Preprocessing completed for {what} file.")
-        return features, answers, list(labels), tokens
+        # Several pictures of an example are taken for views of one thing.
+        starts = np.cumsum([0, *examples.pictures[:-1]])
+        return np.add.reduceat(found, starts) / np.array(examples.pictures, np.float32)[:, None]
 
-    def _resume(self, classes: list[str], position: dict[str, int]) -> tuple[Head, list[np.ndarray], list[Object], int]:
-        """Return head, moments, rows and the epoch to go on with, from the last whole epoch."""
-        saved = self._folder / "epoch.npz"
-        if saved.exists():
-            with np.load(saved, allow_pickle=False) as data:
-                head = Head(classes, data["weight"].copy(), data["bias"].copy())
-                moments = [data[f"moment{n}"].copy() for n in range(4)]
-                rows: list[Object] = json.loads(str(data["rows"]))
-                return head, moments, rows, int(data["epoch"]) + 1
+    def _begin(self, classes: list[str], position: dict[str, int]) -> _Run:
         weight, bias = prior(self._service.vision.backbone(), classes)
         base = self._service.head(self._job["model"])  # continual fine-tuning starts from what was tuned before
         for row, label in enumerate(base.labels if base else []):
             if base is not None and label in position:
                 weight[position[label]], bias[position[label]] = base.weight[row], base.bias[row]
         head = Head(classes, weight, bias)
-        return head, new_moments(head), [], 1
+        return _Run(head, new_moments(head))
 
-    def _save_epoch(self, head: Head, moments: list[np.ndarray], rows: list[Object], epoch: int, step: int) -> None:
-        partial = self._folder / "partial.npz"
-        np.savez(
-            partial,
-            weight=head.weight,
-            bias=head.bias,
-            rows=json.dumps(rows),
-            epoch=epoch,
-            **{f"moment{n}": m for n, m in enumerate(moments)},  # type: ignore[arg-type]
-        )
-        partial.replace(self._folder / "epoch.npz")
-        model = f"{self._job['_name']}:ckpt-step-{step}"
-        head.save(self._service.model_path(model))
-        metrics = {k: v for k, v in rows[-1].items() if k != "step"}
+    def _add_checkpoint(self, run: _Run) -> None:
+        job, row = self._job, run.rows[-1]
+        model = f"{job['_name']}:ckpt-step-{row['step']}"
+        run.head.save(self._service.model_path(model))
         point = {
             "id": f"ftckpt_{hashlib.sha256(model.encode()).hexdigest()[:32]}",
             "object": "fine_tuning.job.checkpoint",
-            "created_at": int(time.time()),
-            "fine_tuning_job_id": self._job["id"],
+            "created_at": int(self._service.clock.now()),
+            "fine_tuning_job_id": job["id"],
             "fine_tuned_model_checkpoint": model,
-            "step_number": step,
-            "metrics": {"step": step, **metrics},
+            "step_number": row["step"],
+            "metrics": dict(row),
         }
-        others = [c for c in self._job["_checkpoints"] if c["id"] != point["id"]]
-        self._job["_checkpoints"] = [*others, point][-KEPT_CHECKPOINTS:]
-        self._job["_epochs_done"] = epoch
-        self._service.state.tunings.put(self._job["id"], self._job)
+        others = [c for c in job["_checkpoints"] if c["id"] != point["id"]]
+        job["_checkpoints"] = [*others, point][-KEPT_CHECKPOINTS:]
+        self._service.state.tunings.put(job["id"], job)
 
     # -- ending
 
-    def _pay(self, epochs: int) -> int:
-        """Write the payment down: tokens of the examples × epochs."""
-        billed = int(self._job.get("_tokens", 0)) * epochs
-        self._service.state.ledger.write("fine_tuning_job", self._job["id"], billed_tokens=billed)
+    def _pay(self) -> int:
+        """Write the payment down: tokens of the examples × epochs, for the part that was done."""
+        job = self._job
+        epochs = job["hyperparameters"].get("n_epochs", 0)
+        share = job["_steps"] / job["_total_steps"] if job["_total_steps"] else 0.0
+        billed: int = round(job["_billed"] * epochs * share)
+        self._service.ledger.write("fine_tuning_job", job["id"], billed_tokens=billed)
         return billed
 
     def _finish(self, head: Head, rows: list[Object]) -> None:
@@ -264,33 +288,94 @@ class Tuning:
         self._tell("succeeded", "Job succeeded.")
         self._tell("evaluated", "Model evaluation passed.")
         if not job["result_files"]:
-            path = self._folder / "results.csv"
-            columns = ["step", "train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy"]
-            with path.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, columns, extrasaction="ignore")
-                writer.writeheader()
-                writer.writerows(rows)
-            made = self._service.state.add_file(path, "results.csv", "fine-tune-results", 0.0)
+            made = self._service.state.add_file(
+                self._results(rows), f"step_metrics_{job['id']}.csv", "fine-tune-results", ready=True
+            )
             job["result_files"] = [made["id"]]
-            self._tell("results", f"Completed results file: {made['id']}")
-        billed = self._pay(job["hyperparameters"]["n_epochs"])
+        self._tell("completed", f"Completed results file: {job['result_files'][0]}")
+        billed = self._pay()
         self._tell("billed", f"Training tokens billed: {billed}")
-        self._set("succeeded", fine_tuned_model=job["_name"], trained_tokens=billed, finished_at=int(time.time()))
+        self._set(
+            "succeeded",
+            fine_tuned_model=job["_name"],
+            trained_tokens=job["_seen"] * job["hyperparameters"]["n_epochs"],
+            finished_at=int(self._service.clock.now()),
+        )
+
+    def _results(self, rows: list[Object]) -> Path:
+        path = self._folder / "results.csv"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        return path
 
 
-def _picture_at(path: Path, offset: int) -> Callable[[], bytes]:
-    """Return a function that reads one example's picture again, so that no file is held in memory."""
+class _Run:
+    """How far training is: head, Adam's moments, and what each step measured."""
 
-    def read() -> bytes:
-        with path.open("rb") as file:
-            file.seek(offset)
-            example = example_of(json.loads(file.readline()))
-        match = _URL.match(example[1][0]) if not isinstance(example, str) else None
-        if match is None:
-            raise ValueError("the file has changed")
-        return base64.b64decode(match[1], validate=True)
+    def __init__(self, head: Head, moments: list[np.ndarray], rows: list[Object] | None = None) -> None:
+        self.head = head
+        self.moments = moments
+        self.rows: list[Object] = rows or []
 
-    return read
+    @property
+    def step(self) -> int:
+        """The last step that was done; 0 before the first."""
+        return int(self.rows[-1]["step"]) if self.rows else 0
+
+    def note(self, step: Step) -> None:
+        """Add what a step measured."""
+        self.rows.append({"step": step.number, "train_loss": step.loss, "train_mean_token_accuracy": step.accuracy})
+
+    def judge(self, features: np.ndarray, truths: np.ndarray) -> None:
+        """Add the loss and accuracy on held-out examples to the last row."""
+        if not len(truths):
+            return
+        loss, accuracy, _ = softmax_loss(self.head.scores(features), truths)
+        for prefix in ("valid", "full_valid"):
+            self.rows[-1].update({f"{prefix}_loss": loss, f"{prefix}_mean_token_accuracy": accuracy})
+
+    def save(self, path: Path) -> None:
+        """Write it, atomically."""
+        partial = path.with_name("partial.npz")
+        moments = {f"moment{n}": m for n, m in enumerate(self.moments)}
+        np.savez(
+            partial,
+            weight=self.head.weight,
+            bias=self.head.bias,
+            rows=json.dumps(self.rows),
+            **moments,  # type: ignore[arg-type]
+        )
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, classes: list[str]) -> _Run | None:
+        """Read it; None where nothing was saved."""
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as data:
+            head = Head(classes, data["weight"].copy(), data["bias"].copy())
+            return cls(head, [data[f"moment{n}"].copy() for n in range(4)], json.loads(str(data["rows"])))
+
+
+def _goes_before(one: Object, other: Object) -> bool:
+    """Tell which of two waiting jobs has its turn first: what is resumed, then what was made first."""
+    return (one["status"] != "resuming", one["_serial"]) < (other["status"] != "resuming", other["_serial"])
+
+
+def folder_of(service: Service, job_id: str) -> Path:
+    """Return where a job keeps what it needs to go on."""
+    folder = service.state.folder / "training" / job_id
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def journal_of(service: Service, job_id: str) -> Journal:
+    """Return a job's events."""
+    if job_id not in service.journals:
+        service.journals[job_id] = Journal(folder_of(service, job_id) / "events.jsonl", service.clock)
+    return service.journals[job_id]
 
 
 def start(service: Service, job: Object) -> None:
@@ -301,5 +386,6 @@ def start(service: Service, job: Object) -> None:
 def restart_all(service: Service) -> None:
     """Go on with every job that had not ended and is not paused."""
     for job in service.state.tunings.all():
-        if job["status"] not in (*TERMINAL, "paused"):
+        ended = job["status"] in TERMINAL and (job["status"] != "cancelled" or job["_settled"])
+        if not ended and job["status"] != "paused":
             start(service, job)

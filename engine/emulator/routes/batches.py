@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from engine.emulator import batch_life
-from engine.emulator.errors import ApiError, bad_request, not_found
-from engine.emulator.limits import short
+from engine.emulator.batch_file import short
+from engine.emulator.errors import bad_request, conflict, not_found, unsupported
+from engine.emulator.odata import matching, ordered
+from engine.emulator.routes.calls import operation
+from engine.emulator.routes.files import expiry
 from engine.emulator.routes.files import find as find_file
-from engine.emulator.service import client_of, json_body, paging, service_of
+from engine.emulator.service import DAY, Service, client_of, json_body, location, paging, service_of
 from engine.emulator.state import Object, page, public
 
 _TIMES = ("in_progress", "expires", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
-DAY = 86400
+OTHER_ENDPOINTS = ("/completions", "/embeddings", "/responses")
 
 
 async def create(request: Request) -> Response:
     """Create a batch."""
     service = service_of(request)
     body = await json_body(request)
-    if short(str(body.get("endpoint", ""))) != "/chat/completions":
+    endpoint = short(str(body.get("endpoint", "")))
+    if endpoint in OTHER_ENDPOINTS:
+        raise unsupported(f"batches of {endpoint}")
+    if endpoint != "/chat/completions":
         raise bad_request("The endpoint of a batch must be /chat/completions.")
     if body.get("completion_window") != "24h":
         raise bad_request("The completion_window of a batch must be 24h.")
-    file = find_file(service, str(body.get("input_file_id")))
+    if not isinstance(body.get("input_file_id"), str):
+        raise bad_request("input_file_id must name a file.")
+    file = find_file(service, body["input_file_id"])
     if file["purpose"] != "batch":
         raise bad_request("The purpose of the input file is not batch.")
+    if file["status"] != "processed":
+        raise bad_request(f"The input file is {file['status']}, not processed.")
     metadata = body.get("metadata") or {}
-    if not isinstance(metadata, dict) or len(metadata) > 16:
-        raise bad_request("metadata has at most 16 entries.")
-    now = int(time.time())
+    if not _metadata_holds(metadata):
+        raise bad_request("metadata has at most 16 entries, keys of 64 and texts of 512 characters.")
+    keep = body.get("output_expires_after") or {}
+    if not isinstance(keep, dict):
+        raise bad_request("output_expires_after must be an object.")
+    expiry(service, keep.get("seconds"), keep.get("anchor"))
+    now = int(service.clock.now())
     batch: Object = {
         "id": f"batch_{uuid.uuid4()}",
         "object": "batch",
@@ -50,17 +62,35 @@ async def create(request: Request) -> Response:
         "expires_at": now + DAY,
         "request_counts": {"total": 0, "completed": 0, "failed": 0},
         "metadata": metadata,
-        "_serial": time.time_ns(),
+        "_keep": keep,
+        "_tokens": 0,
+        "_deployment": await batch_life.first_deployment(service, file["id"]),
+        "_serial": service.state.serial(),
     }
     service.state.batches.put(batch["id"], batch)
-    service.state.ledger.write("batch", batch["id"], client=client_of(request))
+    service.ledger.write("batch", batch["id"], client=client_of(request))
+    headers = {"Location": location(request, batch["id"]), **_enqueued(service, batch)}
     batch_life.start(service, batch)
-    headers = {
-        "Location": f"{request.url.scheme}://{request.url.netloc}/openai/batches/{batch['id']}",
-        "deployment-enqueued-tokens": "0",
-        "deployment-maximum-enqueued-tokens": "5000000000",
-    }
     return JSONResponse(public(batch), 201, headers)
+
+
+def _metadata_holds(metadata: object) -> bool:
+    return (
+        isinstance(metadata, dict)
+        and len(metadata) <= 16
+        and all(isinstance(v, str) and len(v) <= 512 and len(k) <= 64 for k, v in metadata.items())
+    )
+
+
+def _enqueued(service: Service, batch: Object) -> dict[str, str]:
+    """Return how many tokens wait on a batch's deployment, and how many may."""
+    deployment = service.state.deployments.get(batch["_deployment"])
+    if deployment is None:
+        return {}
+    return {
+        "deployment-enqueued-tokens": str(batch_life.enqueued_tokens(service, batch["_deployment"])),
+        "deployment-maximum-enqueued-tokens": str(deployment["sku"]["capacity"] * 1000),
+    }
 
 
 def _find(request: Request) -> Object:
@@ -76,25 +106,25 @@ async def get(request: Request) -> Response:
 
 
 async def list_(request: Request) -> Response:
-    """List batches, newest first."""
+    """List batches, newest first unless told."""
     after, limit = paging(request)
-    return JSONResponse(page(service_of(request).state.batches.all(), after, limit))
+    found = matching(service_of(request).state.batches.all(), request.query_params.get("$filter"))
+    return JSONResponse(page(ordered(found, request.query_params.get("$orderby")), after, limit))
 
 
 async def cancel(request: Request) -> Response:
     """Cancel a batch; what was answered is kept and paid for."""
     service, batch = service_of(request), _find(request)
     if batch["status"] not in ("validating", "in_progress", "cancelling"):
-        raise ApiError(409, "conflict", f"A batch that is {batch['status']} cannot be cancelled.")
+        raise conflict(f"A batch that is {batch['status']} cannot be cancelled.")
     if batch["status"] != "cancelling":
-        batch.update(status="cancelling", cancelling_at=int(time.time()))
-        service.state.batches.put(batch["id"], batch)
+        batch_life.enter(service, batch, "cancelling")
     return JSONResponse(public(batch))
 
 
 ROUTES = [
-    Route("/batches", create, methods=["POST"]),
-    Route("/batches", list_),
-    Route("/batches/{id}", get),
-    Route("/batches/{id}/cancel", cancel, methods=["POST"]),
+    operation("batches.create", "POST", "/batches", create),
+    operation("batches.list", "GET", "/batches", list_),
+    operation("batches.get", "GET", "/batches/{id}", get),
+    operation("batches.cancel", "POST", "/batches/{id}/cancel", cancel),
 ]

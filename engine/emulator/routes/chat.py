@@ -1,26 +1,33 @@
-"""Chat completions, in both flavours, and models."""
+"""Chat completions, in both flavours."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from engine.emulator.answering import complete
-from engine.emulator.errors import ApiError, not_found
-from engine.emulator.service import BASE_MODELS, client_of, json_body, request_id, service_of
-from engine.emulator.state import Object
+from engine.emulator.asking import parse
+from engine.emulator.errors import ApiError, invalid
+from engine.emulator.routes.calls import operation
+from engine.emulator.service import client_of, json_body, model_of, service_of, tuned
+
+ASSUMED_ANSWER = 16
+"""Tokens that the quota's estimate puts in for an answer whose length is not limited."""
 
 
 async def chat(request: Request) -> Response:
     """Answer one request. The deployment is looked up before the request is read, as the service does."""
     service = service_of(request)
+    began = time.monotonic()
     body = await json_body(request)
-    name = request.path_params.get("deployment") or str(body.get("model"))
-    deployment = service.state.deployments.get(name)
-    if deployment is None or time.time() < deployment["_answers_at"]:
+    name = request.path_params.get("deployment") or body.get("model")
+    if not isinstance(name, str):
+        raise invalid("you must provide a model parameter", "model")
+    deployment = service.deployment(name)
+    if deployment is None:
         raise ApiError(
             404,
             "DeploymentNotFound",
@@ -31,50 +38,20 @@ async def chat(request: Request) -> Response:
         raise ApiError(
             400, "OperationNotSupported", "The chatCompletion operation does not work with a batch deployment."
         )
-    completion = await complete(service, deployment["properties"]["model"]["name"], body, urgent=True)
-    answer = JSONResponse(completion, headers={"apim-request-id": request_id(), "x-ms-region": "Emulator"})
+    model = model_of(deployment)
+    question = parse(body, model)
+    estimate = question.prompt_tokens + (question.max_tokens or ASSUMED_ANSWER)
+    headers = service.quota.take(deployment, estimate, request.query_params.get("api-version", "v1"))
+    deployment["_used"] = service.clock.now()
+    filtered = getattr(request.state, "filtered", False)
+    completion = await complete(service, model, question, urgent=True, filtered=filtered)
+    if (left := began + service.control.latency(tuned(model)) - time.monotonic()) > 0:
+        await asyncio.sleep(left)
     if not await request.is_disconnected():  # nobody is there to be charged
-        service.state.ledger.write(
-            "chat",
-            completion["id"],
-            deployment=name,
-            client=client_of(request),
-            prompt_tokens=completion["usage"]["prompt_tokens"],
-            completion_tokens=completion["usage"]["completion_tokens"],
-        )
-    return answer
+        usage = completion["usage"]
+        service.ledger.chat(name, client_of(request), usage["prompt_tokens"], usage["completion_tokens"])
+    return JSONResponse(completion, headers=headers)
 
 
-def _models(request: Request) -> list[Object]:
-    names = list(BASE_MODELS)
-    names += [j["fine_tuned_model"] for j in service_of(request).state.tunings.all() if j["fine_tuned_model"]]
-    return [
-        {
-            "id": name,
-            "object": "model",
-            "status": "succeeded",
-            "created_at": 0,
-            "lifecycle_status": "generally-available",
-            "capabilities": {"fine_tune": True, "inference": True, "chat_completion": True, "completion": False},
-        }
-        for name in names
-    ]
-
-
-async def models(request: Request) -> Response:
-    """List models."""
-    return JSONResponse({"object": "list", "data": _models(request)})
-
-
-async def model(request: Request) -> Response:
-    """Return one model."""
-    name = request.path_params["id"]
-    for found in _models(request):
-        if found["id"] == name:
-            return JSONResponse(found)
-    raise not_found("model", name)
-
-
-DATED = [Route("/deployments/{deployment}/chat/completions", chat, methods=["POST"])]
-V1 = [Route("/chat/completions", chat, methods=["POST"])]
-ROUTES = [Route("/models", models), Route("/models/{id}", model)]
+DATED = [operation("chat", "POST", "/deployments/{deployment}/chat/completions", chat)]
+V1 = [operation("chat", "POST", "/chat/completions", chat)]
