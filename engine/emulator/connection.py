@@ -15,7 +15,8 @@ MAX_WAITING = 512
 class Connection(HttpToolsProtocol):
     """Uvicorn times nothing before a request is whole: a thousand half-open connections would stay for ever.
 
-    It also tells the application how to close it (`scope["extensions"]["close"]`), for faults on demand.
+    It also tells the application whether the caller has left (`scope["extensions"]["gone"]`), and how to close
+    the connection (`"close"`), for faults on demand.
     """
 
     _waiting: dict[Connection, asyncio.TimerHandle] = {}  # noqa: RUF012 - one for all, oldest first
@@ -33,7 +34,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Expect the rest of the head."""
         super().on_message_begin()
-        extensions: dict[str, Any] = {"close": self.transport.close}
+        extensions: dict[str, Any] = {"close": self.transport.close, "gone": self.transport.is_closing}
         self.scope["extensions"] = extensions
         self._expect()
 

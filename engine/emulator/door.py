@@ -68,7 +68,7 @@ class Door:
         more.append((b"x-ms-region", b"Emulator"))
         if client_id := headers.get(b"x-ms-client-request-id"):
             more.append((b"x-ms-client-request-id", client_id))
-        if active := service.control.faults.active():
+        if active := service.control.active:
             more.append((b"x-emulator-faults", ", ".join(active).encode()))
 
         async def answer(message: Message) -> None:

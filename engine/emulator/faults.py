@@ -154,7 +154,7 @@ class Control:
 
     def shown(self) -> dict[str, Any]:
         """Return the settings as JSON, and the names of the faults that are on."""
-        return {**self.settings.model_dump(mode="json"), "active": self.faults.active()}
+        return {**self.settings.model_dump(mode="json"), "active": self.active}
 
     def patch(self, change: dict[str, Any]) -> None:
         """Change settings by a JSON merge patch (RFC 7396); null restores a default.
@@ -178,6 +178,7 @@ class Control:
         partial.replace(self._path)
 
     def _apply(self) -> None:
+        self.active = self.faults.active()
         self._clock.factor, self._clock.offset = self.settings.factor, self.faults.clock_offset
         self._clock.changed()
 
@@ -194,6 +195,7 @@ class Control:
                         self.faults.calls.remove(fault)
                     else:
                         fault.times -= 1
+                    self.active = self.faults.active()
                     self._save()
                 return fault.kind
         return None

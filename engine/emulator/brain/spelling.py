@@ -65,8 +65,8 @@ def spell(
         written: how a label is written in the answer, as with JSON's escapes; different labels stay different.
 
     """
-    end, *rest = tokenize(after) or [None]
-    paths = [_path(written(label), end) for label in opinion.labels]
+    ending = tokenize(after)
+    paths = [_path(written(label), ending[0] if ending else None) for label in opinion.labels]
     masses = np.exp(opinion.log_probabilities).tolist()
     tokens = [_certain(text, top) for text in tokenize(before)]
     alive = list(range(len(paths)))  # the labels that begin with the tokens so far
@@ -79,7 +79,7 @@ def spell(
         logs = {way: min(0.0, math.log(mass) - total) for way, mass in ways.items()}
         tokens.append(Token(taken[0], logs[taken], _best(logs, taken, top)))
         alive = [n for n in alive if paths[n][depth] == taken]
-    return tokens + [_certain(text, top) for text in rest if text is not None]
+    return tokens + [_certain(text, top) for text in ending[1:]]
 
 
 _Step = tuple[str, bool]

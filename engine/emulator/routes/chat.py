@@ -47,7 +47,7 @@ async def chat(request: Request) -> Response:
     completion = await complete(service, model, question, urgent=True, filtered=filtered)
     if (left := began + service.control.latency(tuned(model)) - time.monotonic()) > 0:
         await asyncio.sleep(left)
-    if not await request.is_disconnected():  # nobody is there to be charged
+    if not request.scope["extensions"]["gone"]():  # else nobody is there to be charged
         usage = completion["usage"]
         service.ledger.chat(name, client_of(request), usage["prompt_tokens"], usage["completion_tokens"])
     return JSONResponse(completion, headers=headers)
