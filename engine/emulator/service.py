@@ -127,11 +127,12 @@ class Service:
             return None
         return found
 
-    def drop_deployment(self, deployment: Object) -> None:
-        """Take a deployment away, and stop its meter."""
-        self.state.deployments.delete(deployment["name"])
+    def begin_deletion(self, deployment: Object) -> None:
+        """Stop a deployment's meter; it is gone a moment later."""
+        deployment["_deleting"] = self.clock.now()
+        self.state.deployments.put(deployment["name"], deployment)
         key = f"{deployment['name']}@{deployment['_serial']}"
-        self.ledger.write("deployment", key, deleted_at=deployment["_deleting"] or self.clock.now())
+        self.ledger.write("deployment", key, deleted_at=deployment["_deleting"])
 
     def _seed(self) -> None:
         """Make the two deployments that a new resource comes with."""
@@ -159,12 +160,13 @@ class Service:
                 self.state.uploads.put(upload["id"], upload)
                 self.state.drop_parts(upload)
         for deployment in self.state.deployments.all():
-            if (
-                (deployment["_deleting"] and self.clock.passed(deployment["_deleting"], "deleting"))
-                or (deployment["sku"]["name"] == "DeveloperTier" and now >= deployment["_since"] + DAY)
-                or (tuned(model_of(deployment)) and now >= deployment["_used"] + 15 * DAY)
+            if deployment["_deleting"]:
+                if self.clock.passed(deployment["_deleting"], "deleting"):
+                    self.state.deployments.delete(deployment["name"])
+            elif (deployment["sku"]["name"] == "DeveloperTier" and now >= deployment["_since"] + DAY) or (
+                tuned(model_of(deployment)) and now >= deployment["_used"] + 15 * DAY
             ):
-                self.drop_deployment(deployment)
+                self.begin_deletion(deployment)
 
 
 def tuned(model: str) -> bool:

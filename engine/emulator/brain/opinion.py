@@ -18,8 +18,8 @@ COLDEST, WARMEST = 0.67, 1.18
 The network was trained with smoothed labels and is too modest about photographs of what it knows, and too
 sure of what it never saw. Fitted by likelihood to the article's 5,400 training and validation photographs (of
 whose mass 7% is outside the list) and the demo's 720 drawings (94%) together. The expected calibration error (15
-bins) on the test pictures of both goes from 0.103 to 0.034 (chance alone makes 0.033 of 600 pictures) and from
-0.102 to 0.090 (0.062 of 416); one temperature for both can only have 0.034 and 0.195, or 0.103 and 0.102. Stanford
+bins, over the list) on the test pictures of both goes from 0.103 to 0.034 (chance alone makes 0.033 of 600) and
+from 0.102 to 0.090 (0.062 of 416); one temperature for both can only have 0.034 and 0.195, or 0.103 and 0.102. Stanford
 Dogs was drawn from ImageNet: of photographs that it has not seen the network may be a little too sure."""
 
 STRAYING = 0.003

@@ -217,10 +217,9 @@ async def delete(request: Request) -> Response:
     if deployment is None:
         return Response(status_code=204)
     if not deployment["_deleting"]:
-        deployment["_deleting"] = service.clock.now()
-        service.state.deployments.put(deployment["name"], deployment)
+        service.begin_deletion(deployment)
     if service.clock.passed(deployment["_deleting"], "deleting"):
-        service.drop_deployment(deployment)
+        service.state.deployments.delete(deployment["name"])
         return Response(status_code=200)
     return Response(status_code=202, headers=_poll_here(request, deployment))
 
