@@ -224,8 +224,13 @@ def _add_results(service: Service, batch: Object, name: str, lines: Path, offset
             with lines.open("rb") as found:
                 _copy(found, offsets, out)
     keep = batch["_keep"].get("seconds")
-    extra = {} if keep is None else {"expires_at": int(service.clock.now()) + int(keep)}
-    return service.state.add_file(path, f"{batch['id']}_{name}.jsonl", "batch_output", ready=True, **extra)
+    return service.state.add_file(
+        path,
+        f"{batch['id']}_{name}.jsonl",
+        "batch_output",
+        ready=True,
+        expires_in=None if keep is None else int(keep),
+    )
 
 
 def _copy(found: BinaryIO, offsets: list[int], out: BinaryIO) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ class Collection:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = threading.Lock()  # routes and the threads of work under way write the same objects
         self._objects: dict[str, Object] = {}
         for path in folder.glob("*.json"):
             found = json.loads(path.read_text(encoding="utf-8"))
@@ -30,12 +32,13 @@ class Collection:
 
     def put(self, key: str, value: Object) -> None:
         """Add or replace an object."""
-        value["_key"] = key
-        self._objects[key] = value
         path = self._folder / f"{_file_name(key)}.json"
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(value), encoding="utf-8")
-        partial.replace(path)
+        with self._lock:
+            value["_key"] = key
+            self._objects[key] = value
+            partial.write_text(json.dumps(value), encoding="utf-8")
+            partial.replace(path)
 
     def get(self, key: str) -> Object | None:
         """Return an object, or None."""
@@ -43,8 +46,9 @@ class Collection:
 
     def delete(self, key: str) -> None:
         """Remove an object."""
-        del self._objects[key]
-        (self._folder / f"{_file_name(key)}.json").unlink(missing_ok=True)
+        with self._lock:
+            del self._objects[key]
+            (self._folder / f"{_file_name(key)}.json").unlink(missing_ok=True)
 
     def all(self) -> list[Object]:
         """Return all objects, newest first."""
@@ -84,7 +88,9 @@ class State:
         """Return where a file's content is."""
         return self.blobs / file_id
 
-    def add_file(self, content: Path, filename: str, purpose: str, *, ready: bool, **extra: Any) -> Object:
+    def add_file(
+        self, content: Path, filename: str, purpose: str, *, ready: bool, expires_in: int | None = None
+    ) -> Object:
         """Take over a file from disk.
 
         Args:
@@ -92,7 +98,7 @@ class State:
             filename: as the client calls it.
             purpose: of the file.
             ready: whether it is `processed` at once, as the service's own files are.
-            extra: more keys.
+            expires_in: seconds after which it expires; None, never.
 
         """
         file_id = f"file-{secrets.token_hex(16)}"
@@ -110,8 +116,9 @@ class State:
             "status_details": None,
             "_since": now,
             "_serial": self.serial(),
-            **extra,
         }
+        if expires_in is not None:
+            value["expires_at"] = int(now) + expires_in
         self.files.put(file_id, value)
         return value
 

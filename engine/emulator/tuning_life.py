@@ -66,7 +66,9 @@ class Tuning:
             self._check()
             await clock.wait("evaluating")
             self._check()
-            await asyncio.to_thread(self._finish, head, rows)
+            await asyncio.to_thread(self._keep, head, rows)
+            self._check()
+            self._finish()
         except _Interrupted:
             if job["status"] == "pausing":
                 await clock.wait("pausing")
@@ -80,7 +82,11 @@ class Tuning:
         except DataError as error:
             self._fail("jsonlValidationFailed", str(error), "training_file")
         except FileNotFoundError:
-            self._fail("fileImportFailed", "A file of the job is gone.", "training_file")
+            for name in ("training_file", "validation_file"):
+                if job[name] and not self._service.state.blob(job[name]).exists():
+                    self._fail("fileImportFailed", f"The {name} {job[name]} is gone.", name)
+                    return
+            raise
         except _Failed:
             self._fail("internalError", "The job failed with an internal error (500). It is not charged.", None)
 
@@ -282,16 +288,20 @@ class Tuning:
         self._service.ledger.write("fine_tuning_job", job["id"], billed_tokens=billed)
         return billed
 
-    def _finish(self, head: Head, rows: list[Object]) -> None:
+    def _keep(self, head: Head, rows: list[Object]) -> None:
+        """Save the model and the results file."""
         job = self._job
         head.save(self._service.model_path(job["_name"]))
-        self._tell("succeeded", "Job succeeded.")
-        self._tell("evaluated", "Model evaluation passed.")
         if not job["result_files"]:
             made = self._service.state.add_file(
                 self._results(rows), f"step_metrics_{job['id']}.csv", "fine-tune-results", ready=True
             )
             job["result_files"] = [made["id"]]
+
+    def _finish(self) -> None:
+        job = self._job
+        self._tell("succeeded", "Job succeeded.")
+        self._tell("evaluated", "Model evaluation passed.")
         self._tell("completed", f"Completed results file: {job['result_files'][0]}")
         billed = self._pay()
         self._tell("billed", f"Training tokens billed: {billed}")

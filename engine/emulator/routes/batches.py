@@ -45,7 +45,7 @@ async def create(request: Request) -> Response:
     keep = body.get("output_expires_after") or {}
     if not isinstance(keep, dict):
         raise bad_request("output_expires_after must be an object.")
-    expiry(service, keep.get("seconds"), keep.get("anchor"))
+    expiry(keep.get("seconds"), keep.get("anchor"))
     now = int(service.clock.now())
     batch: Object = {
         "id": f"batch_{uuid.uuid4()}",

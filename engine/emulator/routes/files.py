@@ -64,20 +64,20 @@ def check_purpose(purpose: Any) -> str:
     return str(purpose)
 
 
-def expiry(service: Service, seconds: Any, anchor: Any) -> dict[str, int]:
-    """Return when a new file expires, as a key of it; nothing where it does not.
+def expiry(seconds: Any, anchor: Any) -> int | None:
+    """Return after how many seconds a new file expires; None where it does not.
 
     Raises:
         ApiError: 400.
 
     """
     if seconds is None and anchor is None:
-        return {}
+        return None
     if anchor != "created_at":
         raise bad_request("expires_after[anchor] must be created_at.")
     if not str(seconds).isascii() or not str(seconds).isdigit() or int(seconds) not in EXPIRY:
         raise bad_request(f"expires_after[seconds] must be {EXPIRY.start} to {EXPIRY.stop - 1}.")
-    return {"expires_at": int(service.clock.now()) + int(seconds)}
+    return int(seconds)
 
 
 def check_quota(service: Service, purpose: str, size: int, expires: bool) -> None:
@@ -141,10 +141,11 @@ async def upload(request: Request) -> Response:
         if not isinstance(content, UploadFile):
             raise bad_request("The part 'file' is missing.")
         purpose = check_purpose(form.get("purpose"))
-        extra = expiry(service, form.get("expires_after[seconds]"), form.get("expires_after[anchor]"))
-        check_quota(service, purpose, content.size or 0, bool(extra))
+        expires_in = expiry(form.get("expires_after[seconds]"), form.get("expires_after[anchor]"))
+        check_quota(service, purpose, content.size or 0, expires_in is not None)
         path = await to_disk(service, content)
-        file = service.state.add_file(path, plain_name(content.filename), purpose, ready=False, **extra)
+        name = plain_name(content.filename)
+        file = service.state.add_file(path, name, purpose, ready=False, expires_in=expires_in)
     return JSONResponse(public(file), 201, {"Location": location(request, file["id"])})
 
 
