@@ -12,9 +12,14 @@ if TYPE_CHECKING:
     from engine.datasets.findings import Finding as Finding
     from engine.datasets.prompt import ARTICLE_PROMPT as ARTICLE_PROMPT
     from engine.datasets.thumbnails import Thumbnail as Thumbnail
+    from engine.dials import DIALS as DIALS
+    from engine.dials import Dial as Dial
+    from engine.dials import dial_text as dial_text
+    from engine.dials import emulator_patch as emulator_patch
+    from engine.emulation import Emulation as Emulation
+    from engine.emulation import emulator_command as emulator_command
     from engine.engine import Engine as Engine
     from engine.engine import at_rest as at_rest
-    from engine.engine import emulator_command as emulator_command
     from engine.errors import ConfigurationError as ConfigurationError
     from engine.errors import DogclsError as DogclsError
     from engine.errors import InputError as InputError
@@ -35,12 +40,15 @@ if TYPE_CHECKING:
     from engine.evaluation.economics import break_even as break_even
     from engine.evaluation.economics import economics as economics
     from engine.events import DatasetView as DatasetView
+    from engine.events import EmulatorSettings as EmulatorSettings
+    from engine.events import EmulatorView as EmulatorView
     from engine.events import ExperimentView as ExperimentView
     from engine.events import ImageView as ImageView
     from engine.events import JobDetail as JobDetail
     from engine.events import JobView as JobView
     from engine.events import LogLine as LogLine
     from engine.events import Metric as Metric
+    from engine.events import Payment as Payment
     from engine.events import RemoteItem as RemoteItem
     from engine.events import Score as Score
     from engine.events import StandingCost as StandingCost
@@ -69,12 +77,15 @@ _ROOMS = {
     "datasets.findings": "Finding",
     "datasets.prompt": "ARTICLE_PROMPT",
     "datasets.thumbnails": "Thumbnail",
-    "engine": "Engine at_rest emulator_command",
+    "dials": "DIALS Dial dial_text emulator_patch",
+    "emulation": "Emulation emulator_command",
+    "engine": "Engine at_rest",
     "errors": "ConfigurationError DogclsError InputError JobError NotFoundError PriceError ReadOnlyError",
     "evaluation.comparison": "Comparison ContestantResult",
     "evaluation.details": "Answers ConfusionMap ContestantAnswers confusion_map disagreements mistakes per_class",
     "evaluation.economics": "Economics break_even economics",
-    "events": "DatasetView ExperimentView ImageView JobDetail JobView LogLine Metric RemoteItem Score StandingCost",
+    "events": "DatasetView EmulatorSettings EmulatorView ExperimentView ImageView JobDetail JobView LogLine Metric"
+    " Payment RemoteItem Score StandingCost",
     "jobs.outline": "Outline",
     "jobs.plan": "Plan Price",
     "jobs.preview": "RequestPreview",

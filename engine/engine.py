@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.browsing import Browser
+from engine.emulation import Emulation
 from engine.errors import InputError, PriceError, ReadOnlyError
 from engine.events import DatasetView, ExperimentView, JobView, LogLine, Metric
 from engine.jobs import scheduler
@@ -61,6 +61,7 @@ class Engine:
         self.readonly = readonly
         self.store = Store(self.home.store)
         self.browse = Browser(self.store, self.home, self.profile)
+        self.emulation = Emulation(self.home, self.profile, readonly=readonly)
 
     def _writing(self) -> None:
         """Stand before everything that changes something.
@@ -397,17 +398,3 @@ def _file_name(name: str) -> str:
     if "/" in name or name.startswith("."):
         raise InputError(f"{name!r} cannot be an experiment's name.", "Use letters, digits, - and _.")
     return name
-
-
-def emulator_command(home: Path | None, state: Path | None, port: int, speed: str) -> list[str]:
-    """Return the command line of a stand-alone emulator.
-
-    Args:
-        state: its folder; one of the home's unless given, never the embedded emulator's.
-        speed: `real`, `fast` or `instant`.
-
-    """
-    place = Home(private_folder(home_folder(home)))
-    folder = state.resolve() if state else place.root / "emulator-standalone"
-    arguments = ["--state", str(folder), "--cache", str(place.cache), "--port", str(port), "--speed", speed]
-    return [sys.executable, "-P", "-m", "engine.emulator", *arguments]

@@ -165,3 +165,70 @@ class Score:
     right: int
     asked: int
     n: int
+
+
+@dataclass(frozen=True)
+class CallFault:
+    """Calls of the emulator that go wrong: which operation, how, what share, and how many more (None: all)."""
+
+    operation: str
+    kind: str
+    rate: float
+    times: int | None
+
+
+@dataclass(frozen=True)
+class EmulatorFaults:
+    """What the emulator does wrong on request; the defaults are off."""
+
+    latency: str | float | None = None
+    calls: tuple[CallFault, ...] = ()
+    lost_lines: float = 0.0
+    all_failed: bool = False
+    empty_error_file: bool = False
+    fail_batch: str | None = None
+    skipped_images: float = 0.0
+    fail_training: bool = False
+    clock_offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class EmulatorSettings:
+    """What can be set on the emulator while it runs. `active` are the names of the faults that are on."""
+
+    speed: str | float = "fast"
+    brain: bool = True
+    quota_minute: float | None = None
+    faults: EmulatorFaults = EmulatorFaults()
+    active: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EmulatorView:
+    """Whether the emulator runs, where, on how much it works, and which faults are on."""
+
+    running: bool
+    address: str = ""
+    under_way: int = 0
+    active: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Payment:
+    """One line of the emulator's ledger: what would have been paid for.
+
+    `kind` is `batch`, `fine-tuning`, `deployment` or `chat`; a `chat` adds up all requests of one client to
+    one deployment, from `at` until `until`. A deployment's `until` is when it was deleted.
+    """
+
+    kind: str
+    at: float
+    client: str
+    id: str = ""
+    name: str = ""
+    model: str = ""
+    until: float | None = None
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    training_tokens: int = 0

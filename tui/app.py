@@ -68,6 +68,7 @@ class DogclsApp(App[DogclsError | None]):
         "monitor": partial(_later, "monitor", "MonitorScreen"),
         "train": partial(_later, "train", "TrainScreen"),
         "results": partial(_later, "results", "ResultsScreen"),
+        "emulator": partial(_later, "emulator", "EmulatorScreen"),
     }
 
     def __init__(
@@ -191,6 +192,19 @@ class DogclsApp(App[DogclsError | None]):
         if name in ROOMS and self.current_mode != name and self.opened.is_set():
             self.switch_mode(name)
 
+    def action_emulator(self) -> None:
+        """Go to the emulator's page; there, back to the room before."""
+        if self.current_mode == "emulator":
+            self.action_room(self._room)
+        elif self.check_action("emulator", ()):
+            self.switch_mode("emulator")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is an emulator to look at for its own profile alone."""
+        if action == "emulator":
+            return self.opened.is_set() and self.engine.profile == "demo"
+        return True
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer in the palette every key that would do something now, and every room and look."""
         if isinstance(screen, Room):
@@ -203,6 +217,8 @@ class DogclsApp(App[DogclsError | None]):
                 yield SystemCommand(key.label.capitalize(), key.help, call)
         for digit, name in enumerate(ROOMS, start=1):
             yield SystemCommand(f"Go to {name}", f"The same as {digit}.", partial(self.action_room, name))
+        if self.check_action("emulator", ()):
+            yield SystemCommand("Emulator", "Its speed, its faults, its ledger. The same as E.", self.action_emulator)
         for name in theme.LOOKS:
             yield SystemCommand(f"Theme {name}", "Change the colours.", partial(setattr, self, "theme", name))
 

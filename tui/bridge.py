@@ -23,6 +23,10 @@ LOOK_SECONDS = 0.5
 TICK_SECONDS = 1.0
 """How often dead workers are looked for, and ages move on."""
 COMPARE_SECONDS = 2.0
+EMULATOR_SECONDS = 2.0
+"""How often the emulator is asked for its faults, if it runs, while jobs are under way."""
+QUIET_SECONDS = 10.0
+"""How often otherwise."""
 now = time.time
 """The clock that ages are read from; tests stop it."""
 
@@ -40,6 +44,7 @@ class Looked(Message):
         jobs: list[JobView],
         standing: list[StandingCost],
         scores: list[Score],
+        faults: int = 0,
     ) -> None:
         super().__init__()
         self.at = now()
@@ -48,6 +53,8 @@ class Looked(Message):
         self.jobs = jobs
         self.standing = standing
         self.scores = scores
+        self.faults = faults
+        """How many faults the emulator has on."""
 
     @property
     def own_jobs(self) -> list[JobView]:
@@ -86,6 +93,7 @@ class Bridge:
         self._ticked = 0.0
         self._last: Looked | None = None
         self._compared: tuple[object, float] = (None, 0.0)
+        self._faults = 0
 
     @property
     def experiment(self) -> str | None:
@@ -118,17 +126,39 @@ class Bridge:
 
     async def run(self, engine: Engine) -> None:
         """Look until cancelled."""
+        # Beside the looks: however long the emulator takes to answer, nothing else waits for it.
+        emulator = asyncio.create_task(self._watch_emulator(engine)) if engine.profile == "demo" else None
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    await self._look(engine)
+                except DogclsError as error:
+                    self._post(Trouble(str(error)))
+                try:
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            if emulator is not None:
+                emulator.cancel()
+
+    async def _watch_emulator(self, engine: Engine) -> None:
+        """Know which faults are on. Nothing is asked of an emulator that does not run, and none is started."""
+        asked = -QUIET_SECONDS
         while True:
-            self._wake.clear()
-            try:
-                await self._look(engine)
-            except DogclsError as error:
-                self._post(Trouble(str(error)))
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            busy = self._last is not None and any(job.state in ACTIVE for job in self._last.jobs)
+            if busy or time.monotonic() - asked > QUIET_SECONDS:
+                asked = time.monotonic()
+                self.faults_on(len((await engine.emulation.view()).active))
+            await asyncio.sleep(EMULATOR_SECONDS)
+
+    def faults_on(self, count: int) -> None:
+        """Tell everybody how many faults are on, if that is new."""
+        if count != self._faults:
+            self._faults = count
+            self.look_now()
 
     async def _look(self, engine: Engine) -> None:
         if time.monotonic() - self._ticked > TICK_SECONDS:
@@ -144,11 +174,11 @@ class Bridge:
             jobs = await engine.jobs()
             standing = await engine.browse.standing() if jobs else []
             scores = await engine.browse.scores() if SCORES in self._wants else []
-            self._last = Looked(experiments, self._experiment, jobs, standing, scores)
+            self._last = Looked(experiments, self._experiment, jobs, standing, scores, self._faults)
         elif not any(job.state in ACTIVE for job in self._last.jobs):
             return
         last = self._last
-        looked = Looked(last.experiments, self._experiment, last.jobs, last.standing, last.scores)
+        looked = Looked(last.experiments, self._experiment, last.jobs, last.standing, last.scores, self._faults)
         self.pace.watch(looked.jobs, looked.at)
         self._post(looked)
         if COMPARISON in self._wants:

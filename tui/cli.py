@@ -46,7 +46,8 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(launch.app, name="launch")
-for module in (run, jobs, results, emulator):
+app.add_typer(emulator.app, name="emulator")
+for module in (run, jobs, results):
     module.register(app)
 
 

@@ -85,7 +85,13 @@ KEYS = (
         "The tab before, the tab after.",
         shown="[ ]",
     ),
+    _key("enter", "change", "change", "emulator", "Change the chosen setting: turn it on or off, or type it."),
+    _key("space", "turn", "next", "emulator", "The next of the values that are tried most."),
+    _key("p", "preset", "presets", "emulator", "Set several at once: a storm of 429s, a bad day …"),
+    _key("x", "all_off", "all off", "emulator", "Put all faults out."),
+    _key("escape", "back", "back", "emulator", "Back to where you were.", shown="esc"),
     _key("escape", "back", "back", "job", "Back to the table.", shown="esc"),
+    _key("E", "emulator", "emulator", "", "The demo's emulator: its speed, its faults, its ledger.", footer=False),
     _key("T", "theme", "theme", "", "Dark, light, for colour-blind eyes, or of 16 colours.", footer=False),
     _key("M", "messages", "messages", "", "What went wrong so far, and what helps.", footer=False),
     _key("colon", "command_palette", "actions", "", "Every action, by name.", footer=False),
@@ -118,7 +124,7 @@ def bindings(room: str) -> list[Binding]:
             action = key.action
             if action == "tab":
                 action = f"tab({-1 if number == 0 else 1})"
-            elif action in ("command_palette", "suspend_process", "redraw"):
+            elif action in ("command_palette", "suspend_process", "redraw", "emulator"):
                 action = f"app.{action}"
             found.append(Binding(name, action, key.label, show=key.footer and number == 0, key_display=key.display))
     found += [Binding(str(digit), f"app.room('{name}')", name, show=False) for digit, name in enumerate(ROOMS, start=1)]

@@ -82,7 +82,7 @@ class Azure:
 
     def __init__(self, endpoint: Endpoint, client: str = "") -> None:
         self.endpoint = endpoint
-        self._tag = client
+        self._agent = f"dogcls-tui/{version('dogcls-tui')}{f' ({client})' if client else ''}"
         self._stack = AsyncExitStack()
         self._credential: AsyncTokenCredential | None = None
         self._arm: CognitiveServicesManagementClient | None = None
@@ -92,8 +92,7 @@ class Azure:
         from openai import AsyncAzureOpenAI, AsyncOpenAI
 
         place = self.endpoint
-        agent = f"dogcls-tui/{version('dogcls-tui')}{f' ({self._tag})' if self._tag else ''}"
-        common: dict[str, Any] = {"timeout": TIMEOUT_SECONDS, "default_headers": {"User-Agent": agent}}
+        common: dict[str, Any] = {"timeout": TIMEOUT_SECONDS, "default_headers": {"User-Agent": self._agent}}
         if place.is_v1:
             key: Any = place.api_key or await self._token_provider()
             self.client = AsyncOpenAI(base_url=place.endpoint.rstrip("/") + "/", api_key=key, **common)
@@ -157,6 +156,7 @@ class Azure:
                     str(place.subscription),
                     base_url=place.arm_endpoint,
                     credential_scopes=[f"{place.arm_endpoint.rstrip('/')}/.default"],
+                    user_agent=self._agent,
                 )
             )
         return self._arm

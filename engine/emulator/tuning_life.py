@@ -9,19 +9,19 @@ from __future__ import annotations
 import asyncio
 import csv
 import hashlib
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 
 from engine.backbones import cached_features
-from engine.emulator.brain.tuning import Head, Step, calibrate, new_moments, softmax_loss, steps
+from engine.emulator.brain.tuning import Head, calibrate, new_moments, steps
 from engine.emulator.brain.vision import prior
 from engine.emulator.examples import DataError, Examples, read
 from engine.emulator.journal import Journal
 from engine.emulator.service import Service
 from engine.emulator.state import Object
+from engine.emulator.training import Run
 
 TERMINAL = ("succeeded", "failed", "cancelled")
 STOPPING = ("pausing", "cancelled")
@@ -153,7 +153,7 @@ class Tuning:
         self._tell("gpus", "Waiting for GPUs.")
         self._wait("gpus")
         self._tell("training", "Training started.")
-        run = _Run.load(self._folder / "progress.npz", classes) or self._begin(classes, position)
+        run = Run.load(self._folder / "progress.npz", classes) or self._begin(classes, position)
         if not run.rows:
             self._tell("results", "Created results file.")
         if self._service.control.faults.fail_training:
@@ -183,7 +183,7 @@ class Tuning:
         self._service.state.tunings.put(job["id"], job)
 
     def _train(
-        self, run: _Run, features: np.ndarray, truths: np.ndarray, judged: tuple[np.ndarray, np.ndarray] | None
+        self, run: Run, features: np.ndarray, truths: np.ndarray, judged: tuple[np.ndarray, np.ndarray] | None
     ) -> None:
         knobs = self._job["hyperparameters"]
         an_epoch = -(-len(truths) // knobs["batch_size"])
@@ -251,16 +251,16 @@ class Tuning:
         starts = np.cumsum([0, *examples.pictures[:-1]])
         return np.add.reduceat(found, starts) / np.array(examples.pictures, np.float32)[:, None]
 
-    def _begin(self, classes: list[str], position: dict[str, int]) -> _Run:
+    def _begin(self, classes: list[str], position: dict[str, int]) -> Run:
         weight, bias = prior(self._service.vision.backbone(), classes)
         base = self._service.head(self._job["model"])  # continual fine-tuning starts from what was tuned before
         for row, label in enumerate(base.labels if base else []):
             if base is not None and label in position:
                 weight[position[label]], bias[position[label]] = base.weight[row], base.bias[row]
         head = Head(classes, weight, bias)
-        return _Run(head, new_moments(head))
+        return Run(head, new_moments(head))
 
-    def _add_checkpoint(self, run: _Run) -> None:
+    def _add_checkpoint(self, run: Run) -> None:
         job, row = self._job, run.rows[-1]
         model = f"{job['_name']}:ckpt-step-{row['step']}"
         run.head.save(self._service.model_path(model))
@@ -319,54 +319,6 @@ class Tuning:
             writer.writeheader()
             writer.writerows(rows)
         return path
-
-
-class _Run:
-    """How far training is: head, Adam's moments, and what each step measured."""
-
-    def __init__(self, head: Head, moments: list[np.ndarray], rows: list[Object] | None = None) -> None:
-        self.head = head
-        self.moments = moments
-        self.rows: list[Object] = rows or []
-
-    @property
-    def step(self) -> int:
-        """The last step that was done; 0 before the first."""
-        return int(self.rows[-1]["step"]) if self.rows else 0
-
-    def note(self, step: Step) -> None:
-        """Add what a step measured."""
-        self.rows.append({"step": step.number, "train_loss": step.loss, "train_mean_token_accuracy": step.accuracy})
-
-    def judge(self, features: np.ndarray, truths: np.ndarray) -> None:
-        """Add the loss and accuracy on held-out examples to the last row."""
-        if not len(truths):
-            return
-        loss, accuracy, _ = softmax_loss(self.head.scores(features), truths)
-        for prefix in ("valid", "full_valid"):
-            self.rows[-1].update({f"{prefix}_loss": loss, f"{prefix}_mean_token_accuracy": accuracy})
-
-    def save(self, path: Path) -> None:
-        """Write it, atomically."""
-        partial = path.with_name("partial.npz")
-        moments = {f"moment{n}": m for n, m in enumerate(self.moments)}
-        np.savez(
-            partial,
-            weight=self.head.weight,
-            bias=self.head.bias,
-            rows=json.dumps(self.rows),
-            **moments,  # type: ignore[arg-type]
-        )
-        partial.replace(path)
-
-    @classmethod
-    def load(cls, path: Path, classes: list[str]) -> _Run | None:
-        """Read it; None where nothing was saved."""
-        if not path.exists():
-            return None
-        with np.load(path, allow_pickle=False) as data:
-            head = Head(classes, data["weight"].copy(), data["bias"].copy())
-            return cls(head, [data[f"moment{n}"].copy() for n in range(4)], json.loads(str(data["rows"])))
 
 
 def _goes_before(one: Object, other: Object) -> bool:

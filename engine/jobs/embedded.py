@@ -1,6 +1,6 @@
 """The launcher of the demo profile: starts the emulator, and starts it again when it has died.
 
-The only place outside `engine.emulator` that knows it exists, and it knows its command line alone.
+It knows its command line alone; `engine.emulation` asks the one that runs, as any client may.
 """
 
 from __future__ import annotations

@@ -75,7 +75,9 @@ class Room(Screen[None]):
 
     @on(Looked)
     def _told(self, message: Looked) -> None:
-        self.query_one(TopBar).show(self.engine.profile, message.experiments, message.jobs, message.standing)
+        self.query_one(TopBar).show(
+            self.engine.profile, message.experiments, message.jobs, message.standing, message.faults
+        )
         self.desk.noticed(message)
 
     @on(Trouble)

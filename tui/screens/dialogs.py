@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
-from textual.widgets import Input, Static
+from textual.widgets import Input, OptionList, Static
 
 from tui.styles.theme import look
 from tui.text import literal
+from tui.widgets.lists import List
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -34,6 +37,48 @@ class ConfirmScreen(ModalScreen[bool]):
     def action_answer(self, answer: bool) -> None:
         """Close with the answer."""
         self.dismiss(answer)
+
+
+class ChooseScreen(ModalScreen[str | None]):
+    """A few things, of which one is chosen. Nothing is the answer of `esc`."""
+
+    BINDINGS = [Binding("enter", "choose", "choose"), Binding("escape,q", "dismiss(None)", "cancel")]
+
+    def __init__(self, question: str, choices: Sequence[tuple[str, str]]) -> None:
+        """Ask.
+
+        Args:
+            question: one line.
+            choices: (name, what it means) each; the name is the answer.
+
+        """
+        super().__init__()
+        self._question = question
+        self._choices = choices
+
+    def compose(self) -> ComposeResult:
+        """Show the question, and the choices with what each means."""
+        with Vertical():
+            yield Static(Text(self._question, "bold"))
+            yield List()
+            yield Static(Text("enter chooses, esc cancels", look().dim))
+
+    def on_mount(self) -> None:
+        """Fill the list."""
+        lines = []
+        for name, meaning in self._choices:
+            lines.append((name, Text.assemble((f"{name}\n", "bold"), (f"  {meaning}", look().dim))))
+        choices = self.query_one(List)
+        choices.show(lines)
+        choices.focus()
+
+    def action_choose(self) -> None:
+        """Close with what is under the cursor."""
+        self.dismiss(self.query_one(List).chosen)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """A click chooses too."""
+        self.dismiss(event.option.id)
 
 
 class AskScreen(ModalScreen[str | None]):

@@ -34,6 +34,7 @@ _ABOUT = {
     "job": "One job: what it was told, what it said, what it left behind.",
     "train": "Curves of fine-tuning and of the CNN while they learn.",
     "results": "The comparison, and what is behind it.",
+    "emulator": "The demo's emulator of Azure OpenAI: how fast it is, what it does wrong, what it was paid for.",
 }
 
 

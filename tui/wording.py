@@ -1,0 +1,32 @@
+"""How the emulator's ledger is worded, on the screen and on the command line."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tui.text import one_line
+
+if TYPE_CHECKING:
+    from engine import Payment
+
+_OURS = re.compile(r"dogcls-tui/\S+ \((job \d+)\)")
+
+
+def client_name(client: str) -> str:
+    """Return who paid in short: our own jobs by number, other programs by their first word."""
+    ours = _OURS.search(client)
+    if ours:
+        return ours[1]
+    return one_line(client.split(" ")[0].split("/")[0] or "–", 20)
+
+
+def tokens(payment: Payment) -> str:
+    """Return the tokens of a payment in words; nothing where there are none."""
+    parts = []
+    if payment.prompt_tokens or payment.completion_tokens:
+        parts.append(f"{payment.prompt_tokens:,} in")
+        parts.append(f"{payment.completion_tokens:,} out")
+    if payment.training_tokens:
+        parts.append(f"{payment.training_tokens:,} trained")
+    return " ".join(parts)
