@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from engine.evaluation.economics import Economics as Economics
     from engine.evaluation.economics import break_even as break_even
     from engine.evaluation.economics import economics as economics
+    from engine.events import Checkup as Checkup
     from engine.events import DatasetView as DatasetView
     from engine.events import EmulatorSettings as EmulatorSettings
     from engine.events import EmulatorView as EmulatorView
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from engine.events import ImageView as ImageView
     from engine.events import JobDetail as JobDetail
     from engine.events import JobView as JobView
+    from engine.events import Leftover as Leftover
     from engine.events import LogLine as LogLine
     from engine.events import Metric as Metric
     from engine.events import Payment as Payment
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from engine.jobs.spec import make_spec as make_spec
     from engine.jobs.spec import parameters as parameters
     from engine.jobs.spec import read_spec as read_spec
+    from engine.remote import Remote as Remote
     from engine.states import ACTIVE as ACTIVE
     from engine.states import ENDED as ENDED
     from engine.states import RESUMABLE as RESUMABLE
@@ -84,12 +87,14 @@ _ROOMS = {
     "evaluation.comparison": "Comparison ContestantResult",
     "evaluation.details": "Answers ConfusionMap ContestantAnswers confusion_map disagreements mistakes per_class",
     "evaluation.economics": "Economics break_even economics",
-    "events": "DatasetView EmulatorSettings EmulatorView ExperimentView ImageView JobDetail JobView LogLine Metric"
+    "events": "Checkup DatasetView EmulatorSettings EmulatorView ExperimentView ImageView JobDetail JobView Leftover"
+    " LogLine Metric"
     " Payment RemoteItem Score StandingCost",
     "jobs.outline": "Outline",
     "jobs.plan": "Plan Price",
     "jobs.preview": "RequestPreview",
     "jobs.spec": "Parameter Spec make_spec parameters read_spec",
+    "remote": "Remote",
     "states": "ACTIVE ENDED RESUMABLE ContestantKind JobKind JobState Outcome Split",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}

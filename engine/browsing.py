@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.events import ImageView, JobDetail, LogLine, Metric, RemoteItem, Score, StandingCost
+from engine.events import ImageView, JobDetail, LogLine, Metric, Score, StandingCost
 from engine.jobs.paths import Home
 from engine.jobs.spec import Spec
 from engine.store import Store
@@ -174,12 +174,6 @@ class Browser:
             return standing_costs(self._store, self._home)
 
         return await asyncio.to_thread(read)
-
-    async def remote(self) -> list[RemoteItem]:
-        """Ask the service what stands on it; raises ServiceError, ConfigurationError."""
-        from engine.jobs.resource import remote_items
-
-        return await remote_items(self._store, self._home, self._profile)
 
 
 def _end_of(path: Path) -> str:

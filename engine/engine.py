@@ -19,6 +19,7 @@ from engine.events import DatasetView, ExperimentView, JobView, LogLine, Metric
 from engine.jobs import scheduler
 from engine.jobs.paths import Home
 from engine.jobs.spec import Spec
+from engine.remote import Remote
 from engine.settings import home_folder, load_settings
 from engine.states import ACTIVE, ContestantKind, JobKind, JobState, Split
 from engine.store import Store
@@ -61,6 +62,7 @@ class Engine:
         self.readonly = readonly
         self.store = Store(self.home.store)
         self.browse = Browser(self.store, self.home, self.profile)
+        self.remote = Remote(self.store, self.home, self.profile, readonly=readonly)
         self.emulation = Emulation(self.home, self.profile, readonly=readonly)
 
     def _writing(self) -> None:
@@ -340,13 +342,6 @@ class Engine:
 
         self._writing()
         return await delete_deployment(self.store, self.home, job_id)
-
-    async def delete_remote(self, kind: str, item_id: str) -> None:
-        """Delete a `deployment` or a `file` on the service, ours or not."""
-        from engine.jobs.resource import delete_remote
-
-        self._writing()
-        await delete_remote(self.home, self.profile, kind, item_id)
 
     async def write_jsonl(
         self,

@@ -168,6 +168,28 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Leftover:
+    """Something on the service that could be deleted. `kept` says why it had better not be; else it is empty."""
+
+    kind: str
+    id: str
+    name: str
+    detail: str
+    created_at: float | None
+    kept: str
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """One thing that was checked of a profile. `state` is `ok`, `warning`, `problem` or `unknown`."""
+
+    name: str
+    state: str
+    found: str
+    cure: str = ""
+
+
+@dataclass(frozen=True)
 class CallFault:
     """Calls of the emulator that go wrong: which operation, how, what share, and how many more (None: all)."""
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from engine import __version__
-from tui.commands import data, emulator, jobs, launch, monitor, results, run
+from tui.commands import data, emulator, jobs, launch, monitor, remote, results, run
 from tui.opening import open_app
 from tui.options import Globals, OnScreen
 
@@ -47,7 +47,8 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(launch.app, name="launch")
 app.add_typer(emulator.app, name="emulator")
-for module in (run, jobs, results):
+app.add_typer(remote.app, name="remote")
+for module in (run, jobs, results, remote):
     module.register(app)
 
 

@@ -20,9 +20,40 @@ if TYPE_CHECKING:
     from azure.mgmt.cognitiveservices.aio import CognitiveServicesManagementClient
     from openai import AsyncOpenAI
 
-SCOPE = "https://cognitiveservices.azure.com/.default"
+PUBLIC_ARM = "https://management.azure.com"
 TIMEOUT_SECONDS = 120.0
 CHECK_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """One of Microsoft's clouds: for whom tokens are, where ARM is, where one signs in."""
+
+    scope: str
+    arm: str
+    authority: str
+
+
+PUBLIC = Cloud("https://cognitiveservices.azure.com/.default", PUBLIC_ARM, "login.microsoftonline.com")
+NATIONAL = {
+    ".azure.us": Cloud(
+        "https://cognitiveservices.azure.us/.default",
+        "https://management.usgovcloudapi.net",
+        "login.microsoftonline.us",
+    ),
+    ".azure.cn": Cloud(
+        "https://cognitiveservices.azure.cn/.default",
+        "https://management.chinacloudapi.cn",
+        "login.chinacloudapi.cn",
+    ),
+}
+"""By the end of the endpoint's host (azure-identity's AzureAuthorityHosts; Azure's lists of national endpoints)."""
+
+
+def cloud_of(endpoint: str) -> Cloud:
+    """Return the cloud that an endpoint is in."""
+    host = urlsplit(endpoint).hostname or ""
+    return next((cloud for end, cloud in NATIONAL.items() if host.endswith(end)), PUBLIC)
 
 
 @dataclass(frozen=True)
@@ -38,7 +69,7 @@ class Endpoint:
     subscription: str | None = None
     resource_group: str | None = None
     account: str | None = None
-    arm_endpoint: str = "https://management.azure.com"
+    arm_endpoint: str = PUBLIC_ARM
     emulated: bool = False
 
     @property
@@ -117,7 +148,8 @@ class Azure:
         if self._credential is None:
             from azure.identity.aio import DefaultAzureCredential
 
-            credential = DefaultAzureCredential()
+            # Which of its ways it tries may be chosen by AZURE_TOKEN_CREDENTIALS.
+            credential = DefaultAzureCredential(authority=cloud_of(self.endpoint.endpoint).authority)
             await self._stack.enter_async_context(credential)
             self._credential = credential
         return self._credential
@@ -125,7 +157,7 @@ class Azure:
     async def _token_provider(self) -> Any:
         from azure.identity.aio import get_bearer_token_provider
 
-        return get_bearer_token_provider(await self._entra(), SCOPE)
+        return get_bearer_token_provider(await self._entra(), cloud_of(self.endpoint.endpoint).scope)
 
     async def arm(self) -> CognitiveServicesManagementClient:
         """Return the control plane's client.
@@ -145,21 +177,27 @@ class Azure:
         if self._arm is None:
             from azure.mgmt.cognitiveservices.aio import CognitiveServicesManagementClient
 
-            credential: Any
-            if is_loopback(place.arm_endpoint):
-                credential = _StaticToken(place.api_key or "none")
-            else:
-                credential = await self._entra()
             self._arm = await self._stack.enter_async_context(
                 CognitiveServicesManagementClient(
-                    credential,
+                    await self.arm_credential(),
                     str(place.subscription),
                     base_url=place.arm_endpoint,
-                    credential_scopes=[f"{place.arm_endpoint.rstrip('/')}/.default"],
+                    credential_scopes=[self.arm_scope],
                     user_agent=self._agent,
                 )
             )
         return self._arm
+
+    async def arm_credential(self) -> Any:
+        """Return who signs in at the control plane."""
+        if is_loopback(self.endpoint.arm_endpoint):
+            return _StaticToken(self.endpoint.api_key or "none")
+        return await self._entra()
+
+    @property
+    def arm_scope(self) -> str:
+        """What a token for the control plane is for."""
+        return f"{self.endpoint.arm_endpoint.rstrip('/')}/.default"
 
     @property
     def arm_options(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from engine.azure.connection import Endpoint
+from engine.azure.connection import PUBLIC_ARM, Endpoint, cloud_of
 from engine.errors import ServiceError
 from engine.jobs import embedded
 from engine.jobs.paths import Home
@@ -56,7 +56,7 @@ def endpoint(home: Home, profile: str) -> Endpoint:
         subscription=resource.subscription,
         resource_group=resource.resource_group,
         account=resource.account,
-        arm_endpoint=resource.arm_endpoint,
+        arm_endpoint=cloud_of(resource.endpoint).arm if resource.arm_endpoint == PUBLIC_ARM else resource.arm_endpoint,
         emulated=is_emulated(home, profile),
     )
 

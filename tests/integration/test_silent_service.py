@@ -34,7 +34,7 @@ async def test_the_resource_is_not_waited_for_for_ever(silent, home, monkeypatch
     engine = Engine(home.root)
     try:
         with pytest.raises(DogclsError, match="no answer within") as caught:
-            await asyncio.wait_for(engine.browse.remote(), 20)
+            await asyncio.wait_for(engine.remote.items(), 20)
         assert "sesame" not in str(caught.value) and "Check the network" in str(caught.value)
     finally:
         engine.close()

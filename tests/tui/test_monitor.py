@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from engine import Browser, Engine, RemoteItem
+from engine import Engine, Remote, RemoteItem
 from tests.tui.looking import footer, shows, text_of, until
 from tui.app import DogclsApp
 from tui.screens import monitor as monitor_module
@@ -180,11 +180,11 @@ async def test_what_stands_on_the_service(monitor, busy, monkeypatch):
             RemoteItem("batch", "batch_1", "batch_1", "completed", 1_789_999_000.0, "20 of 20 requests", 1),
         ]
 
-    async def delete_remote(self, kind, item_id):
-        deleted.append((kind, item_id))
+    async def delete(self, item_id):
+        deleted.append(item_id)
 
-    monkeypatch.setattr(Browser, "remote", remote)
-    monkeypatch.setattr(Engine, "delete_remote", delete_remote)
+    monkeypatch.setattr(Remote, "items", remote)
+    monkeypatch.setattr(Remote, "delete", delete)
     async with monitor.run_test(size=(120, 40)) as pilot:
         await shows(pilot, "Log of fine-tune 3")
         await pilot.press("v")
@@ -193,7 +193,7 @@ async def test_what_stands_on_the_service(monitor, busy, monkeypatch):
         await pilot.press("G", "k", "x")
         await shows(pilot, "Delete deployment old-one?", "not known to be ours")
         await pilot.press("y")
-        await until(pilot, lambda: deleted == [("deployment", "old-one")], "that it is deleted")
+        await until(pilot, lambda: deleted == ["old-one"], "that it is deleted")
 
 
 async def test_a_dead_network_is_a_message_and_no_freeze(monitor, monkeypatch):
@@ -202,7 +202,7 @@ async def test_a_dead_network_is_a_message_and_no_freeze(monitor, monkeypatch):
     async def remote(self):
         raise DogclsError("example.invalid: no answer.", "Check the network.")
 
-    monkeypatch.setattr(Browser, "remote", remote)
+    monkeypatch.setattr(Remote, "items", remote)
     async with monitor.run_test(size=(80, 24), notifications=True) as pilot:
         await shows(pilot, "Log of fine-tune 3")
         await pilot.press("v")
@@ -221,7 +221,7 @@ async def test_a_slow_answer_is_waited_for_however_often_one_looks(monitor, monk
         await go_on.wait()
         raise DogclsError("example.invalid: no answer within 20 seconds.")
 
-    monkeypatch.setattr(Browser, "remote", remote)
+    monkeypatch.setattr(Remote, "items", remote)
     monkeypatch.setattr(monitor_module, "SERVICE_SECONDS", 0.05)
     async with monitor.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "Log of fine-tune 3")

@@ -126,7 +126,7 @@ class JobRoom(Room):
         elif item is not None and item.kind in ("deployment", "file"):
             ours = f"It belongs to job {item.job_id}." if item.job_id else "It is not known to be ours."
             if await self.app.push_screen_wait(ConfirmScreen(f"Delete {item.kind} {item.name}?", ours)):
-                await self.desk.doing(self.engine.delete_remote(item.kind, item.id), "Deleted.")
+                await self.desk.doing(self.engine.remote.delete(item.id), "Deleted.")
                 self.look_at_service()
 
     def look_at_service(self) -> object:

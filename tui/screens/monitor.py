@@ -124,7 +124,7 @@ class MonitorScreen(JobRoom):
             return
         self._asking = True
         try:
-            found = await self.desk.doing(self.engine.browse.remote())
+            found = await self.desk.doing(self.engine.remote.items())
         finally:
             self._asking = False
         if not self._service:

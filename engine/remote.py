@@ -1,0 +1,103 @@
+"""The whole resource of a profile, whoever started what. `Engine.remote` holds one.
+
+The app and the command line watch and end here what they did not start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from engine.errors import DogclsError, ReadOnlyError
+from engine.events import Checkup, Leftover, RemoteItem
+from engine.jobs.paths import Home
+from engine.store import Store
+
+
+class Remote:
+    """One profile's resource."""
+
+    def __init__(self, store: Store, home: Home, profile: str, *, readonly: bool = False) -> None:
+        self._store = store
+        self._home = home
+        self._profile = profile
+        self._readonly = readonly
+
+    def _writing(self) -> None:
+        if self._readonly:
+            raise ReadOnlyError("Nothing can be changed: --readonly.", "Leave --readonly out.")
+
+    async def items(self) -> list[RemoteItem]:
+        """Return the newest batches, fine-tuning jobs, deployments and files, ours or not.
+
+        Raises:
+            ServiceError, ConfigurationError: the service cannot be reached, or does not let us in.
+
+        """
+        from engine.jobs.resource import remote_items
+
+        return await remote_items(self._store, self._home, self._profile)
+
+    def follow(self, item_id: str) -> AsyncIterator[str]:
+        """Yield how a batch or fine-tuning job stands whenever that changes, until its end."""
+        from engine.jobs.resource import follow_remote
+
+        return follow_remote(self._home, self._profile, item_id)
+
+    async def cancel(self, item_id: str) -> None:
+        """Cancel a batch or a fine-tuning job; what was done is kept, and paid for."""
+        from engine.jobs.resource import cancel_remote
+
+        self._writing()
+        await cancel_remote(self._home, self._profile, item_id)
+
+    async def download(self, item_id: str, folder: Path) -> list[Path]:
+        """Download what a batch or fine-tuning job has made, or a file; return the paths.
+
+        Raises:
+            InputError: there is nothing to download.
+
+        """
+        from engine.jobs.resource import download_remote
+
+        return await download_remote(self._home, self._profile, item_id, folder)
+
+    async def delete(self, item_id: str) -> None:
+        """Delete a deployment, a file or a tuned model."""
+        from engine.jobs.resource import delete_remote
+
+        self._writing()
+        await delete_remote(self._home, self._profile, item_id)
+
+    async def leftovers(self, *, everybodys: bool = False) -> list[Leftover]:
+        """Return what could be deleted: deployments of tuned models, tuned models, files.
+
+        Args:
+            everybodys: also what other tools have made.
+
+        """
+        from engine.jobs.resource import leftovers
+
+        return await leftovers(self._home, self._profile, everybodys=everybodys)
+
+    async def clean(self, items: Sequence[Leftover]) -> list[tuple[Leftover, str]]:
+        """Delete things one after another; return each with what went wrong ("" for nothing).
+
+        One that cannot be deleted keeps no other from it.
+        """
+        self._writing()
+        result = []
+        for item in items:
+            try:
+                await self.delete(item.id)
+            except DogclsError as error:
+                result.append((item, str(error)))
+            else:
+                result.append((item, ""))
+        return result
+
+    async def doctor(self) -> list[Checkup]:
+        """Check endpoint, sign-in, clock, proxy, roles, deployments with their SKUs, and quota. Costs nothing."""
+        from engine.jobs.doctor import examine
+
+        return await examine(self._home, self._profile)
