@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from engine.events import Score as Score
     from engine.events import StandingCost as StandingCost
     from engine.jobs.outline import Outline as Outline
+    from engine.jobs.pilot import PilotResult as PilotResult
     from engine.jobs.plan import Plan as Plan
     from engine.jobs.plan import Price as Price
     from engine.jobs.preview import RequestPreview as RequestPreview
@@ -91,6 +92,7 @@ _ROOMS = {
     " LogLine Metric"
     " Payment RemoteItem Score StandingCost",
     "jobs.outline": "Outline",
+    "jobs.pilot": "PilotResult",
     "jobs.plan": "Plan Price",
     "jobs.preview": "RequestPreview",
     "jobs.spec": "Parameter Spec make_spec parameters read_spec",

@@ -19,6 +19,7 @@ from engine.events import DatasetView, ExperimentView, JobView, LogLine, Metric
 from engine.jobs import scheduler
 from engine.jobs.paths import Home
 from engine.jobs.spec import Spec
+from engine.piloting import Piloting
 from engine.remote import Remote
 from engine.settings import home_folder, load_settings
 from engine.states import ACTIVE, ContestantKind, JobKind, JobState, Split
@@ -62,6 +63,7 @@ class Engine:
         self.readonly = readonly
         self.store = Store(self.home.store)
         self.browse = Browser(self.store, self.home, self.profile)
+        self.pilots = Piloting(self.store, self.home, self.profile, readonly=readonly)
         self.remote = Remote(self.store, self.home, self.profile, readonly=readonly)
         self.emulation = Emulation(self.home, self.profile, readonly=readonly)
 
