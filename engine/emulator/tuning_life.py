@@ -189,6 +189,7 @@ class Tuning:
         an_epoch = -(-len(truths) // knobs["batch_size"])
         total = an_epoch * knobs["n_epochs"]
         saved = time.monotonic()
+        self._job.update(_steps=run.step, _total_steps=total)
         for step in steps(
             run.head,
             run.moments,
@@ -213,7 +214,7 @@ class Tuning:
             if ended or stopping or time.monotonic() > saved + SAVE_SECONDS:
                 run.save(self._folder / "progress.npz")
                 saved = time.monotonic()
-                self._job["_steps"], self._job["_total_steps"] = step.number, total
+                self._job["_steps"] = step.number
                 self._service.state.tunings.put(self._job["id"], self._job)
             if stopping and not ended and self._job["status"] == "pausing":
                 self._add_checkpoint(run)  # a paused job leaves a model that can be deployed
