@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -181,7 +182,7 @@ class Engine:
                 f"This would cost about ${price.total:.2f}, over the limit of ${spec.max_cost:.2f}.",
                 "Raise --max-cost, or choose fewer contestants or epochs.",
             )
-        return plan, price
+        return replace(plan, estimates=planning.estimates(plan, price)), price
 
     async def outline(self, spec: Spec, plan: Plan) -> Outline:
         """Return a plan in words: its command, its requests, its likely time."""
@@ -207,7 +208,7 @@ class Engine:
         await check(self.home, self.profile, plan.jobs)
 
     async def start(self, spec: Spec, plan: Plan) -> str:
-        """Write an experiment down and start its first jobs; return its name."""
+        """Write an experiment down, with what it is expected to cost, and start its first jobs; return its name."""
         self._writing()
         _file_name(spec.name)
 
@@ -221,6 +222,7 @@ class Engine:
                 spec=named.to_toml(),
                 contestants=plan.contestants,
                 jobs=plan.jobs,
+                estimates=plan.estimates,
             )
             with contextlib.suppress(OSError):  # a copy for people; the store has it anyway
                 write_atomic(self.home.experiments / f"{_file_name(name)}.toml", named.to_toml())

@@ -5,6 +5,7 @@ The app and the command line watch and end here what they did not start.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -79,6 +80,18 @@ class Remote:
         from engine.jobs.resource import leftovers
 
         return await leftovers(self._home, self._profile, everybodys=everybodys)
+
+    async def hourly_usd(self, model: str) -> float:
+        """Return what a deployment of a tuned model costs an hour, used or not, by the price table; US dollars.
+
+        Raises:
+            InputError: the table does not have the model, or cannot be read.
+
+        """
+        from engine.azure.prices import load_prices
+
+        prices = await asyncio.to_thread(load_prices, self._home.prices)
+        return prices.hosting_cost(model, 3600)
 
     async def clean(self, items: Sequence[Leftover]) -> list[tuple[Leftover, str]]:
         """Delete things one after another; return each with what went wrong ("" for nothing).

@@ -11,7 +11,9 @@ class Answer:
     """What came back for one request.
 
     `filtered`: the content filter stopped the question or the answer. `error`: why there is no answer.
-    `latency_ms` is of the one attempt that was answered, and only of real-time requests.
+    The times are milliseconds, of real-time requests only: `latency_ms` of the one attempt that was answered,
+    `first_ms` the same where that was the first attempt (else None), `total_ms` from the start of the first attempt
+    to the end, waits between attempts included. `attempts` is how often it was asked; 0 of a batch's answers.
     """
 
     custom_id: str
@@ -22,6 +24,9 @@ class Answer:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     request_id: str | None = None
+    first_ms: float | None = None
+    total_ms: float | None = None
+    attempts: int = 0
 
 
 def from_completion(

@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import random
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.azure.answers import Answer, from_completion, from_error
-from engine.azure.errors import translated
-from engine.azure.patience import Say, patiently
-from engine.errors import ServiceError, ServiceUnavailable
+from engine.azure.errors import Limited, translated
+from engine.azure.files import EXPIRY_SECONDS
+from engine.azure.patience import FIRST_SECONDS, LONGEST_SECONDS, Say, patiently
+from engine.errors import DogclsError, ServiceError, ServiceUnavailable
 
 if TYPE_CHECKING:
     from engine.azure.connection import Azure
 
 INTENT = "dogcls_intent"
 TERMINAL = frozenset({"completed", "failed", "expired", "cancelled", "canceled"})
-QUOTA_FIRST_SECONDS = 5.0
-QUOTA_TRIES = 10
+QUOTA_CODE = "token_limit_exceeded"
+SHOW_SECONDS = 5.0
+"""How long a batch may take to show in the list, once it is there."""
+LIST_FROM = 5
+"""From so many batches on, a page of the list says more than a call for each."""
+_LIMIT = re.compile(r"configured limit of ([\d.,]*\d)\s*([KMB]?)", re.IGNORECASE)
+_SCALE = {"": 1, "K": 1_000, "M": 1_000_000, "B": 1_000_000_000}
+
+
+class QuotaFull(ServiceError):
+    """The deployment has no room for a batch. `limit` is its quota in tokens, where the service says it."""
+
+    def __init__(self, message: str, limit: int | None) -> None:
+        super().__init__(message, "Wait for other batches to end, or raise the quota.", status=400, code=QUOTA_CODE)
+        self.limit = limit
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,10 @@ class BatchStatus:
     output_file_id: str | None
     error_file_id: str | None
     problem: str
+    quota_full: bool = False
+    """It failed in validation because its deployment had no room; it may be made again."""
+    limit: int | None = None
+    """The deployment's quota of enqueued tokens, where the answer told it."""
 
     @property
     def terminal(self) -> bool:
@@ -45,7 +65,8 @@ class BatchStatus:
 def parse(batch: Any) -> BatchStatus:
     """Read a batch object."""
     counts = batch.request_counts
-    problems = [f"{e.code or ''} {e.message or ''}".strip() for e in (batch.errors.data or [])] if batch.errors else []
+    told = (batch.errors.data or []) if batch.errors else []
+    problems = [f"{e.code or ''} {e.message or ''}".strip() for e in told]
     return BatchStatus(
         id=batch.id,
         status=str(batch.status).lower(),
@@ -55,7 +76,17 @@ def parse(batch: Any) -> BatchStatus:
         output_file_id=batch.output_file_id or None,
         error_file_id=batch.error_file_id or None,
         problem="; ".join(problems)[:500],
+        quota_full=str(batch.status).lower() == "failed" and any(e.code == QUOTA_CODE for e in told),
+        limit=limit_in("; ".join(problems)),
     )
+
+
+def limit_in(message: str) -> int | None:
+    """Return the quota that a refusal names ("… the configured limit of 30K for the deployment …")."""
+    found = _LIMIT.search(message)
+    if found is None:
+        return None
+    return round(float(found[1].replace(",", "")) * _SCALE[found[2].upper()])
 
 
 async def get(azure: Azure, batch_id: str) -> BatchStatus:
@@ -64,10 +95,43 @@ async def get(azure: Azure, batch_id: str) -> BatchStatus:
         return parse(await azure.client.batches.retrieve(batch_id))
 
 
+async def states(azure: Azure, ids: Sequence[str]) -> list[BatchStatus]:
+    """Return batches as they stand, in the order asked for."""
+    found: dict[str, BatchStatus] = {}
+    if len(ids) >= LIST_FROM:
+        wanted = set(ids)
+        with translated(azure.endpoint.endpoint):
+            async for batch in await azure.client.batches.list(limit=100):
+                if batch.id in wanted:
+                    found[batch.id] = parse(batch)
+                    if len(found) == len(wanted):
+                        break
+    return [found.get(batch_id) or await get(azure, batch_id) for batch_id in ids]
+
+
+async def quota(azure: Azure, deployment: str) -> int | None:
+    """Return a deployment's quota of enqueued tokens as the control plane has it; None where nobody says."""
+    place = azure.endpoint
+    if not (place.subscription and place.resource_group and place.account):
+        return None
+    try:
+        arm = await azure.arm()
+        with translated(place.arm_endpoint):
+            found = await arm.deployments.get(place.resource_group, place.account, deployment, **azure.arm_options)
+    except DogclsError:  # no role there, or no such deployment: the data plane will tell
+        return None
+    capacity = found.sku.capacity if found.sku else None
+    return capacity * 1000 if capacity else None
+
+
 async def cancel(azure: Azure, batch_id: str) -> None:
     """Ask for a batch to be cancelled; it takes up to ten minutes, and what was done is kept and billed."""
-    with translated(azure.endpoint.endpoint):
-        await azure.client.batches.cancel(batch_id)
+    try:
+        with translated(azure.endpoint.endpoint):
+            await azure.client.with_options(max_retries=0).batches.cancel(batch_id)
+    except ServiceUnavailable as error:
+        if error.status != 409:  # a conflict: it is about to end, or has ended
+            raise
 
 
 async def find(azure: Azure, intent: str) -> BatchStatus | None:
@@ -80,16 +144,29 @@ async def find(azure: Azure, intent: str) -> BatchStatus | None:
 
 
 async def create(azure: Azure, file_id: str, intent: str) -> BatchStatus:
-    """Create a batch, without any retry. Costs money."""
+    """Create a batch, without any retry. Costs money.
+
+    Raises:
+        QuotaFull: nothing was created.
+
+    """
     client = azure.client.with_options(max_retries=0)
-    with translated(azure.endpoint.endpoint):
-        batch = await client.batches.create(
-            input_file_id=file_id,
-            endpoint="/chat/completions",  # type: ignore[arg-type]  # Azure's spelling; openai's is /v1/…
-            completion_window="24h",
-            metadata={INTENT: intent},
-        )
-    return parse(batch)
+    try:
+        with translated(azure.endpoint.endpoint):
+            raw = await client.batches.with_raw_response.create(
+                input_file_id=file_id,
+                endpoint="/chat/completions",  # type: ignore[arg-type]  # Azure's spelling; openai's is /v1/…
+                completion_window="24h",
+                metadata={INTENT: intent},
+                output_expires_after={"seconds": EXPIRY_SECONDS, "anchor": "created_at"},
+            )
+            batch = parse(raw.parse())
+    except ServiceError as error:
+        if error.code == QUOTA_CODE:
+            raise QuotaFull(error.message, limit_in(error.message)) from None
+        raise
+    limit = raw.headers.get("deployment-maximum-enqueued-tokens", "")
+    return replace(batch, limit=int(limit) or None) if limit.isdigit() else batch
 
 
 async def ensure_created(
@@ -98,17 +175,18 @@ async def ensure_created(
     """Create a batch exactly once.
 
     Args:
+        azure: the connection.
         file_id: the input.
         intent: unique to this batch; it is found again by it.
         find_first: whether an earlier attempt may have created it.
-        say: told of outages and of quota.
+        say: told of outages.
 
     Raises:
-        ServiceError: the service refuses it, or its quota stayed full for too long.
+        QuotaFull: there is no room for it, and it was not created.
+        ServiceError: the service refuses it.
 
     """
-    quota_wait, quota_tries = QUOTA_FIRST_SECONDS, 0
-    look = find_first
+    look, delay = find_first, FIRST_SECONDS
     while True:
         if look:
             found = await patiently(lambda: find(azure, intent), say=say, place=azure.endpoint.endpoint)
@@ -121,40 +199,24 @@ async def ensure_created(
             look = True
             if say is not None:
                 say(f"waiting: {error.message}")
-            await asyncio.sleep(1.0)
-        except ServiceError as error:
-            quota_tries += 1
-            if error.code != "token_limit_exceeded" or quota_tries > QUOTA_TRIES:
-                raise
-            if say is not None:
-                say(f"the quota of enqueued tokens is full; next try in {quota_wait:.0f} s")
-            await asyncio.sleep(quota_wait)
-            quota_wait *= 2
+            wait = error.retry_after if isinstance(error, Limited) and error.retry_after is not None else delay
+            shown = 0.0 if azure.endpoint.emulated else SHOW_SECONDS
+            await asyncio.sleep(max(shown, wait * random.uniform(1.0, 1.25)))
+            delay = min(delay * 2, LONGEST_SECONDS)
 
 
-def read_output(paths: Sequence[Path], ids: set[str]) -> Iterator[Answer]:
+def read_output(paths: Iterable[Path]) -> Iterator[Answer]:
     """Read output and error files, one line in memory at a time.
 
-    Lines stand in any order and in either file; a line that is no JSON, or names an unknown id, is
-    passed over. Each id is answered at most once, by its first answered line; one that only failed,
-    by its first failure, at the end. What is not yielded is missing.
+    Lines stand in any order and in either file, and one id may stand in several: the store lets an answer
+    replace a failure and nothing replace an answer. A line that is no JSON is passed over.
     """
-    answered: set[str] = set()
-    failures: dict[str, Answer] = {}
     for path in paths:
         with path.open("rb") as file:
             for raw in file:
                 answer = _read_line(raw)
-                if answer is None or answer.custom_id not in ids or answer.custom_id in answered:
-                    continue
-                if answer.error is not None and not answer.filtered:
-                    failures.setdefault(answer.custom_id, answer)
-                    continue
-                answered.add(answer.custom_id)
-                yield answer
-    for custom_id, answer in failures.items():
-        if custom_id not in answered:
-            yield answer
+                if answer is not None:
+                    yield answer
 
 
 def _read_line(raw: bytes) -> Answer | None:
@@ -169,6 +231,9 @@ def _read_line(raw: bytes) -> Answer | None:
     if isinstance(response, dict):
         body, status, request = response.get("body"), response.get("status_code"), response.get("request_id")
         if status == 200 and isinstance(body, dict):
-            return from_completion(custom_id, body, request_id=request)
+            try:
+                return from_completion(custom_id, body, request_id=request)
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+                return from_error(custom_id, status, "the answer is no chat completion", request)
         return from_error(custom_id, status, body, request)
     return from_error(custom_id, None, line.get("error"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from azure.mgmt.cognitiveservices.models import Deployment as ArmDeployment
 
 SETTLING = frozenset({"DeploymentNotFound", "BadRequestForDependentService"})
+BROKEN = frozenset({"Failed", "Canceled"})
+"""States of a deployment that never came to be: it costs nothing, and can be asked for again."""
+POLL_SECONDS = 15.0
+EMULATED_POLL_SECONDS = 0.2
 SETTLE_SECONDS = 12 * 30.0
 """A new deployment may answer 404 for its first five minutes."""
 
@@ -99,6 +104,21 @@ async def create(azure: Azure, name: str, model: str, *, sku: str = "GlobalStand
     await patiently(call, place=place.arm_endpoint)
 
 
+async def wait_gone(
+    azure: Azure, name: str, *, say: Say | None = None, stop: Callable[[], bool] = lambda: False
+) -> Deployment | None:
+    """Return a deployment as it stands; one that is being deleted is waited for until it is gone, or `stop` says so."""
+    said = False
+    while True:
+        found = await get(azure, name)
+        if found is None or found.state != "Deleting" or stop():
+            return found
+        if say is not None and not said:
+            said = True
+            say(f"deployment {name} is still being deleted")
+        await asyncio.sleep(_wait(azure))
+
+
 async def wait_ready(
     azure: Azure, name: str, *, say: Say | None = None, stop: Callable[[], bool] = lambda: False
 ) -> None:
@@ -108,7 +128,6 @@ async def wait_ready(
         ServiceError: it failed, or still does not answer after six minutes.
 
     """
-    wait = 0.2 if azure.endpoint.emulated else 15.0
     said = ""
     while not stop():
         found = await get(azure, name)
@@ -118,9 +137,9 @@ async def wait_ready(
             say(f"deployment {name} is {state}")
         if state == "Succeeded":
             break
-        if state in ("Failed", "Canceled", "Missing"):
+        if state in BROKEN or state == "Missing":
             raise ServiceError(f"Deployment {name} is {state}.", "See the resource's activity log; then resume.")
-        await asyncio.sleep(wait)
+        await asyncio.sleep(_wait(azure))
     waited = 0.0
     while not stop():
         try:
@@ -129,8 +148,14 @@ async def wait_ready(
         except ServiceError as error:
             if (error.status != 404 and error.code not in SETTLING) or waited > SETTLE_SECONDS:
                 raise
+        wait = _wait(azure)
         await asyncio.sleep(wait)
         waited += wait
+
+
+def _wait(azure: Azure) -> float:
+    """Return how long to wait between two looks; with jitter, so that many do not look at once."""
+    return (EMULATED_POLL_SECONDS if azure.endpoint.emulated else POLL_SECONDS) * random.uniform(1.0, 1.25)
 
 
 async def delete(azure: Azure, name: str) -> None:

@@ -86,10 +86,20 @@ def _reason(error: Exception) -> str:
     return _first_line(str(cause)) or type(cause).__name__
 
 
+_WAITS = (
+    ("retry-after-ms", 0.001),
+    ("retry-after", 1.0),
+    ("x-ratelimit-reset-tokens", 1.0),  # Azure has at times sent nothing but one of these two
+    ("x-rate-limit-reset-tokens", 1.0),
+)
+
+
 def _retry_after(headers: Any) -> float | None:
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+    for name, scale in _WAITS:
         try:
-            return float(headers[name]) * scale
+            seconds = float(headers[name]) * scale
         except (KeyError, TypeError, ValueError):
             continue
+        if seconds > 0 or "reset" not in name:
+            return seconds
     return None

@@ -1,9 +1,10 @@
-"""Files on the service: uploaded once, found again by name, downloaded as a stream."""
+"""Files on the service: uploaded once, found again by name, downloaded as a stream that resumes."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,7 @@ Purpose = Literal["batch", "fine-tune"]
 EXPIRY_SECONDS = 14 * 86400
 """Batch files carry an expiry: without one a resource holds 500 of them, with one 10,000."""
 UPLOAD_SECONDS = 3600.0
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
 async def find(azure: Azure, filename: str, purpose: Purpose) -> str | None:
@@ -29,10 +31,20 @@ async def find(azure: Azure, filename: str, purpose: Purpose) -> str | None:
     return None
 
 
-async def ensure_uploaded(azure: Azure, path: Path, purpose: Purpose, filename: str, *, say: Say | None = None) -> str:
+async def ensure_uploaded(
+    azure: Azure, path: Path, purpose: Purpose, filename: str, *, look: bool = True, say: Say | None = None
+) -> str:
     """Upload a file under a name of its own, unless it is there already; return its id.
 
     The SDK's own retries are off: an upload whose answer was lost may have arrived, so one looks first.
+
+    Args:
+        azure: the connection.
+        path: the file.
+        purpose: what it is for.
+        filename: its name on the service, which nothing else has.
+        look: whether an earlier attempt may have uploaded it. Looking lists all files of the resource.
+        say: told of outages, and of a file that will not expire.
 
     Raises:
         ServiceError: the service does not take the file.
@@ -40,18 +52,29 @@ async def ensure_uploaded(azure: Azure, path: Path, purpose: Purpose, filename: 
     """
 
     async def attempt() -> str:
-        found = await find(azure, filename, purpose)
+        nonlocal look
+        found = await find(azure, filename, purpose) if look else None
         if found is not None:
             return found
+        look = True
         options: dict[str, Any] = {}
         if purpose == "batch":
             options["expires_after"] = {"seconds": EXPIRY_SECONDS, "anchor": "created_at"}
         with path.open("rb") as file:
             client = azure.client.with_options(max_retries=0, timeout=UPLOAD_SECONDS)
             uploaded = await client.files.create(file=(filename, file), purpose=purpose, **options)
+        if purpose == "batch" and getattr(uploaded, "expires_at", None) is None and say is not None:
+            say(f"file {uploaded.id} was given no expiry; a resource holds 500 of those")
         return uploaded.id
 
-    return await patiently(attempt, say=say, place=azure.endpoint.endpoint)
+    try:
+        return await patiently(attempt, say=say, place=azure.endpoint.endpoint)
+    except ServiceError as error:
+        if error.code == "quotaExceeded" and error.status == 400:
+            what = "500 batch files, 10,000 where each expires" if purpose == "batch" else "50 fine-tuning files, 1 GB"
+            cure = f"A resource holds {what}: delete some that are no longer needed, then resume."
+            raise ServiceError(error.message, cure, status=error.status, code=error.code) from None
+        raise
 
 
 async def wait_processed(azure: Azure, file_id: str, *, say: Say | None = None) -> None:
@@ -74,17 +97,61 @@ async def wait_processed(azure: Azure, file_id: str, *, say: Say | None = None) 
 
 
 async def download(azure: Azure, file_id: str, path: Path) -> None:
-    """Stream a file's content to disk; the path appears only when it is whole."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with translated(azure.endpoint.endpoint):
-        async with azure.client.files.with_streaming_response.content(file_id) as response:
-            expected = response.headers.get("content-length")
-            with partial.open("wb") as file:
-                async for chunk in response.iter_bytes(1 << 16):
-                    file.write(chunk)
-    if expected is not None and "content-encoding" not in response.headers and partial.stat().st_size != int(expected):
-        raise ServiceUnavailable(f"File {file_id}: the download broke off.", "It is tried again.")
+    """Stream a file's content to disk; the path appears only when it is whole.
+
+    What an earlier attempt, of this process or another, has got is kept, and the rest is asked for by a
+    Range header. A service that ignores it sends everything again.
+
+    Raises:
+        ServiceUnavailable: the download broke off; the next call goes on from there.
+
+    """
+    partial = path.with_name(f".{path.name}.part")
+    partial.touch(mode=0o600)
+    have = partial.stat().st_size
+    # Compressed, neither the range nor the length would be of the file's own bytes.
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
+    try:
+        with translated(azure.endpoint.endpoint):
+            async with azure.client.files.with_streaming_response.content(file_id, extra_headers=headers) as response:
+                start, total = _extent(response.status_code, response.headers)
+                if start > have:
+                    raise ServiceUnavailable(f"File {file_id}: the service sent another part.", "It is tried again.")
+                with partial.open("r+b") as file:
+                    file.truncate(start)
+                    file.seek(start)
+                    async for chunk in response.iter_bytes():
+                        file.write(chunk)
+                    file.flush()
+                    os.fsync(file.fileno())  # what was paid for is on disk before it counts as there
+    except ServiceError as error:
+        if error.status != 416:
+            raise
+        # There is nothing after what is there: it is whole already, or it is not this file's.
+        expected = (await azure.client.files.retrieve(file_id)).bytes
+        if have == expected:
+            partial.replace(path)
+            return
+        partial.unlink()
+        raise ServiceUnavailable(f"File {file_id}: the download begins anew.", "It is tried again.") from None
+    size = partial.stat().st_size
+    if total is not None and size < total:
+        raise ServiceUnavailable(f"File {file_id}: the download broke off at byte {size:,}.", "It is tried again.")
+    if total is not None and size > total:
+        partial.unlink()
+        raise ServiceUnavailable(f"File {file_id}: the download was too long.", "It is tried again.")
     partial.replace(path)
+
+
+def _extent(status: int, headers: Any) -> tuple[int, int | None]:
+    """Return where a response's bytes begin in the file, and how long the file is if that is told."""
+    if status == 206:
+        told = _RANGE.fullmatch(headers.get("content-range", ""))
+        if told is None:
+            raise ServiceUnavailable("The service does not say which part of the file it sends.", "It is tried again.")
+        return int(told[1]), int(told[2])
+    length = headers.get("content-length", "")
+    return 0, int(length) if length.isdigit() and "content-encoding" not in headers else None
 
 
 async def delete(azure: Azure, file_id: str) -> None:

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import random
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.azure.errors import translated
 from engine.azure.patience import Say, patiently
-from engine.errors import ServiceUnavailable
+from engine.errors import ServiceError, ServiceUnavailable
 
 if TYPE_CHECKING:
     from engine.azure.connection import Azure
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled", "canceled"})
+WAITING = frozenset({"created", "validating_files", "pending", "queued", "notrunning"})
+"""It has not begun, and counts among the queued ones."""
+MODELS = ("gpt-4o-2024-08-06", "gpt-4.1-2025-04-14")
+"""The models that can be fine-tuned on images; so can whatever was tuned from them (continual fine-tuning)."""
+CREATE_SECONDS = (1.0, 30.0)
+"""The first and the longest wait before an unanswered creation is looked for, and tried again."""
+_CONFLICT = 409
+_OVERLAP = 20
+"""Known events in a row after which no unknown one is expected: those of one second come in any order."""
 _BILLED = re.compile(r"training tokens billed:\s*([\d,]+)", re.IGNORECASE)
 _STEP = re.compile(r"step (\d+)(?:/\d+)?: training loss=([-+.\deE]+)", re.IGNORECASE)
 
@@ -35,6 +45,9 @@ class TuningStatus:
     created_at: float | None
     finished_at: float | None
     error: str
+    epochs: int | None = None
+    batch_size: int | None = None
+    """What the service trains with, also where the choice was left to it; None while it has not said."""
 
     @property
     def terminal(self) -> bool:
@@ -76,7 +89,20 @@ def parse(job: Any) -> TuningStatus:
         created_at=job.created_at,
         finished_at=job.finished_at,
         error=str((error and getattr(error, "message", None)) or ""),
+        epochs=_chosen(job, "n_epochs"),
+        batch_size=_chosen(job, "batch_size"),
     )
+
+
+def _chosen(job: Any, name: str) -> int | None:
+    """Return a hyperparameter's value; -1, `auto` and nothing at all mean that none is chosen yet."""
+    value = getattr(job.hyperparameters, name, None)
+    return value if isinstance(value, int) and value > 0 else None
+
+
+def base_model(model: str) -> str:
+    """Return what a model, a tuned one or one of its checkpoints was tuned from at first."""
+    return model.split(".ft-")[0]
 
 
 async def get(azure: Azure, tuning_id: str) -> TuningStatus:
@@ -85,22 +111,64 @@ async def get(azure: Azure, tuning_id: str) -> TuningStatus:
         return parse(await azure.client.fine_tuning.jobs.retrieve(tuning_id))
 
 
-async def cancel(azure: Azure, tuning_id: str) -> None:
-    """Cancel a job; the work done is paid for."""
+async def everything(azure: Azure) -> list[TuningStatus]:
+    """Return all of the resource's jobs, whoever made them, newest first."""
     with translated(azure.endpoint.endpoint):
-        await azure.client.fine_tuning.jobs.cancel(tuning_id)
+        page = await azure.client.fine_tuning.jobs.list(limit=100)
+        return [parse(job) async for job in page]
+
+
+async def training_files(azure: Azure) -> list[tuple[str, int]]:
+    """Return (name, bytes) of the resource's fine-tuning files, whoever uploaded them: they count against its quota."""
+    with translated(azure.endpoint.endpoint):
+        page = await azure.client.files.list(purpose="fine-tune", limit=100)
+        return [(file.filename, file.bytes or 0) async for file in page if str(file.status) != "deleted"]
+
+
+async def cancel(azure: Azure, tuning_id: str) -> None:
+    """Cancel a job; the work done is paid for.
+
+    Raises:
+        ServiceError: it has ended otherwise.
+
+    """
+    await _move(azure, tuning_id, lambda jobs: jobs.cancel(tuning_id), ("cancelled", "canceled", "cancelling"))
 
 
 async def pause(azure: Azure, tuning_id: str) -> None:
-    """Pause a running job; it leaves a checkpoint that can be deployed."""
-    with translated(azure.endpoint.endpoint):
-        await azure.client.fine_tuning.jobs.pause(tuning_id)
+    """Pause a running job; it leaves a checkpoint that can be deployed.
+
+    Raises:
+        ServiceError: it does not run, or has not made a step.
+
+    """
+    await _move(azure, tuning_id, lambda jobs: jobs.pause(tuning_id), ("pausing", "paused"))
 
 
 async def resume(azure: Azure, tuning_id: str) -> None:
-    """Resume a paused job."""
-    with translated(azure.endpoint.endpoint):
-        await azure.client.fine_tuning.jobs.resume(tuning_id)
+    """Resume a paused job.
+
+    Raises:
+        ServiceError: it is not paused.
+
+    """
+    await _move(azure, tuning_id, lambda jobs: jobs.resume(tuning_id), ("resuming", "running", "succeeded"))
+
+
+async def _move(azure: Azure, tuning_id: str, ask: Callable[[Any], Awaitable[Any]], reached: Collection[str]) -> None:
+    """Ask for a change of state. One that was reached already, by a request whose answer was lost, is fine.
+
+    A conflict is an answer here and not an outage: the job is in another state, and will be when asked again.
+    """
+    try:
+        with translated(azure.endpoint.endpoint):
+            await ask(azure.client.with_options(max_retries=0).fine_tuning.jobs)
+    except ServiceUnavailable as error:
+        if error.status != _CONFLICT:
+            raise
+        found = await get(azure, tuning_id)
+        if found.status not in reached:
+            raise ServiceError(f"Fine-tuning job {tuning_id} is {found.status}.", status=_CONFLICT) from None
 
 
 async def find(azure: Azure, training_file: str) -> TuningStatus | None:
@@ -148,6 +216,7 @@ async def ensure_created(
     knobs = {"n_epochs": epochs, "batch_size": batch_size, "learning_rate_multiplier": lr_multiplier}
     client = azure.client.with_options(max_retries=0)
     look = find_first
+    wait, longest = CREATE_SECONDS
     while True:
         if look:
             found = await patiently(lambda: find(azure, training_file), say=say, place=azure.endpoint.endpoint)
@@ -168,20 +237,26 @@ async def ensure_created(
             look = True  # it may have been created although no answer came
             if say is not None:
                 say(f"waiting: {error.message}")
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(wait * random.uniform(1.0, 1.25))
+            wait = min(wait * 2, longest)
 
 
 async def events_since(azure: Azure, tuning_id: str, known: set[str]) -> list[Event]:
     """Return the events that are not known yet, oldest first.
 
-    The service lists the newest first, so paging ends at the first known one.
+    The service lists the newest first, so paging ends where only known ones come any more.
     """
     found: list[Event] = []
+    known_in_a_row = 0
     with translated(azure.endpoint.endpoint):
         page = await azure.client.fine_tuning.jobs.list_events(tuning_id, limit=100)
         async for event in page:
             if event.id in known:
-                break
+                known_in_a_row += 1
+                if known_in_a_row == _OVERLAP:
+                    break
+                continue
+            known_in_a_row = 0
             data = event.data if isinstance(event.data, dict) else {}
             level = {"warn": "warning"}.get(event.level, event.level)
             found.append(Event(event.id, event.created_at, level, event.message, data))

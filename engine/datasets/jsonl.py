@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +22,7 @@ from engine.errors import InputError
 BATCH_BYTES = 200_000_000
 BATCH_REQUESTS = 100_000
 TRAINING_BYTES = 512_000_000
+Item = tuple[str, Path, int]
 _MARK = "\x00image\x00"
 _ID = "\x00id\x00"
 
@@ -33,6 +35,8 @@ class Shard:
     requests: int
     bytes: int
     sha256: str
+    tokens: int = 0
+    """About how many it takes; what a batch counts against the quota of its deployment."""
 
 
 class _Writer:
@@ -44,20 +48,21 @@ class _Writer:
         descriptor = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._file: BinaryIO = os.fdopen(descriptor, "wb", buffering=1 << 20)
         self._hash = hashlib.sha256()
-        self.bytes = self.lines = 0
+        self.bytes = self.lines = self.tokens = 0
 
-    def write(self, line: bytes) -> None:
+    def write(self, line: bytes, tokens: int = 0) -> None:
         self._file.write(line)
         self._hash.update(line)
         self.bytes += len(line)
         self.lines += 1
+        self.tokens += tokens
 
     def close(self) -> Shard:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
         self._partial.replace(self.path)
-        return Shard(self.path, self.lines, self.bytes, self._hash.hexdigest())
+        return Shard(self.path, self.lines, self.bytes, self._hash.hexdigest(), self.tokens)
 
     def abandon(self) -> None:
         self._file.close()
@@ -77,7 +82,7 @@ def _url(path: Path) -> bytes:
 
 
 def write_batch_shards(
-    items: Iterable[tuple[str, Path]],
+    items: Iterable[Item],
     prompt: Prompt,
     labels: Sequence[str],
     model: str,
@@ -86,11 +91,12 @@ def write_batch_shards(
     *,
     max_bytes: int = BATCH_BYTES,
     max_requests: int = BATCH_REQUESTS,
+    max_tokens: int | None = None,
 ) -> list[Shard]:
     """Write batch input files, as many as the limits demand.
 
     Args:
-        items: (custom_id, image) of each request.
+        items: (custom_id, image, about how many tokens) of each request.
         prompt: the question.
         labels: the classes.
         model: the deployment's name.
@@ -98,9 +104,11 @@ def write_batch_shards(
         stem: see above.
         max_bytes: of one file (the service's limit unless told).
         max_requests: of one file (likewise).
+        max_tokens: of one file; the deployment's quota of enqueued tokens, where it is known. A single
+            request over it has a file of its own: the service may count otherwise.
 
     Raises:
-        InputError: an image cannot be read; nothing half-written stays.
+        InputError: an image cannot be read, or is too large for a file; nothing half-written stays.
 
     """
     request = {"custom_id": _ID, "method": "POST", "url": "/chat/completions"}
@@ -109,15 +117,24 @@ def write_batch_shards(
     shards: list[Shard] = []
     writer: _Writer | None = None
     try:
-        for custom_id, path in items:
+        for custom_id, path, tokens in items:
             name = json.dumps(custom_id)[1:-1].encode()
             line = b"".join((before, name, between, _url(path), after))
-            if writer and (writer.bytes + len(line) > max_bytes or writer.lines >= max_requests):
+            if len(line) > max_bytes:
+                raise InputError(
+                    f"{path}: its request has {len(line):,} bytes; a batch file has at most {max_bytes:,}.",
+                    "Make the image smaller.",
+                )
+            if writer and (
+                writer.bytes + len(line) > max_bytes
+                or writer.lines >= max_requests
+                or (max_tokens is not None and writer.tokens + tokens > max_tokens)
+            ):
                 shards.append(writer.close())
                 writer = None
             if writer is None:
                 writer = _Writer(folder / f"{stem}-{len(shards) + 1:05d}.jsonl")
-            writer.write(line)
+            writer.write(line, tokens)
         if writer is not None:
             shards.append(writer.close())
             writer = None
@@ -125,6 +142,33 @@ def write_batch_shards(
         if writer is not None:
             writer.abandon()
     return shards
+
+
+def split_shard(shard: Shard, parts: int) -> list[Shard]:
+    """Write a batch file anew as several of about the same number of requests, beside it.
+
+    Args:
+        shard: the file; it stays.
+        parts: how many; no more than it has requests.
+
+    Returns:
+        the files `<stem>-1.jsonl` and so on. Their tokens are shares of the whole's.
+
+    """
+    found: list[Shard] = []
+    with shard.path.open("rb") as lines:
+        for part in range(parts):
+            count = shard.requests * (part + 1) // parts - shard.requests * part // parts
+            writer = _Writer(shard.path.with_name(f"{shard.path.stem}-{part + 1}.jsonl"))
+            try:
+                for line in islice(lines, count):
+                    writer.write(line)
+                writer.tokens = -(-shard.tokens * count // shard.requests)
+                found.append(writer.close())
+            except BaseException:
+                writer.abandon()
+                raise
+    return found
 
 
 def write_training_file(

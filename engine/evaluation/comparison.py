@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engine.evaluation.metrics import Latency, latency, macro_f1, mcnemar, wilson
+from engine.evaluation.metrics import Latency, Requests, latency, macro_f1, mcnemar, requests, wilson
 from engine.states import ContestantKind, Outcome
 
 
@@ -27,8 +27,11 @@ class ContestantInput:
     training_usd: float = 0.0
     hosting_usd: float = 0.0
     inference_usd: float = 0.0
+    estimate_usd: Mapping[str, float] = field(default_factory=dict)
     train_seconds: float | None = None
     complete: bool = True
+    timings: Sequence[tuple[float | None, float, int]] = ()
+    """Of each real-time request: ms of the first attempt (None where it failed), ms in all, attempts."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class ContestantResult:
-    """One row of the comparison. An emulated contestant says so in its name."""
+    """One row of the comparison. An emulated contestant says so in its name.
+
+    `estimate` is what it was expected to cost when it was started; None where nobody estimated.
+    """
 
     name: str
     kind: ContestantKind
@@ -66,6 +72,8 @@ class ContestantResult:
     cost: Cost
     train_seconds: float | None
     complete: bool
+    estimate: Cost | None = None
+    requests: Requests | None = None
 
 
 @dataclass(frozen=True)
@@ -166,4 +174,10 @@ def _result(contestant: ContestantInput, labels: Sequence[str]) -> ContestantRes
         cost=Cost(contestant.training_usd, contestant.hosting_usd, contestant.inference_usd),
         train_seconds=contestant.train_seconds,
         complete=contestant.complete,
+        estimate=_estimate(contestant.estimate_usd),
+        requests=requests(contestant.timings),
     )
+
+
+def _estimate(usd: Mapping[str, float]) -> Cost | None:
+    return Cost(*(usd.get(item, 0.0) for item in ("training", "hosting", "inference"))) if usd else None

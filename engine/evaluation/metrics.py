@@ -71,3 +71,36 @@ def latency(milliseconds: Sequence[float]) -> Latency | None:
         return None
     p50, p90, p95, p99 = (float(p) for p in np.percentile(milliseconds, (50, 90, 95, 99)))
     return Latency(len(milliseconds), float(np.mean(milliseconds)), p50, p90, p95, p99)
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Real-time requests, however many went at a time; times in milliseconds.
+
+    `retried` of the `n` were answered at a later attempt than the first, `attempts` is all attempts together.
+    `first` is of those answered at once; `total` is of all, from the first attempt to the answer, waits included.
+    """
+
+    n: int
+    retried: int
+    attempts: int
+    first: Latency | None
+    total: Latency | None
+
+
+def requests(timings: Sequence[tuple[float | None, float, int]]) -> Requests | None:
+    """Return what became of real-time requests, or None when there were none.
+
+    Args:
+        timings: of each: ms of the first attempt (None where it failed), ms in all, and attempts.
+
+    """
+    if not timings:
+        return None
+    return Requests(
+        n=len(timings),
+        retried=sum(attempts > 1 for _, _, attempts in timings),
+        attempts=sum(attempts for _, _, attempts in timings),
+        first=latency([first for first, _, _ in timings if first is not None]),
+        total=latency([total for _, total, _ in timings]),
+    )

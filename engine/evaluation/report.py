@@ -10,10 +10,12 @@ from typing import Any
 
 from engine import clock
 from engine.evaluation.comparison import Comparison, ContestantResult
+from engine.evaluation.metrics import Requests
 from engine.states import Outcome
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PERCENTILES = ("mean", "p50", "p90", "p95", "p99")
+_REQUESTS = ("n", "retried", "attempts", "first_ms_p50", "first_ms_p95", "total_ms_p50", "total_ms_p95")
 
 
 def render(comparison: Comparison, form: str) -> str:
@@ -60,16 +62,30 @@ def _plain(c: ContestantResult) -> dict[str, Any]:
     }
 
 
+def _requests(found: Requests | None) -> dict[str, Any]:
+    """Return what became of the real-time requests: `latency_ms` is of single ones, without retries."""
+    if found is None:
+        return dict.fromkeys(_REQUESTS)
+    values: list[Any] = [found.n, found.retried, found.attempts]
+    for part in (found.first, found.total):
+        values += [part.p50, part.p95] if part else [None, None]
+    return dict(zip(_REQUESTS, values, strict=True))
+
+
 def _json_text(comparison: Comparison) -> str:
     return json.dumps(to_json(comparison), indent=2, ensure_ascii=False)
 
 
 def to_csv(comparison: Comparison) -> str:
-    """Return one row a contestant; nested values become `outcomes_answered` and the like."""
+    """Return one row a contestant; nested values become `outcomes_answered` and the like.
+
+    Beside what the JSON has: what it was estimated to cost, and what became of its real-time requests.
+    """
     rows = []
-    for row in to_json(comparison)["contestants"]:
+    for c in comparison.contestants:
         flat: dict[str, Any] = {}
-        for key, value in row.items():
+        estimate = c.estimate.total if c.estimate else None
+        for key, value in {**_plain(c), "estimate_usd": estimate, "requests": _requests(c.requests)}.items():
             if key == "latency_ms":
                 value = value or dict.fromkeys(_PERCENTILES)
             if isinstance(value, dict):
@@ -166,8 +182,17 @@ def notes(comparison: Comparison) -> list[str]:
             found.append(
                 f"{literal(c.name)} ({literal(c.model)}) was asked “{literal(c.prompt)}”, answers as {c.answer_format}."
             )
+        if c.estimate is not None and c.complete and c.estimate.total:
+            found.append(
+                f"{literal(c.name)}: estimated ${c.estimate.total:,.2f} before, ${c.cost.total:,.2f} in the end."
+            )
         if c.latency:
             found.append(f"{literal(c.name)}: latency of {c.latency.n} single requests, one after another.")
+        if c.requests and c.requests.retried:
+            found.append(
+                f"{literal(c.name)}: {c.requests.retried} of {c.requests.n} real-time requests were answered after"
+                f" a retry; their waits are in no latency."
+            )
     if any(c.emulated for c in comparison.contestants):
         found.append("Emulated rows are the local emulator's own: a small network, not GPT-4o; nobody charges them.")
     return found

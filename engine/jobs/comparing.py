@@ -69,8 +69,10 @@ def comparison(store: Store, experiment: str | None, baseline: str | None = None
                 training_usd=costs.get("training", 0.0),
                 hosting_usd=costs.get("hosting", 0.0),
                 inference_usd=costs.get("inference", 0.0),
+                estimate_usd=store.predictions.estimates(contestant.id),
                 train_seconds=contestant.train_seconds,
                 complete=contestant.name not in unfinished,
+                timings=[(t.first_ms, t.total_ms, t.attempts) for t in store.predictions.timings(contestant.id)],
             )
         )
     split = {"train": dataset.train, "val": dataset.val, "test": dataset.test}

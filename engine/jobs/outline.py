@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from engine.azure.connection import Endpoint
 from engine.events import DatasetView
-from engine.jobs.plan import Plan
+from engine.jobs.plan import AUTOMATIC_EPOCHS, Plan
 from engine.jobs.spec import Spec
 from engine.states import ContestantKind, JobKind
 from engine.store import Store
@@ -76,9 +76,13 @@ def _requests(job: NewJob, dataset: DatasetView, place: Endpoint | None) -> list
             "suffix": "dogcls-…",
             "seed": p["seed"],
             "hyperparameters": {
-                "n_epochs": p["epochs"],
-                "batch_size": p["batch_size"],
-                "learning_rate_multiplier": p["lr_multiplier"],
+                name: p[key]
+                for name, key in (
+                    ("n_epochs", "epochs"),
+                    ("batch_size", "batch_size"),
+                    ("learning_rate_multiplier", "lr_multiplier"),
+                )
+                if p[key] != "auto"
             },
         }
         files = f"purpose=fine-tune, {dataset.train:,} training and {dataset.val:,} validation examples"
@@ -119,11 +123,15 @@ def _seconds(store: Store, spec: Spec, plan: Plan, dataset: DatasetView) -> floa
 
 def _work(kind: str, spec: Spec, dataset: DatasetView) -> float:
     if kind == JobKind.FINE_TUNE:
-        return dataset.train * spec.epochs
+        return dataset.train * _epochs(spec.epochs)
     return dataset.train if kind == JobKind.TRAIN else dataset.test
+
+
+def _epochs(value: object) -> int:
+    return AUTOMATIC_EPOCHS if value == "auto" else int(str(value))
 
 
 def _work_then(kind: str, parameters: dict[str, object], dataset: DatasetView) -> float:
     if kind == JobKind.FINE_TUNE:
-        return dataset.train * int(str(parameters.get("epochs", 1)))
+        return dataset.train * _epochs(parameters.get("epochs", 1))
     return dataset.train if kind == JobKind.TRAIN else dataset.test

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,22 @@ from engine.store.experiments import NewContestant, NewJob
 
 ANSWER_TOKENS = 6
 """About what a label takes, as in the article's run; a JSON answer takes a few more."""
+AUTOMATIC_EPOCHS = 3
+"""What the service is expected to choose where the epochs are left to it; it chooses more for fewer examples."""
 SCORING_HOURS = 0.5
 """What a deployment is expected to live: created, awaited, 600 requests, deleted."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be done: contestants and jobs for the store (positions refer to each other)."""
+    """What will be done: contestants and jobs for the store (positions refer to each other).
+
+    `estimates` are US dollars by (position of the contestant, item), once it has a price.
+    """
 
     contestants: list[NewContestant]
     jobs: list[NewJob]
+    estimates: dict[tuple[int, str], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,8 @@ def make_plan(spec: Spec, place: Endpoint | None, profile: str) -> Plan:
         prompt = zero_shot if kind == ContestantKind.ZERO_SHOT else tuned
         contestants.append(NewContestant(kind, kind, spec.model, place.emulated, prompt.system, prompt.answer))
         if kind == ContestantKind.ZERO_SHOT:
-            jobs.append(NewJob(JobKind.BATCH, asking(prompt, deployment=batch_deployment(place)), position))
+            batch = {"deployment": batch_deployment(place), **_retrying(spec, place)}
+            jobs.append(NewJob(JobKind.BATCH, asking(prompt, **batch), position))
             if spec.probe and place.deployment:
                 jobs.append(NewJob(JobKind.PROBE, asking(prompt, deployment=place.deployment), position))
         else:
@@ -154,6 +161,8 @@ def single(
     if kind == JobKind.FINE_TUNE:
         return Plan([], [NewJob(kind, parameters | _tuning(spec))])
     if kind == JobKind.DEPLOY:
+        if tuned_model and ".ft-" in tuned_model:  # it has its own base's prices, whatever is configured
+            parameters["model"] = tuned_model.split(".ft-")[0]
         return Plan([], [NewJob(kind, parameters | {"tuned_model": tuned_model})])
     name = deployment or {
         JobKind.BATCH: place.batch_deployment,
@@ -164,7 +173,24 @@ def single(
     contestant_kind = ContestantKind.FINE_TUNED if kind == JobKind.SCORE else ContestantKind.ZERO_SHOT
     model = name if kind == JobKind.SCORE else spec.model
     who = NewContestant(contestant_kind, contestant_kind, model, place.emulated, prompt.system, prompt.answer)
-    return Plan([who], [NewJob(kind, parameters | {"deployment": name, "concurrency": spec.concurrency}, 0)])
+    parameters |= {"deployment": name, "concurrency": spec.concurrency}
+    if kind == JobKind.BATCH:
+        parameters |= _retrying(spec, place)
+    return Plan([who], [NewJob(kind, parameters, 0)])
+
+
+def _retrying(spec: Spec, place: Endpoint) -> dict[str, Any]:
+    """Return what decides how a batch's unanswered requests are asked again.
+
+    Raises:
+        ConfigurationError: in real time, and there is no deployment for it.
+
+    """
+    if spec.retry == "realtime" and not place.deployment:
+        raise ConfigurationError(
+            "No deployment for real-time requests is configured.", "Set AZURE_OPENAI_DEPLOYMENT_NAME."
+        )
+    return {"retry": spec.retry, "realtime": place.deployment, "concurrency": spec.concurrency}
 
 
 def batch_deployment(place: Endpoint) -> str:
@@ -177,6 +203,16 @@ def batch_deployment(place: Endpoint) -> str:
     if not place.batch_deployment:
         raise ConfigurationError("No deployment for batches is configured.", "Set AZURE_OPENAI_BATCH_DEPLOYMENT_NAME.")
     return place.batch_deployment
+
+
+def estimates(plan: Plan, price: Price) -> dict[tuple[int, str], float]:
+    """Return a price by (position of the contestant, item), as the store keeps it."""
+    found: dict[tuple[int, str], float] = {}
+    for line in price.lines:
+        position = next((n for n, c in enumerate(plan.contestants) if c.name == line.contestant), None)
+        if position is not None:
+            found[position, line.item] = found.get((position, line.item), 0.0) + line.usd
+    return found
 
 
 def make_price(plan: Plan, store: Store, dataset: DatasetView | None, prices: Prices, *, emulated: bool) -> Price:
@@ -201,8 +237,11 @@ def make_price(plan: Plan, store: Store, dataset: DatasetView | None, prices: Pr
             return sum(text + tokens_of_image(i.width, i.height, p["detail"], model) for i in images[split])
 
         if job.kind == JobKind.FINE_TUNE:
-            billed = (tokens(Split.TRAIN) + ANSWER_TOKENS * len(images[Split.TRAIN])) * int(p["epochs"])
-            detail = f"{len(images[Split.TRAIN]):,} examples × {p['epochs']} epochs, {billed:,} tokens"
+            automatic = p["epochs"] == "auto"
+            epochs = AUTOMATIC_EPOCHS if automatic else int(p["epochs"])
+            billed = (tokens(Split.TRAIN) + ANSWER_TOKENS * len(images[Split.TRAIN])) * epochs
+            about = "perhaps " if automatic else ""
+            detail = f"{len(images[Split.TRAIN]):,} examples × {about}{epochs} epochs, {billed:,} tokens"
             lines.append(PriceLine(who, "training", detail, prices.training_cost(model, billed)))
         elif job.kind == JobKind.DEPLOY:
             usd = prices.hosting_cost(model, SCORING_HOURS * 3600)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from engine.jobs import service
 from engine.jobs.paths import Home
-from engine.states import JobKind
+from engine.states import JobKind, Split
+from engine.store import Store
 from engine.store.experiments import NewJob
 
 if TYPE_CHECKING:
+    from engine.azure.connection import Azure
     from engine.training.recipes import Recipe
 
 _ASKING = (JobKind.BATCH, JobKind.PROBE, JobKind.SCORE)
@@ -20,6 +22,8 @@ _ASKING = (JobKind.BATCH, JobKind.PROBE, JobKind.SCORE)
 
 async def check(home: Home, profile: str, jobs: Sequence[NewJob]) -> None:
     """Check recipes and their weights, and for jobs that need it the endpoint, the sign-in, deployments and ARM.
+
+    For fine-tuning also the model, the images, and whether the resource has room for the job.
 
     Raises:
         SignInError, ConfigurationError, InputError, WeightsError: name what is wrong and the cure.
@@ -38,12 +42,53 @@ async def check(home: Home, profile: str, jobs: Sequence[NewJob]) -> None:
     from engine.azure.connection import Azure
     from engine.azure.connection import check as check_service
 
+    tuning = [job for job in remote if job.kind == JobKind.FINE_TUNE]
+    sizes = [size for job in tuning for size in await asyncio.to_thread(_training_data, home, job)]
     place = await asyncio.to_thread(service.endpoint, home, profile)
     names = dict.fromkeys(
         str(job.parameters["deployment"]) for job in remote if job.kind in _ASKING and job.parameters.get("deployment")
     )
     async with Azure(place) as azure:
         await check_service(azure, deployments=tuple(names), arm=any(job.kind == JobKind.DEPLOY for job in remote))
+        if tuning:
+            await _room(azure, sizes)
+
+
+def _training_data(home: Home, job: NewJob) -> list[int]:
+    """Check what a fine-tuning job is to be made of; return about how many bytes its files will have.
+
+    Raises:
+        InputError: names the model, or images and what is wrong with them.
+
+    """
+    from engine.datasets.training_file import MIN_EXAMPLES, check_image_files
+    from engine.jobs import tuning_checks
+
+    p = job.parameters
+    problems = tuning_checks.check_request(str(p["model"]))
+    sizes = []
+    store = Store(home.store)
+    try:
+        for split, what, least in ((Split.TRAIN, "training", MIN_EXAMPLES), (Split.VAL, "validation", 1)):
+            images = store.datasets.images(str(p["dataset"]), split)
+            if split == Split.VAL and not images:
+                continue
+            problems += check_image_files((image.path for image in images), least, what)
+            text = len(str(p["prompt"])) + 300
+            sizes.append(sum(image.bytes * 4 // 3 + text for image in images))
+    finally:
+        store.close()
+    tuning_checks.refuse(problems, "Fine-tuning cannot start")
+    return sizes
+
+
+async def _room(azure: Azure, sizes: Sequence[int]) -> None:
+    from engine.azure import fine_tuning
+    from engine.jobs import tuning_checks
+
+    files, jobs = await fine_tuning.training_files(azure), await fine_tuning.everything(azure)
+    new = [(f"to come {number}", size) for number, size in enumerate(sizes)]
+    tuning_checks.refuse(tuning_checks.check_resource(files, jobs, new), "The service has no room")
 
 
 def _weights(home: Home, recipe: Recipe, weights: str) -> None:

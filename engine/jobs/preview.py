@@ -89,7 +89,7 @@ def write_jsonl(
         to.mkdir(parents=True, exist_ok=True)
         images: Iterable[StoredImage] = found if progress is None else _told(found, f"{kind} {split}", progress)
         if kind == "batch":
-            items = ((custom_id(i), i.path) for i in images)
+            items = ((custom_id(i), i.path, 0) for i in images)
             return write_batch_shards(items, prompt, dataset.labels, model, to, f"{name}-{split}")
         pairs = ((i.path, dataset.labels[i.label]) for i in images)
         return [write_training_file(pairs, prompt, dataset.labels, to / f"{name}-{split}.jsonl")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +15,9 @@ from engine.settings import MODEL
 from engine.states import ContestantKind
 
 ALL = (ContestantKind.ZERO_SHOT, ContestantKind.FINE_TUNED, ContestantKind.CNN)
+
+Automatic = Literal["auto"]
+"""A hyperparameter that is left to the service."""
 
 
 class Spec(BaseModel):
@@ -26,17 +29,15 @@ class Spec(BaseModel):
     dataset: str
     contestants: tuple[ContestantKind, ...] = ALL
     model: str = Field(default=MODEL, description="The base model: asked zero-shot, and fine-tuned.")
-    epochs: int = Field(
+    epochs: Annotated[int, Field(ge=1, le=50)] | Automatic = Field(
         default=2,
-        ge=1,
-        le=50,
         description="Fine-tuning: passes over the training images. Each is billed. The article trained 2.",
     )
-    batch_size: int = Field(
-        default=6, ge=1, le=256, description="Fine-tuning: examples a step. The article's run used 6."
+    batch_size: Annotated[int, Field(ge=1, le=256)] | Automatic = Field(
+        default=6, description="Fine-tuning: examples a step. The article's run used 6."
     )
-    lr_multiplier: float = Field(
-        default=0.5, gt=0, le=10, description="Fine-tuning: multiplies the learning rate. The article's run used 0.5."
+    lr_multiplier: Annotated[float, Field(gt=0, le=10)] | Automatic = Field(
+        default=0.5, description="Fine-tuning: multiplies the learning rate. The article's run used 0.5."
     )
     seed: int = Field(
         default=42, ge=0, le=2**31 - 1, description="Of fine-tuning and of the CNN: the same seed, the same run."
@@ -53,7 +54,16 @@ class Spec(BaseModel):
     probe: int = Field(
         default=30, ge=0, le=1000, description="Single requests, one after another, from which latency is taken."
     )
-    concurrency: int = Field(default=8, ge=1, le=64, description="Real-time requests at a time.")
+    retry: Literal["batch", "realtime", "none"] = Field(
+        default="batch",
+        description="What a batch left unanswered: in a smaller batch, in real time (twice the price), or not again.",
+    )
+    concurrency: int = Field(
+        default=32,
+        ge=1,
+        le=64,
+        description="Real-time requests at a time, at most. How many are best, its quota tells.",
+    )
     keep_deployment: bool = Field(
         default=False, description="Keep the tuned deployment after scoring. It then costs money every hour."
     )
@@ -80,10 +90,18 @@ def parameters() -> list[Parameter]:
     for name, field in Spec.model_fields.items():
         if field.description is None:
             continue
-        low = next((str(m.ge) for m in field.metadata if hasattr(m, "ge")), None)
-        above = next((str(m.gt) for m in field.metadata if hasattr(m, "gt")), None)
-        high = next((str(m.le) for m in field.metadata if hasattr(m, "le")), None)
+        automatic = Automatic in get_args(field.annotation)
+        # The bounds of one that may be `auto` too stand at its number.
+        number = (
+            next((a for a in get_args(field.annotation) if get_origin(a) is Annotated), None) if automatic else None
+        )
+        metadata = next(m.metadata for m in number.__metadata__) if number else field.metadata
+        low = next((str(m.ge) for m in metadata if hasattr(m, "ge")), None)
+        above = next((str(m.gt) for m in metadata if hasattr(m, "gt")), None)
+        high = next((str(m.le) for m in metadata if hasattr(m, "le")), None)
         allowed = f"{low or f'above {above}'} to {high}" if high else f"at least {low}" if low else ""
+        if automatic:
+            allowed += ", or auto"
         if get_origin(field.annotation) is Literal:
             allowed = " or ".join(get_args(field.annotation))
         elif field.annotation is bool:
@@ -108,7 +126,8 @@ def make_spec(values: dict[str, Any], *, where: str = "") -> Spec:
         return Spec(**values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
+        # Of an item of a list its number too; what follows names the alternatives of a type, which is ours to know.
+        name = ".".join(str(part) for n, part in enumerate(first["loc"]) if n == 0 or isinstance(part, int))
         place = f"{where}: " if where else ""
         told = first["msg"].removeprefix("Input ").split(", unable")[0]
         raise InputError(f"{place}{name}: {told}.", "See: dogcls-tui run --help") from None

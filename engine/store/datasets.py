@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +117,40 @@ class Datasets:
             split,
             label,
             offset,
+            limit,
+        )
+        return [_image(r) for r in rows]
+
+    def ids(self, name: str, split: str) -> array[int]:
+        """Return the ids of one split's images, in ascending order, in as little memory as they take."""
+        rows = self._db.stream(
+            "SELECT i.id FROM images i JOIN datasets d ON d.id = i.dataset_id"
+            " WHERE d.name = ? AND i.split = ? ORDER BY i.id",
+            name,
+            split,
+        )
+        return array("q", (r["id"] for r in rows))
+
+    def unsettled(self, name: str, split: str, contestant_id: int, after: int, limit: int) -> list[StoredImage]:
+        """Return the next images of one split of which a contestant's answer is failed, missing or not there.
+
+        Args:
+            name: the dataset.
+            split: which part of it.
+            contestant_id: whose answers.
+            after: the id of the last image that is known already; 0 for the first page.
+            limit: how many at most.
+
+        """
+        rows = self._db.rows(
+            "SELECT i.*, d.root FROM images i JOIN datasets d ON d.id = i.dataset_id"
+            " WHERE d.name = ? AND i.split = ? AND i.id > ? AND NOT EXISTS (SELECT 1 FROM predictions p"
+            "   WHERE p.contestant_id = ? AND p.image_id = i.id AND p.outcome NOT IN ('failed', 'missing'))"
+            " ORDER BY i.id LIMIT ?",
+            name,
+            split,
+            after,
+            contestant_id,
             limit,
         )
         return [_image(r) for r in rows]

@@ -71,6 +71,10 @@ class Database:
         """Run a query and return all its rows."""
         return self.connection.execute(sql, parameters).fetchall()
 
+    def stream(self, sql: str, *parameters: object) -> Iterator[sqlite3.Row]:
+        """Run a query and yield its rows one by one."""
+        yield from self.connection.execute(sql, parameters)
+
     def row(self, sql: str, *parameters: object) -> sqlite3.Row | None:
         """Run a query and return its first row, if there is one."""
         found: sqlite3.Row | None = self.connection.execute(sql, parameters).fetchone()

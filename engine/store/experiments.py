@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,8 +91,18 @@ class Experiments:
         spec: str,
         contestants: Sequence[NewContestant],
         jobs: Sequence[NewJob],
+        estimates: Mapping[tuple[int, str], float] | None = None,
     ) -> list[int]:
         """Add an experiment with its contestants and jobs (all `waiting`) at once; return the jobs' ids.
+
+        Args:
+            name: its name.
+            dataset: None for jobs that need none.
+            profile: whose service is asked.
+            spec: its parameters, as TOML.
+            contestants: who takes part.
+            jobs: refer to contestants and to each other by position.
+            estimates: US dollars by (position of the contestant, item).
 
         Raises:
             InputError: the name is taken.
@@ -121,6 +131,10 @@ class Experiments:
                 ).lastrowid
                 for c in contestants
             ]
+            db.executemany(
+                "INSERT INTO estimates VALUES (?, ?, ?)",
+                [(contestant_ids[position], item, usd) for (position, item), usd in (estimates or {}).items()],
+            )
             job_ids: list[int] = []
             for job in jobs:
                 job_id = db.execute(

@@ -323,15 +323,12 @@ class Jobs:
                 (remote_id, clock.now(), job_id, operation, key),
             )
 
-    def remote_ids(self, job_id: int, operation: str) -> list[str]:
-        """Return the ids of all calls of one operation that were made, oldest first."""
+    def intents(self, job_id: int, operation: str) -> dict[str, str | None]:
+        """Return the id on the service of each intended call of one operation, by key; None where it is not known."""
         rows = self._db.rows(
-            "SELECT remote_id FROM remote_calls WHERE job_id = ? AND operation = ?"
-            " AND remote_id IS NOT NULL ORDER BY id",
-            job_id,
-            operation,
+            "SELECT key, remote_id FROM remote_calls WHERE job_id = ? AND operation = ? ORDER BY id", job_id, operation
         )
-        return [r["remote_id"] for r in rows]
+        return {r["key"]: r["remote_id"] for r in rows}
 
     def charge(self, job_id: int, contestant_id: int | None, item: str, usd: float) -> None:
         """Set what a job has cost so far in one item (`training`, `hosting` or `inference`)."""

@@ -146,4 +146,23 @@ CREATE TABLE costs (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1,)
+# Only real-time requests have these: NULL and 0 say that a prediction came another way, or from before this step.
+VERSION_2 = """
+ALTER TABLE predictions ADD COLUMN first_ms REAL;
+ALTER TABLE predictions ADD COLUMN total_ms REAL;
+ALTER TABLE predictions ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE latencies ADD COLUMN total_ms REAL;
+ALTER TABLE latencies ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+"""
+
+# What each contestant was expected to cost when it was started.
+VERSION_3 = """
+CREATE TABLE estimates (
+    contestant_id INTEGER NOT NULL REFERENCES contestants ON DELETE CASCADE,
+    item TEXT NOT NULL,
+    usd REAL NOT NULL,
+    PRIMARY KEY (contestant_id, item)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3)

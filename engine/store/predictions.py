@@ -13,7 +13,11 @@ from engine.store.db import Database
 
 @dataclass(frozen=True)
 class Prediction:
-    """One contestant's answer about one image. `label` is a position in the dataset's labels, or None."""
+    """One contestant's answer about one image. `label` is a position in the dataset's labels, or None.
+
+    Milliseconds and `attempts` are of real-time requests only: `latency_ms` of the attempt that was answered,
+    `first_ms` the same where it was the first one, `total_ms` from the first attempt to the answer, all waits in it.
+    """
 
     image_id: int
     raw: str | None
@@ -23,6 +27,18 @@ class Prediction:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     error: str | None = None
+    first_ms: float | None = None
+    total_ms: float | None = None
+    attempts: int = 0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How one real-time request went, in milliseconds; `first_ms` is None where the first attempt failed."""
+
+    first_ms: float | None
+    total_ms: float
+    attempts: int
 
 
 @dataclass(frozen=True)
@@ -44,11 +60,14 @@ class Predictions:
         now = clock.now()
         with self._db.transaction() as db:
             db.executemany(
-                "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                "INSERT INTO predictions (contestant_id, image_id, raw, label, outcome, latency_ms, prompt_tokens,"
+                " completion_tokens, error, at, first_ms, total_ms, attempts)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET raw = excluded.raw, label = excluded.label,"
                 " outcome = excluded.outcome, latency_ms = excluded.latency_ms,"
                 " prompt_tokens = excluded.prompt_tokens, completion_tokens = excluded.completion_tokens,"
-                " error = excluded.error, at = excluded.at"
+                " error = excluded.error, at = excluded.at, first_ms = excluded.first_ms,"
+                " total_ms = excluded.total_ms, attempts = excluded.attempts"
                 " WHERE predictions.outcome IN ('failed', 'missing')",
                 [
                     (
@@ -62,19 +81,43 @@ class Predictions:
                         p.completion_tokens,
                         p.error,
                         now,
+                        p.first_ms,
+                        p.total_ms,
+                        p.attempts,
                     )
                     for p in predictions
                 ],
             )
 
     def add_latency(
-        self, contestant_id: int, image_id: int, ms: float, prompt_tokens: int = 0, completion_tokens: int = 0
+        self,
+        contestant_id: int,
+        image_id: int,
+        ms: float,
+        prompt_tokens: int = 0,
+        completion_tokens: int = 0,
+        *,
+        total_ms: float | None = None,
+        attempts: int = 0,
     ) -> None:
-        """Store the latency of one request that had the service (or the model) to itself."""
+        """Store the latency of one request that had the service (or the model) to itself.
+
+        Args:
+            contestant_id: who answered.
+            image_id: what it was asked about.
+            ms: milliseconds of the attempt that was answered.
+            prompt_tokens: that it took and that no prediction counts.
+            completion_tokens: likewise.
+            total_ms: milliseconds from the first attempt on; None for a model that is not asked over a network.
+            attempts: how often it was asked; 0 likewise.
+
+        """
         with self._db.transaction() as db:
             db.execute(
-                "INSERT OR REPLACE INTO latencies VALUES (?, ?, ?, ?, ?)",
-                (contestant_id, image_id, ms, prompt_tokens, completion_tokens),
+                "INSERT OR REPLACE INTO latencies"
+                " (contestant_id, image_id, ms, prompt_tokens, completion_tokens, total_ms, attempts)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (contestant_id, image_id, ms, prompt_tokens, completion_tokens, total_ms, attempts),
             )
 
     def of(self, contestant_id: int) -> dict[int, Prediction]:
@@ -90,6 +133,9 @@ class Predictions:
                 r["prompt_tokens"],
                 r["completion_tokens"],
                 r["error"],
+                r["first_ms"],
+                r["total_ms"],
+                r["attempts"],
             )
             for r in rows
         }
@@ -101,6 +147,32 @@ class Predictions:
             contestant_id,
         )
         return {r["image_id"] for r in rows}
+
+    def add_missing(self, contestant_id: int, dataset: str, split: str, error: str | None) -> None:
+        """Store `missing`, and why, for each image of a split of which there is no prediction at all."""
+        with self._db.transaction() as db:
+            db.execute(
+                "INSERT INTO predictions (contestant_id, image_id, outcome, error, at) SELECT ?, i.id, 'missing', ?, ?"
+                " FROM images i JOIN datasets d ON d.id = i.dataset_id WHERE d.name = ? AND i.split = ?"
+                " ON CONFLICT DO NOTHING",
+                (contestant_id, error, clock.now(), dataset, split),
+            )
+
+    def counts(self, contestant_id: int) -> dict[Outcome, int]:
+        """Return how many predictions ended in which way; a way in which none did is not there."""
+        rows = self._db.rows(
+            "SELECT outcome, COUNT(*) AS n FROM predictions WHERE contestant_id = ? GROUP BY outcome", contestant_id
+        )
+        return {Outcome(r["outcome"]): r["n"] for r in rows}
+
+    def an_error(self, contestant_id: int) -> str | None:
+        """Return why one of the unanswered questions has no answer, if any of them says."""
+        row = self._db.row(
+            "SELECT error FROM predictions WHERE contestant_id = ? AND error IS NOT NULL"
+            " AND outcome IN ('failed', 'missing') LIMIT 1",
+            contestant_id,
+        )
+        return None if row is None else str(row["error"])
 
     def scores(self) -> list[Score]:
         """Return how each contestant of each experiment stands, newest experiment first."""
@@ -124,9 +196,27 @@ class Predictions:
         )
         return {r["image_id"]: r["ms"] for r in rows}
 
+    def timings(self, contestant_id: int) -> list[Timing]:
+        """Return how each real-time request that was answered went, probes included; each image counts once."""
+        rows = self._db.rows(
+            "SELECT image_id, first_ms, total_ms, attempts FROM predictions"
+            " WHERE contestant_id = ? AND attempts > 0 AND latency_ms IS NOT NULL"
+            " UNION ALL SELECT l.image_id, CASE l.attempts WHEN 1 THEN l.ms END, l.total_ms, l.attempts"
+            " FROM latencies l WHERE l.contestant_id = ? AND l.attempts > 0 AND NOT EXISTS"
+            " (SELECT 1 FROM predictions p WHERE p.contestant_id = l.contestant_id AND p.image_id = l.image_id"
+            " AND p.attempts > 0) ORDER BY image_id",
+            contestant_id,
+            contestant_id,
+        )
+        return [Timing(r["first_ms"], r["total_ms"], r["attempts"]) for r in rows]
+
     def usage(self, contestant_id: int) -> Usage:
         """Return the tokens of all stored predictions."""
         return self._sum("predictions", contestant_id)
+
+    def batch_usage(self, contestant_id: int) -> Usage:
+        """Return the tokens of the predictions that came out of batches: those that no latency is known of."""
+        return self._sum("predictions", contestant_id, "latency_ms IS NULL")
 
     def probe_usage(self, contestant_id: int) -> Usage:
         """Return the tokens of the latency probe."""
@@ -139,10 +229,15 @@ class Predictions:
         )
         return {r["item"]: r["usd"] for r in rows}
 
-    def _sum(self, table: str, contestant_id: int) -> Usage:
+    def estimates(self, contestant_id: int) -> dict[str, float]:
+        """Return what a contestant was expected to cost in US dollars, by item; empty where nobody estimated."""
+        rows = self._db.rows("SELECT item, usd FROM estimates WHERE contestant_id = ?", contestant_id)
+        return {r["item"]: r["usd"] for r in rows}
+
+    def _sum(self, table: str, contestant_id: int, which: str = "TRUE") -> Usage:
         row = self._db.row(
             "SELECT COALESCE(SUM(prompt_tokens), 0) AS p, COALESCE(SUM(completion_tokens), 0) AS c"
-            f" FROM {table} WHERE contestant_id = ?",
+            f" FROM {table} WHERE contestant_id = ? AND {which}",
             contestant_id,
         )
         return Usage(row["p"], row["c"]) if row else Usage(0, 0)

@@ -120,6 +120,21 @@ def test_csv_has_a_row_a_contestant(comparison):
     assert [row["correct"] for row in rows] == ["442", "496", "370"]
     assert rows[1]["cost_usd_training"] == "157.44"
     assert rows[0]["latency_ms_p50"] == ""
+    assert rows[0]["requests_n"] == ""
+
+
+def test_retries_are_told_apart_from_latency():
+    timings = [(100.0, 101.0, 1), (None, 1500.0, 3), (120.0, 121.0, 1)]
+    given = contestant("tuned", ContestantKind.FINE_TUNED, 3, n=3, latencies_ms=(100.0,), timings=timings)
+    made = compare("e", "d", {"train": 1, "val": 1, "test": 3}, LABELS, [given])
+    (row,) = csv.DictReader(io.StringIO(render(made, "csv")))
+    told = {name.removeprefix("requests_"): float(row[name]) for name in row if name.startswith("requests_")}
+    assert told == {
+        "n": 3, "retried": 1, "attempts": 5,
+        "first_ms_p50": 110.0, "first_ms_p95": 119.0, "total_ms_p50": 121.0, "total_ms_p95": pytest.approx(1362.1),
+    }  # fmt: skip
+    assert row["latency_ms_p50"] == "100.0"
+    assert "1 of 3 real-time requests were answered after a retry" in render(made, "table")
 
 
 def test_missing_and_failed_images_count_as_wrong_and_stay_in_the_sum():

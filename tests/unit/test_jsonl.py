@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from engine.datasets.jsonl import write_batch_shards, write_training_file
+from engine.datasets.jsonl import split_shard, write_batch_shards, write_training_file
 from engine.datasets.prompt import Prompt
 from engine.errors import InputError
 from tests.pictures import plain
@@ -26,10 +26,10 @@ def lines(path):
 
 
 def test_a_batch_line_is_one_request_with_the_original_bytes(tmp_path, pictures):
-    items = [(f'id "{n}"', path) for n, path in enumerate(pictures)]
+    items = [(f'id "{n}"', path, 0) for n, path in enumerate(pictures)]
     (shard,) = write_batch_shards(items, Prompt.default(), LABELS, "gpt-4o-batch", tmp_path, "in")
     found = lines(shard.path)
-    assert [line["custom_id"] for line in found] == [i for i, _ in items]
+    assert [line["custom_id"] for line in found] == [i for i, _, _ in items]
     for line, path in zip(found, pictures, strict=True):
         assert (line["method"], line["url"]) == ("POST", "/chat/completions")
         body = line["body"]
@@ -45,18 +45,18 @@ def test_a_batch_line_is_one_request_with_the_original_bytes(tmp_path, pictures)
 
 
 def test_shards_keep_both_limits(tmp_path, pictures):
-    items = [(str(n), pictures[n % 4]) for n in range(10)]
+    items = [(str(n), pictures[n % 4], 100) for n in range(10)]
     by_count = write_batch_shards(items, Prompt.default(), LABELS, "m", tmp_path, "a", max_requests=4)
     assert [s.requests for s in by_count] == [4, 4, 2]
     by_size = write_batch_shards(items, Prompt.default(), LABELS, "m", tmp_path, "b", max_bytes=4000)
     assert all(s.bytes <= 4000 for s in by_size)
     assert sum(s.requests for s in by_size) == 10
     ids = [line["custom_id"] for s in by_size for line in lines(s.path)]
-    assert ids == [i for i, _ in items]
+    assert ids == [i for i, _, _ in items]
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path, pictures):
-    items = [(str(n), path) for n, path in enumerate(pictures)]
+    items = [(str(n), path, 0) for n, path in enumerate(pictures)]
     first, second = (write_batch_shards(items, Prompt.default(), LABELS, "m", tmp_path, s)[0] for s in "ab")
     assert first.sha256 == second.sha256
 
@@ -74,7 +74,7 @@ def test_an_image_that_is_gone_is_named_and_nothing_half_written_stays(tmp_path,
     pictures[2].unlink()
     before = set(tmp_path.iterdir())
     with pytest.raises(InputError, match=r"2\.jpg: No such file"):
-        write_batch_shards([(str(p), p) for p in pictures], Prompt.default(), LABELS, "m", tmp_path, "x")
+        write_batch_shards([(str(p), p, 0) for p in pictures], Prompt.default(), LABELS, "m", tmp_path, "x")
     with pytest.raises(InputError, match=r"2\.jpg: No such file"):
         write_training_file([(p, "zwei") for p in pictures], Prompt.default(), LABELS, tmp_path / "x.jsonl")
     assert set(tmp_path.iterdir()) == before
@@ -92,3 +92,26 @@ def test_a_prompt_file_must_name_the_labels(tmp_path):
         Prompt.from_file(path)
     path.write_text("Which of {labels}?")
     assert Prompt.from_file(path).render(["a", "b"]) == "Which of a, b?"
+
+
+def test_shards_keep_the_quota_of_tokens_and_one_request_over_it_stands_alone(tmp_path, pictures):
+    items = [(str(n), pictures[n % 4], tokens) for n, tokens in enumerate((40, 40, 40, 200, 10))]
+    shards = write_batch_shards(items, Prompt.default(), LABELS, "m", tmp_path, "a", max_tokens=100)
+    assert [(s.requests, s.tokens) for s in shards] == [(2, 80), (1, 40), (1, 200), (1, 10)]
+
+
+def test_a_request_that_no_file_can_hold_names_its_image(tmp_path, pictures):
+    with pytest.raises(InputError, match=r"0\.jpg: its request has .* bytes; a batch file has at most 100"):
+        write_batch_shards([("x", pictures[0], 0)], Prompt.default(), LABELS, "m", tmp_path, "a", max_bytes=100)
+    assert not list(tmp_path.glob("*a-*"))
+
+
+def test_a_shard_is_split_without_a_line_lost(tmp_path, pictures):
+    items = [(str(n), pictures[n % 4], 10) for n in range(10)]
+    (whole,) = write_batch_shards(items, Prompt.default(), LABELS, "m", tmp_path, "a")
+    parts = split_shard(whole, 3)
+    assert [(s.path.name, s.requests, s.tokens) for s in parts] == [
+        ("a-00001-1.jsonl", 3, 30), ("a-00001-2.jsonl", 3, 30), ("a-00001-3.jsonl", 4, 40),
+    ]  # fmt: skip
+    assert b"".join(s.path.read_bytes() for s in parts) == whole.path.read_bytes()
+    assert sum(s.bytes for s in parts) == whole.bytes

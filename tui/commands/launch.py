@@ -58,12 +58,15 @@ def batch(
     model: Model = None,
     detail: Detail = None,
     prompt: PromptFile = None,
+    retry: Annotated[
+        str | None, typer.Option(help="Requests that failed: batch, realtime or none.  [default: batch]")
+    ] = None,
     as_json: Json = False,
     detach: Detach = False,
     yes: Yes = False,
 ) -> None:
     """Ask a deployment about all test images through the Batch API."""
-    spec = spec_of(dataset, name=name, model=model, detail=detail, prompt=full_path(prompt))
+    spec = spec_of(dataset, name=name, model=model, detail=detail, prompt=full_path(prompt), retry=retry)
     _launch(context, JobKind.BATCH, spec, as_json, detach, yes, deployment=deployment)
 
 
@@ -73,9 +76,9 @@ def fine_tune(
     dataset: Dataset,
     name: Name = None,
     model: Model = None,
-    epochs: Annotated[int | None, typer.Option(help="[default: 2]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="[default: 6]")] = None,
-    lr_multiplier: Annotated[float | None, typer.Option(help="[default: 0.5]")] = None,
+    epochs: Annotated[str | None, typer.Option(help="A number, or auto.  [default: 2]")] = None,
+    batch_size: Annotated[str | None, typer.Option(help="A number, or auto.  [default: 6]")] = None,
+    lr_multiplier: Annotated[str | None, typer.Option(help="A number, or auto.  [default: 0.5]")] = None,
     seed: Seed = None,
     detail: Detail = None,
     prompt: PromptFile = None,
@@ -129,7 +132,7 @@ def score(
     model: Annotated[str | None, typer.Option(help="Whose prices apply.  [default: gpt-4o-2024-08-06]")] = None,
     detail: Detail = None,
     prompt: PromptFile = None,
-    concurrency: Annotated[int | None, typer.Option(help="Requests at a time.  [default: 8]")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Requests at a time, at most.  [default: 32]")] = None,
     as_json: Json = False,
     detach: Detach = False,
     yes: Yes = False,

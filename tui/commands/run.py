@@ -54,10 +54,10 @@ def run(
     contestants: Annotated[str | None, typer.Option(help="Any of zero-shot,fine-tuned,cnn.  [default: all]")] = None,
     file: Annotated[Path | None, typer.Option(help="An experiment file (TOML); options go on top.")] = None,
     model: Annotated[str | None, typer.Option(help="The base model.  [default: gpt-4o-2024-08-06]")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Fine-tuning epochs.  [default: 2]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Fine-tuning batch size.  [default: 6]")] = None,
+    epochs: Annotated[str | None, typer.Option(help="Fine-tuning epochs, or auto.  [default: 2]")] = None,
+    batch_size: Annotated[str | None, typer.Option(help="Fine-tuning batch size, or auto.  [default: 6]")] = None,
     lr_multiplier: Annotated[
-        float | None, typer.Option(help="Fine-tuning learning-rate multiplier.  [default: 0.5]")
+        str | None, typer.Option(help="Fine-tuning learning-rate multiplier, or auto.  [default: 0.5]")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of fine-tuning and CNN.  [default: 42]")] = None,
     detail: Annotated[str | None, typer.Option(help="low or high.  [default: low]")] = None,
@@ -67,6 +67,9 @@ def run(
     recipe: Annotated[str | None, typer.Option(help="The CNN's: quick or article.  [default: quick]")] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Pretrained weights for the recipe, instead of torchvision's download.")
+    ] = None,
+    retry: Annotated[
+        str | None, typer.Option(help="What a batch left unanswered: batch, realtime or none.  [default: batch]")
     ] = None,
     max_cost: Annotated[float | None, typer.Option(help="Refuse to start above this price, in USD.")] = None,
     plain: Plain = False,
@@ -87,6 +90,7 @@ def run(
         "prompt": full_path(prompt),
         "weights": full_path(weights),
         "recipe": recipe,
+        "retry": retry,
         "max_cost": max_cost,
         "contestants": None if contestants is None else [c.strip() for c in contestants.split(",")],
     }

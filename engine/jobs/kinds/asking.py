@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from engine.azure.answers import Answer
@@ -16,15 +17,18 @@ from engine.states import Outcome, Split
 from engine.store.datasets import StoredImage
 from engine.store.predictions import Prediction
 
+PAGE = 500
+
 
 @dataclass(frozen=True)
 class Asking:
-    """One contestant's questions about the test images of its dataset."""
+    """One contestant's questions about the test images of its dataset; `count` of them."""
 
     context: Context
     contestant_id: int
     labels: tuple[str, ...]
-    images: list[StoredImage]
+    dataset: str
+    count: int
     prompt: Prompt
     prices: Prices
 
@@ -39,10 +43,31 @@ class Asking:
             context=context,
             contestant_id=context.job.contestant_id,
             labels=dataset.labels,
-            images=context.store.datasets.images(dataset.name, Split.TEST),
+            dataset=dataset.name,
+            count=dataset.test,
             prompt=prompt_of(parameters),
             prices=load_prices(context.home.prices),
         )
+
+    @cached_property
+    def images(self) -> list[StoredImage]:
+        """All of them at once, for kinds that ask about few."""
+        return self.context.store.datasets.images(self.dataset, Split.TEST)
+
+    def remaining(self) -> Iterator[StoredImage]:
+        """Yield the images that have no final prediction, a page of them in memory; each once."""
+        last = 0
+        while page := self.context.store.datasets.unsettled(
+            self.dataset, Split.TEST, self.contestant_id, after=last, limit=PAGE
+        ):
+            yield from page
+            last = page[-1].id
+
+    def left(self) -> int:
+        """Return how many images have no final prediction."""
+        counts = self.context.store.predictions.counts(self.contestant_id)
+        settled = sum(n for outcome, n in counts.items() if outcome not in (Outcome.FAILED, Outcome.MISSING))
+        return self.count - settled
 
     def unsettled(self) -> list[StoredImage]:
         """Return the images that have no final prediction yet."""
@@ -78,6 +103,9 @@ class Asking:
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,
             error=answer.error,
+            first_ms=answer.first_ms,
+            total_ms=answer.total_ms,
+            attempts=answer.attempts,
         )
 
 

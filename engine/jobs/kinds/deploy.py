@@ -11,10 +11,10 @@ from engine import clock
 from engine.azure import deployments
 from engine.azure.connection import Azure
 from engine.azure.prices import load_prices
-from engine.errors import JobError
-from engine.jobs.context import Context
+from engine.errors import JobError, ServiceError
+from engine.jobs.context import Context, Stopped
 from engine.jobs.service import connected
-from engine.states import JobKind
+from engine.states import JobKind, Request
 from engine.store.files import write_atomic
 
 
@@ -33,11 +33,25 @@ async def run(context: Context) -> dict[str, Any]:
     name = f"dogcls-{context.job.nonce}"
     context.store.jobs.intend(context.job.id, "deployment", name)
     async with connected(context) as azure:
-        await ensure_deployed(context, azure, name, model, context.folder)
+        try:
+            await ensure_deployed(context, azure, name, model, context.folder)
+        except Stopped as stopped:
+            if stopped.request == Request.CANCEL:
+                await _take_back(context, azure, name)
+            raise
     context.store.jobs.made(context.job.id, "deployment", name, name)
     hourly = load_prices(context.home.prices).hosting_cost(context.job.parameters["model"], 3600)
     context.say(f"deployment {name} answers; it costs ${hourly:.2f} an hour until it is deleted")
     return {"deployment": name, "tuned_model": model, "job": context.job.id}
+
+
+async def _take_back(context: Context, azure: Azure, name: str) -> None:
+    """Delete what a cancelled job has made: nobody will use it, and it would cost money every hour."""
+    await deployments.delete(azure, name)
+    hours = hosted_seconds(context.folder, ended=True) / 3600
+    usd = hours * load_prices(context.home.prices).hosting_cost(context.job.parameters["model"], 3600)
+    context.store.jobs.charge(context.job.id, context.job.contestant_id, "hosting", usd)
+    context.say(f"deployment {name} deleted; hosting cost ${usd:.4f}")
 
 
 async def ensure_deployed(context: Context, azure: Azure, name: str, model: str, folder: Path) -> None:
@@ -51,12 +65,19 @@ async def ensure_deployed(context: Context, azure: Azure, name: str, model: str,
         folder: of the deploying job, where the hours are kept.
 
     """
-    if await deployments.get(azure, name) is None:
-        await deployments.create(azure, name, model)
-        context.say(f"creating deployment {name} of {model}")
+    found = await deployments.wait_gone(azure, name, say=context.say, stop=context.asked)
+    context.check()
     hosted = _hosted(folder)
     if not hosted or hosted[-1][1] is not None:
+        # Before it is asked for: killed in between, a deployment that may cost money is shown as one that does.
         _write_hosted(folder, [*hosted, (clock.now(), None)])
+    if found is None or found.state in deployments.BROKEN:
+        context.say(f"creating deployment {name} of {model}")
+        try:
+            await deployments.create(azure, name, model)
+        except ServiceError:
+            hosted_seconds(folder, ended=True)  # refused: there is none
+            raise
     await deployments.wait_ready(azure, name, say=context.say, stop=context.asked)
     context.check()
 

@@ -1,62 +1,116 @@
-"""Supervised vision fine-tuning on the service."""
+"""Supervised vision fine-tuning on the service.
+
+Work goes in rounds, as in a batch: a round is one fine-tuning job of the service's. One that has failed or
+was cancelled is over, and a job that is resumed after it makes another.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import math
+import random
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine.azure import files, fine_tuning
 from engine.azure.connection import Azure
-from engine.azure.fine_tuning import TuningStatus
+from engine.azure.fine_tuning import Checkpoint, Event, TuningStatus
 from engine.azure.patience import patiently
 from engine.azure.prices import load_prices
 from engine.datasets.jsonl import write_training_file
+from engine.datasets.training_file import MIN_EXAMPLES, Problem, check_image_files, check_training_file
 from engine.errors import JobError, ServiceError
+from engine.jobs import tuning_checks
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds.asking import prompt_of
 from engine.jobs.service import connected
 from engine.states import Request, Split
+from engine.store.datasets import StoredImage
 from engine.store.files import private_folder, write_atomic
 
 POLL_SECONDS = 60.0
 EMULATED_POLL_SECONDS = 0.3
+CANCELLED = ("cancelled", "canceled")
+
+
+@dataclass
+class _Run:
+    """One fine-tuning job of the service's, as far as it is known."""
+
+    context: Context
+    azure: Azure
+    id: str
+    key: str
+    """Of the round: the folder's name, and the intent's."""
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        return self.context.folder / self.key
+
+    @property
+    def step(self) -> int:
+        """The last step that was measured."""
+        return max((step for e in self.events for step, *_ in fine_tuning.step_metrics(e)), default=0)
+
+    @property
+    def billed(self) -> int | None:
+        return fine_tuning.billed_tokens(self.events)
+
+    def over(self) -> None:
+        """The next attempt makes another."""
+        (self.folder / "over").touch()
 
 
 async def run(context: Context) -> dict[str, Any]:
     """Upload both files, create the fine-tuning job or find it again, and follow it to its end."""
     async with connected(context) as azure:
-        tuning_id, key = await _submit(context, azure)
+        made = await _submit(context, azure)
         try:
-            status = await _follow(context, azure, tuning_id)
+            status = await _follow(made)
         except Stopped as stopped:
-            await _stop(context, azure, tuning_id, key, stopped.request)
+            await _stop(made, stopped.request)
             raise
-        events = await _events(context, azure, tuning_id)
+        if status.status in CANCELLED:  # by somebody else, or by an attempt that was killed before it could say so
+            _settle(made, status)
+            raise Stopped(Request.CANCEL)
         if status.status != "succeeded" or status.fine_tuned_model is None:
-            _charge(context, key, fine_tuning.billed_tokens(events) or 0)
-            # The next attempt is a new fine-tuning job: this one is over.
-            (context.folder / key / "over").touch()
+            _charge(made, made.billed or 0)  # failed jobs are not charged
+            made.over()
             raise JobError(
-                f"Fine-tuning {tuning_id} ended {status.status}: {status.error or 'no reason given'}.",
+                f"Fine-tuning {made.id} ended {status.status}: {status.error or 'no reason given'}.",
                 "Correct the cause, then resume the job.",
             )
-        await _results(context, azure, status)
-    billed = fine_tuning.billed_tokens(events) or status.trained_tokens or 0
-    usd = _charge(context, key, billed)
+        steps = await _results(made, status)
+        points = await _checkpoints(made)
+    billed = made.billed or status.trained_tokens or 0
+    usd = _charge(made, billed)
     context.say(f"model {status.fine_tuned_model}; {billed:,} tokens billed, ${usd:.2f}")
+    left_out = await asyncio.to_thread(_left_out, made, status, billed, max(steps, made.step))
     if context.job.contestant_id is not None:
         took = status.finished_at - status.created_at if status.finished_at and status.created_at else None
         context.store.experiments.describe_contestant(
             context.job.contestant_id, model=status.fine_tuned_model, train_seconds=took
         )
-    return {"model": status.fine_tuned_model, "tuning_id": tuning_id, "billed_tokens": billed}
+    return {
+        "model": status.fine_tuned_model,
+        "tuning_id": made.id,
+        "billed_tokens": billed,
+        "epochs": status.epochs,
+        "batch_size": status.batch_size,
+        "checkpoints": [asdict(point) for point in points],
+        "left_out": left_out,
+    }
 
 
-async def _submit(context: Context, azure: Azure) -> tuple[str, str]:
-    """Return the fine-tuning job's id on the service and the key of its round."""
-    jobs, job = context.store.jobs, context.job
+# -- to the service
+
+
+async def _submit(context: Context, azure: Azure) -> _Run:
+    """Make the round's fine-tuning job, or find what an earlier attempt made of it."""
+    jobs, job, p = context.store.jobs, context.job, context.job.parameters
     number = 1
     while (context.folder / f"round-{number}" / "over").exists():
         number += 1
@@ -64,122 +118,281 @@ async def _submit(context: Context, azure: Azure) -> tuple[str, str]:
     folder = private_folder(context.folder / key)
     intended, tuning_id = jobs.intend(job.id, "fine-tune", key)
     if tuning_id is not None:
-        return tuning_id, key
+        return _Run(context, azure, tuning_id, key)
+    suffix = f"dogcls-{job.nonce}"
+    splits = [Split.TRAIN, *([Split.VAL] if _images(context, Split.VAL) else [])]
+    paths = {split: folder / f"{split}.jsonl" for split in splits}
+    names = {split: f"dogcls-{job.nonce}-{key}-{split}.jsonl" for split in paths}
+    for split, path in paths.items():
+        await asyncio.to_thread(_prepare, context, path, split, suffix)
+    if not intended:
+        await _check_resource(context, azure, {names[split]: path.stat().st_size for split, path in paths.items()})
     uploaded = []
-    for split in (Split.TRAIN, Split.VAL):
-        path = folder / f"{split}.jsonl"
-        if not path.exists():
-            await asyncio.to_thread(_write, context, path, split)
-        name = f"dogcls-{job.nonce}-{key}-{split}.jsonl"
-        file_id = await files.ensure_uploaded(azure, path, "fine-tune", name, say=context.say)
+    for split, path in paths.items():
+        context.check()
+        file_id = await files.ensure_uploaded(azure, path, "fine-tune", names[split], say=context.say)
         await files.wait_processed(azure, file_id, say=context.say)
         uploaded.append(file_id)
     context.check()
-    p = job.parameters
     status = await fine_tuning.ensure_created(
         azure,
         p["model"],
         uploaded[0],
-        uploaded[1],
-        suffix=f"dogcls-{job.nonce}",
+        uploaded[1] if len(uploaded) > 1 else None,
+        suffix=suffix,
         seed=p["seed"],
-        epochs=p["epochs"],
-        batch_size=p["batch_size"],
-        lr_multiplier=p["lr_multiplier"],
+        epochs=_number(p["epochs"]),
+        batch_size=_number(p["batch_size"]),
+        lr_multiplier=_number(p["lr_multiplier"]),
         find_first=intended,
         say=context.say,
     )
     jobs.made(job.id, "fine-tune", key, status.id)
     context.say(f"{'found' if intended else 'created'} fine-tuning job {status.id}")
-    return status.id, key
+    return _Run(context, azure, status.id, key)
 
 
-def _write(context: Context, path: Path, split: Split) -> None:
+def _number(value: Any) -> Any:
+    """Return a hyperparameter; None where it is left to the service."""
+    return None if value == "auto" else value
+
+
+def _images(context: Context, split: Split) -> list[StoredImage]:
+    return context.store.datasets.images(context.job.parameters["dataset"], split)
+
+
+def _prepare(context: Context, path: Path, split: Split, suffix: str) -> None:
+    """Write a file unless an earlier attempt has, and check it against all that the service wants of it.
+
+    Raises:
+        InputError: names lines, images, and cures. The file is gone then: what is corrected is written anew.
+
+    """
+    facts = path.with_suffix(".facts.json")
+    if facts.exists():
+        return
     p = context.job.parameters
-    dataset = context.store.datasets.get(p["dataset"])
-    images = context.store.datasets.images(dataset.name, split)
-    shard = write_training_file(
-        ((image.path, dataset.labels[image.label]) for image in images), prompt_of(p), dataset.labels, path
+    what = "training" if split == Split.TRAIN else "validation"
+    images = _images(context, split)
+    if not path.exists():
+        least = MIN_EXAMPLES if split == Split.TRAIN else 1
+        _refuse(context, check_image_files((i.path for i in images), least, what), f"The {what} images cannot be used")
+        labels = context.store.datasets.get(p["dataset"]).labels
+        shard = write_training_file(((i.path, labels[i.label]) for i in images), prompt_of(p), labels, path)
+        context.say(f"wrote {shard.requests} {split} examples, {shard.bytes / 1e6:.1f} MB")
+    # The catalogue has decoded each picture to its end already.
+    found = check_training_file(path, what=what, names=[str(i.path) for i in images], decode=False)
+    tokens = tuning_checks.tokens_of(found, p["model"])
+    epochs = _number(p["epochs"]) if split == Split.TRAIN else 1
+    problems = [*tuning_checks.check_request(p["model"], suffix, tokens, epochs), *found.problems]
+    if problems:
+        path.unlink()
+    _refuse(context, problems, f"The {what} file cannot be used", found.count)
+    context.say(f"checked {found.examples} {split} examples: about {tokens:,} tokens an epoch")
+    write_atomic(facts, json.dumps({"examples": found.examples, "tokens": tokens}))
+
+
+def _refuse(context: Context, problems: list[Problem], what: str, count: int = 0) -> None:
+    """Log all problems, and raise if there are any."""
+    for problem in problems if len(problems) > tuning_checks.SHOWN else ():
+        context.say(str(problem), "error")
+    tuning_checks.refuse(problems, what, count)
+
+
+async def _check_resource(context: Context, azure: Azure, new: dict[str, int]) -> None:
+    """Find out for nothing whether the resource has room for the files and the job."""
+    place = azure.endpoint.endpoint
+    there = await patiently(lambda: fine_tuning.training_files(azure), say=context.say, place=place)
+    jobs = await patiently(lambda: fine_tuning.everything(azure), say=context.say, place=place)
+    _refuse(context, tuning_checks.check_resource(there, jobs, list(new.items())), "The service has no room")
+
+
+# -- while it runs
+
+
+def _wait(azure: Azure) -> float:
+    """Return how long to wait between two looks; with jitter, so that many jobs do not look at once."""
+    seconds = EMULATED_POLL_SECONDS if azure.endpoint.emulated else POLL_SECONDS
+    return seconds * random.uniform(1.0, 1.25)
+
+
+async def _status(made: _Run) -> TuningStatus:
+    return await patiently(
+        lambda: fine_tuning.get(made.azure, made.id), say=made.context.say, place=made.azure.endpoint.endpoint
     )
-    context.say(f"wrote {shard.requests} {split} examples, {shard.bytes / 1e6:.1f} MB")
 
 
-async def _follow(context: Context, azure: Azure, tuning_id: str) -> TuningStatus:
+async def _follow(made: _Run) -> TuningStatus:
     """Poll until the fine-tuning job has ended; store its events and metrics on the way."""
-    wait = EMULATED_POLL_SECONDS if azure.endpoint.emulated else POLL_SECONDS
-    p = context.job.parameters
-    examples = context.store.datasets.get(p["dataset"]).train
-    steps = p["epochs"] * math.ceil(examples / p["batch_size"])
+    context, azure = made.context, made.azure
     said = ""
     while True:
         context.check()
-        status = await patiently(lambda: fine_tuning.get(azure, tuning_id), say=context.say)
+        status = await _status(made)
         if status.status == "paused":
             context.say("the service has it paused: resuming it")
-            await patiently(lambda: fine_tuning.resume(azure, tuning_id), say=context.say)
+            try:
+                await patiently(lambda: fine_tuning.resume(azure, made.id), say=context.say)
+            except ServiceError as error:  # it is not paused any more; the next look tells what it is
+                context.say(f"the service did not resume it: {error}", "warning")
         if status.status != said:
             said = status.status
-            context.say(f"fine-tuning job {tuning_id} is {said}")
-        events = await _events(context, azure, tuning_id)
-        step = max((s for e in events for s, *_ in fine_tuning.step_metrics(e)), default=0)
-        context.progress(step, max(step, steps), status.status)
+            context.say(f"fine-tuning job {made.id} is {said}")
+        await _events(made)
+        step = made.step
+        context.progress(step, max(step, _steps(made, status)), status.status)
         if status.terminal:
             return status
-        await context.sleep(wait)
+        await context.sleep(_wait(azure))
 
 
-async def _events(context: Context, azure: Azure, tuning_id: str) -> list[Any]:
-    """Fetch all events, log those that are new, keep their metrics; return all of them, oldest first."""
-    events = await patiently(lambda: fine_tuning.events_since(azure, tuning_id, set()), say=context.say)
-    known = context.store.jobs.remote_event_ids(context.job.id)
-    for event in events:
-        if event.id not in known:
-            context.say(event.message, event.level, event.id)
-            context.metrics([(name, step, None, value) for step, name, value in fine_tuning.step_metrics(event)])
-    return events
+def _steps(made: _Run, status: TuningStatus) -> int:
+    """Return how many steps there will be; 0 while the service has not chosen what was left to it."""
+    told = [event.data["total_steps"] for event in made.events if isinstance(event.data.get("total_steps"), int)]
+    if told:
+        return int(told[-1])
+    p = made.context.job.parameters
+    epochs, size = status.epochs or _number(p["epochs"]), status.batch_size or _number(p["batch_size"])
+    return epochs * math.ceil(_facts(made)["examples"] / size) if epochs and size else 0
 
 
-async def _results(context: Context, azure: Azure, status: TuningStatus) -> None:
-    """Download the results file and keep its columns as metrics."""
-    if not status.result_files:
-        return
-    path = context.folder / "results.csv"
-    await patiently(lambda: files.download(azure, status.result_files[0], path), say=context.say)
-    rows = fine_tuning.read_results(path)
-    context.metrics(
-        [(name, int(row["step"]), None, value) for row in rows for name, value in row.items() if name != "step"]
+def _facts(made: _Run) -> dict[str, int]:
+    """Return how many examples were uploaded, and their tokens by our estimate."""
+    path = made.folder / f"{Split.TRAIN}.facts.json"
+    if path.exists():
+        facts: dict[str, int] = json.loads(path.read_text(encoding="ascii"))
+        return facts
+    return {"examples": len(_images(made.context, Split.TRAIN)), "tokens": 0}
+
+
+async def _events(made: _Run) -> None:
+    """Fetch the events that this attempt has not seen; keep their metrics, then log them.
+
+    In this order, and oldest first: killed anywhere in between, the next attempt finds the event not logged
+    yet, and measures again what was measured already, which changes nothing.
+    """
+    context = made.context
+    seen = {event.id for event in made.events}
+    new = await patiently(
+        lambda: fine_tuning.events_since(made.azure, made.id, seen),
+        say=context.say,
+        place=made.azure.endpoint.endpoint,
     )
+    made.events += new
+    logged = context.store.jobs.remote_event_ids(context.job.id)
+    values = [(name, step, None, value) for e in new for step, name, value in fine_tuning.step_metrics(e)]
+    context.store.jobs.add_metrics(context.job.id, values)
+    for event in new:
+        if event.id not in logged:
+            context.say(event.message, event.level, event.id)
 
 
-def _charge(context: Context, key: str, billed: int) -> float:
+async def _stop(made: _Run, request: Request | None) -> None:
+    """Pass a request on to the service; a worker that is merely ending leaves it running there."""
+    if request == Request.PAUSE:
+        await _pause(made)
+    elif request == Request.CANCEL:
+        await _cancel(made)
+
+
+async def _pause(made: _Run) -> None:
+    context = made.context
+    try:
+        await patiently(lambda: fine_tuning.pause(made.azure, made.id), say=context.say)
+        context.say("pause sent to the service")
+    except ServiceError as error:
+        context.say(f"the service did not pause it, and goes on: {error}", "warning")
+
+
+async def _cancel(made: _Run) -> None:
+    """Cancel it and wait for its end: what was done until then is paid for."""
+    context = made.context
+    sent = False
+    while not (status := await _status(made)).terminal:
+        if not sent:
+            try:
+                await patiently(lambda: fine_tuning.cancel(made.azure, made.id), say=context.say)
+                context.say("cancel sent to the service")
+                sent = True
+            except ServiceError as error:  # it may have changed its state just now: look, and ask again
+                context.say(f"the service did not cancel it: {error}", "warning")
+        await asyncio.sleep(_wait(made.azure))
+    await _events(made)
+    if status.status == "succeeded":
+        context.say("it had succeeded before it could be cancelled; resuming the job takes the model", "warning")
+        return
+    _settle(made, status)
+
+
+# -- at its end
+
+
+def _settle(made: _Run, status: TuningStatus) -> None:
+    """Charge a cancelled round and close it."""
+    facts, steps = _facts(made), _steps(made, status)
+    billed = made.billed
+    about = ""
+    if billed is None and steps and status.epochs:  # no event says what the part that was done has cost
+        about = "about "
+        billed = round(facts["tokens"] * status.epochs * min(1.0, made.step / steps))
+    usd = _charge(made, billed or 0)
+    made.context.say(
+        f"fine-tuning job {made.id} is {status.status}; {about}{billed or 0:,} tokens billed, ${usd:.2f} in all"
+    )
+    made.over()
+
+
+def _charge(made: _Run, billed: int) -> float:
     """Write down what a round was billed; return the cost of all rounds in US dollars."""
-    write_atomic(context.folder / key / "billed", str(billed))
+    context = made.context
+    write_atomic(made.folder / "billed", str(billed))
     tokens = sum(int(path.read_text(encoding="ascii")) for path in context.folder.glob("round-*/billed"))
     usd = load_prices(context.home.prices).training_cost(context.job.parameters["model"], tokens)
     context.store.jobs.charge(context.job.id, context.job.contestant_id, "training", usd)
     return usd
 
 
-async def _stop(context: Context, azure: Azure, tuning_id: str, key: str, request: Request | None) -> None:
-    """Pass a request on to the service; a worker that is merely ending leaves it running there."""
-    if request is None:
-        return
-    act = fine_tuning.cancel if request == Request.CANCEL else fine_tuning.pause
-    try:
-        await patiently(lambda: act(azure, tuning_id), say=context.say)
-        context.say(f"{request} sent to the service")
-    except ServiceError as error:
-        context.say(f"the service did not {request} it: {error}", "warning")
-    if request != Request.CANCEL:
-        return
-    wait = EMULATED_POLL_SECONDS if azure.endpoint.emulated else POLL_SECONDS
-    while True:
-        status = await patiently(lambda: fine_tuning.get(azure, tuning_id), say=context.say)
-        if status.terminal:
-            break
-        await asyncio.sleep(wait)
-    events = await _events(context, azure, tuning_id)
-    billed = fine_tuning.billed_tokens(events) or status.trained_tokens or 0
-    usd = _charge(context, key, billed)
-    context.say(f"fine-tuning job {tuning_id} is {status.status}; {billed:,} tokens billed, ${usd:.2f} in all")
-    (context.folder / key / "over").touch()
+async def _results(made: _Run, status: TuningStatus) -> int:
+    """Download the results file and keep its columns as metrics; return its last step."""
+    if not status.result_files:
+        return 0
+    context, azure = made.context, made.azure
+    path = context.folder / "results.csv"
+    await patiently(lambda: files.download(azure, status.result_files[0], path), say=context.say)
+    rows = fine_tuning.read_results(path)
+    context.store.jobs.add_metrics(
+        context.job.id,
+        [(name, int(row["step"]), None, value) for row in rows for name, value in row.items() if name != "step"],
+    )
+    return int(max((row["step"] for row in rows), default=0))
+
+
+async def _checkpoints(made: _Run) -> list[Checkpoint]:
+    """Fetch the checkpoints that the service keeps, and name each in the log once."""
+    context = made.context
+    points = await patiently(
+        lambda: fine_tuning.checkpoints(made.azure, made.id), say=context.say, place=made.azure.endpoint.endpoint
+    )
+    for point in points:
+        measured = ", ".join(f"{k} {v:.3f}" for k, v in sorted(point.metrics.items()) if "loss" in k)
+        context.say(
+            f"checkpoint of step {point.step}: {point.model}{f' ({measured})' if measured else ''}", "info", point.id
+        )
+    return points
+
+
+def _left_out(made: _Run, status: TuningStatus, billed: int, steps: int) -> dict[str, Any]:
+    """Tell which images the service has not trained on: it drops people, faces and CAPTCHAs without a word."""
+    context, facts, p = made.context, _facts(made), made.context.job.parameters
+    names = [str(image.path) for image in _images(context, Split.TRAIN)]
+    named = tuning_checks.named(made.events, names)
+    epochs, size = status.epochs or _number(p["epochs"]), status.batch_size or _number(p["batch_size"])
+    count = tuning_checks.unused(
+        facts["examples"], tokens=facts["tokens"], billed=billed, epochs=epochs, batch_size=size, steps=steps
+    )
+    count = max(count, len(named))
+    if count:
+        context.say(f"about {count:,} of {facts['examples']:,} training images were not used by the service", "warning")
+    for name in named:
+        context.say(f"not used: {name}", "warning")
+    return {"about": count, "named": named}

@@ -30,6 +30,8 @@ async def run(context: Context) -> dict[str, Any]:
                 answer.latency_ms,
                 answer.prompt_tokens,
                 answer.completion_tokens,
+                total_ms=answer.total_ms,
+                attempts=answer.attempts,
             )
         elif answer.error:
             context.say(f"{answer.custom_id}: {answer.error}", "warning")

@@ -1,7 +1,8 @@
 """Real-time scoring of the test images: what a fine-tuned model needs, as it cannot be used in a batch.
 
-The first requests go one after another, and latency is taken from those alone; the rest go several at
-a time. Each answer is stored as it comes, so that a kill loses only what was in flight.
+The first requests go one after another, and the latency that is compared is taken from those alone; the rest
+go as many at a time as the deployment keeps up with. Each answer is stored as it comes, so that a kill loses
+only what was in flight.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from engine import clock
 from engine.azure import chat, deployments
 from engine.azure.answers import Answer
 from engine.azure.connection import Azure
+from engine.azure.pace import Pace
 from engine.errors import JobError
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds.asking import Asking, custom_id
@@ -66,13 +68,21 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str, deployed: dict
     charged_at = 0.0
     alone = asking.context.job.parameters["probe"] - len(context.store.predictions.latencies(asking.contestant_id))
 
+    pace = Pace(1)  # one for both parts: what the single requests are told of the limits, the others keep to
+
     def on_answer(answer: Answer, in_flight: int) -> None:
         nonlocal done, charged_at
         done += 1
         prediction = asking.prediction(answer, answer.latency_ms)
         context.store.predictions.add(asking.contestant_id, [prediction])
-        if in_flight == 1 and answer.latency_ms is not None and answer.error is None:
-            context.store.predictions.add_latency(asking.contestant_id, prediction.image_id, answer.latency_ms)
+        if pace.most == 1 and answer.latency_ms is not None and answer.error is None:
+            context.store.predictions.add_latency(
+                asking.contestant_id,
+                prediction.image_id,
+                answer.latency_ms,
+                total_ms=answer.total_ms,
+                attempts=answer.attempts,
+            )
         if answer.error:
             context.say(f"{answer.custom_id}: {answer.error}", "warning")
         context.progress(done, total, f"{in_flight} at a time")
@@ -89,6 +99,7 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str, deployed: dict
             on_answer=on_answer,
             stop=context.asked,
             say=context.say,
+            pace=pace,
         )
         context.check()
 
@@ -96,6 +107,8 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str, deployed: dict
     await chat.warm_up(azure, deployment)
     await ask(todo[: max(0, alone)], 1)
     await ask(todo[max(0, alone) :], context.job.parameters["concurrency"])
+    if pace.refused:
+        context.say(f"{pace.refused} requests were refused as too many, and made again")
 
 
 def _charge(asking: Asking, deployed: dict[str, Any] | None, *, ended: bool = False) -> float:

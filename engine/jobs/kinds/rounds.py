@@ -1,0 +1,391 @@
+"""One round of a batch job: request files, the batches that are made of them, and what came back.
+
+The round's folder holds the request files and a manifest. The store holds the intent of each batch and, once
+the service has answered, its id; a round that was cut off anywhere goes on from these two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+import time
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from engine.azure import batches, files
+from engine.azure.batches import BatchStatus, QuotaFull
+from engine.azure.connection import Azure
+from engine.azure.patience import patiently
+from engine.azure.prices import estimate_text_tokens, tokens_of_image
+from engine.datasets.jsonl import Item, Shard, split_shard, write_batch_shards
+from engine.errors import JobError, ServiceError
+from engine.jobs.kinds.asking import Asking, custom_id
+from engine.states import Split
+from engine.store.files import write_atomic
+from engine.store.predictions import Prediction
+
+POLL_SECONDS = 60.0
+EMULATED_POLL_SECONDS = 0.3
+QUOTA_FIRST_SECONDS = 5.0
+QUOTA_TRIES = 10
+ASK_QUOTA_FROM = 1_000_000
+"""Rounds of fewer tokens do not ask the control plane for the quota: the first batch tells it for nothing."""
+CHUNK = 1000
+
+
+@dataclass
+class File:
+    """A request file. `attempt` counts its batches: one that found no room after all is made again."""
+
+    name: str
+    requests: int
+    bytes: int
+    tokens: int
+    attempt: int = 1
+    input_id: str = ""
+    state: str = "open"
+    """`open`, `over` (its batch has ended, and what came is stored) or `split` (others stand for it)."""
+    problem: str = ""
+    batch: str | None = field(default=None, compare=False)
+    done: int = field(default=0, compare=False)
+
+
+class Round:
+    """Brings all requests of one round to their end, whatever end it is."""
+
+    def __init__(self, asking: Asking, azure: Azure, folder: Path) -> None:
+        self._asking = asking
+        self._context = asking.context
+        self._azure = azure
+        self._folder = folder
+        self._files: list[File] = []
+        self._limit: int | None = None
+        self._tries = 0
+        self._closed_until = 0.0
+        self._poll_at = 0.0
+        self._said: dict[str, str] = {}
+        self.cut_short = False
+        """Whether a batch ended before all of its requests were tried: asking again may well help."""
+        emulated = azure.endpoint.emulated
+        self._wait = EMULATED_POLL_SECONDS if emulated else POLL_SECONDS
+        self._first_wait = EMULATED_POLL_SECONDS / 8 if emulated else QUOTA_FIRST_SECONDS
+
+    async def finish(self) -> None:
+        """Write the files, submit them as quota allows, and store what comes back, until all have ended."""
+        await self._prepare()
+        while self._open():
+            await self._submit()
+            if time.monotonic() >= self._poll_at:
+                self._poll_at = time.monotonic() + self._wait * random.uniform(1.0, 1.25)
+                await self._poll()
+            self._tell()
+            if self._open():
+                await self._context.sleep(self._pause())
+        self._end("")
+
+    async def cancel(self) -> None:
+        """Cancel what runs and wait until it has ended: the finished part is kept, and was paid for."""
+        context = self._context
+        context.say("cancelling; requests already answered are kept")
+        intents = context.store.jobs.intents(context.job.id, "batch")
+        lost = [file for file in self._open() if file.batch is None and self._key(file) in intents]
+        if lost:  # a call was cut off: its batch may be there
+            await asyncio.sleep(min(self._wait, batches.SHOW_SECONDS))
+        for file in lost:
+            intent = f"{context.job.nonce}-{self._key(file)}"
+            found = await patiently(lambda i=intent: batches.find(self._azure, i), say=context.say)  # type: ignore[misc]
+            if found is not None:
+                self._made(file, found)
+        for file in self._running():
+            state = await patiently(lambda f=file: batches.get(self._azure, f.batch), say=context.say)  # type: ignore[misc]
+            if not state.terminal:
+                await patiently(lambda f=file: batches.cancel(self._azure, f.batch), say=context.say)  # type: ignore[misc]
+        while running := self._running():
+            for file, state in zip(running, await self._states(running), strict=True):
+                if state.terminal:
+                    await self._collect(file, state)
+            if self._running():
+                await asyncio.sleep(self._wait)
+        self._end("cancelled")
+
+    def _end(self, how: str) -> None:
+        problems = dict.fromkeys(file.problem for file in self._files if file.problem)
+        error = "; ".join(problems)[:500] or (how and f"the job was {how}") or "the service returned no line for it"
+        asking = self._asking
+        self._context.store.predictions.add_missing(asking.contestant_id, asking.dataset, Split.TEST, error)
+        write_atomic(self._folder / "over", how)
+
+    # -- files
+
+    def _open(self) -> list[File]:
+        return [file for file in self._files if file.state == "open"]
+
+    def _running(self) -> list[File]:
+        return [file for file in self._open() if file.batch is not None]
+
+    def _key(self, file: File) -> str:
+        key = f"{self._folder.name}-{self._files.index(file)}"
+        return key if file.attempt == 1 else f"{key}-{file.attempt}"
+
+    async def _prepare(self) -> None:
+        manifest = self._folder / "shards.json"
+        if manifest.exists():
+            kept = json.loads(manifest.read_text(encoding="utf-8"))
+            self._limit = kept["limit"]
+            self._files = [File(**value) for value in kept["files"]]
+        else:
+            self._limit = await self._quota()
+            shards = await asyncio.to_thread(self._write)
+            self._files = [File(s.path.name, s.requests, s.bytes, s.tokens) for s in shards]
+            count, size = sum(s.requests for s in shards), sum(s.bytes for s in shards)
+            self._context.say(f"wrote {count} requests in {len(shards)} file(s), {size / 1e6:.1f} MB")
+            self._save()
+        intents = self._context.store.jobs.intents(self._context.job.id, "batch")
+        for file in self._open():
+            file.batch = intents.get(self._key(file))
+
+    def _save(self) -> None:
+        kept = [{k: v for k, v in asdict(file).items() if k not in ("batch", "done")} for file in self._files]
+        write_atomic(self._folder / "shards.json", json.dumps({"limit": self._limit, "files": kept}))
+
+    async def _quota(self) -> int | None:
+        parameters = self._context.job.parameters
+        most = self._text_tokens + tokens_of_image(2048, 4096, parameters["detail"], parameters["model"])
+        if self._asking.left() * most < ASK_QUOTA_FROM:
+            return None
+        return await batches.quota(self._azure, parameters["deployment"])
+
+    @cached_property
+    def _text_tokens(self) -> int:
+        return estimate_text_tokens(self._asking.prompt.render(self._asking.labels))
+
+    def _items(self) -> Iterator[Item]:
+        parameters = self._context.job.parameters
+        for image in self._asking.remaining():
+            self._context.check()
+            picture = tokens_of_image(image.width, image.height, parameters["detail"], parameters["model"])
+            yield custom_id(image), image.path, self._text_tokens + picture
+
+    def _write(self) -> list[Shard]:
+        asking = self._asking
+        model = self._context.job.parameters["deployment"]
+        return write_batch_shards(
+            self._items(), asking.prompt, asking.labels, model, self._folder, "requests", max_tokens=self._limit
+        )
+
+    async def _split(self, file: File, parts: int) -> None:
+        """Let several smaller files stand for one that the quota has no room for."""
+        if file.requests == 1:
+            raise JobError(
+                f"One request takes about {file.tokens:,} tokens, and the deployment's quota of enqueued tokens"
+                f" has no room for it ({'unknown' if self._limit is None else f'{self._limit:,}'}).",
+                "Raise the batch deployment's quota, or wait for other batches on it to end; then resume.",
+            )
+        parts = min(max(parts, 2), file.requests)
+        whole = Shard(self._folder / file.name, file.requests, file.bytes, "", file.tokens)
+        pieces = await asyncio.to_thread(split_shard, whole, parts)
+        self._files += [File(s.path.name, s.requests, s.bytes, s.tokens) for s in pieces]
+        file.state = "split"
+        self._closed_until = 0.0
+        self._save()
+        await self._drop(file)
+        self._context.say(f"{file.name} is over the quota of enqueued tokens; split in {parts}")
+
+    async def _drop(self, file: File) -> None:
+        """Remove a request file that is needed no more, here and on the service, where files are counted."""
+        (self._folder / file.name).unlink(missing_ok=True)
+        if file.input_id:
+            try:
+                await files.delete(self._azure, file.input_id)
+            except ServiceError as error:
+                self._context.say(f"{file.input_id} was not deleted: {error.message}", "warning")
+
+    # -- submitting
+
+    def _room(self, file: File) -> bool:
+        """Tell whether the quota may have room for one more batch. Only our own are known."""
+        if time.monotonic() < self._closed_until:
+            return False
+        used = sum(other.tokens for other in self._running())
+        return self._limit is None or not used or used + file.tokens <= self._limit
+
+    def _waiting(self) -> list[File]:
+        return [file for file in self._open() if file.batch is None]
+
+    async def _submit(self) -> None:
+        """Create the next batch that there is room for; its file is sized before it is sent."""
+        while file := next((file for file in self._waiting() if self._room(file)), None):
+            if self._limit is not None and file.tokens > self._limit and file.requests > 1:
+                await self._split(file, math.ceil(file.tokens / self._limit))
+                continue
+            try:
+                await self._create(file)
+            except QuotaFull as full:
+                await self._refused(file, full.limit)
+            return  # those that are under way have a look taken at them between two uploads
+
+    async def _create(self, file: File) -> None:
+        """Make the batch of a file, or find what an earlier attempt has made of it."""
+        context, azure = self._context, self._azure
+        jobs, job = context.store.jobs, context.job
+        key = self._key(file)
+        intended, _ = jobs.intend(job.id, "batch", key)
+        name = f"dogcls-{job.nonce}-{self._folder.name}-{self._files.index(file)}.jsonl"
+        path = self._folder / file.name
+        if file.input_id:
+            try:
+                await files.wait_processed(azure, file.input_id, say=context.say)
+            except ServiceError as error:
+                if error.status != 404:
+                    raise
+                file.input_id = ""  # it has expired
+        if not file.input_id:
+            file.input_id = await files.ensure_uploaded(azure, path, "batch", name, look=intended, say=context.say)
+            self._save()
+            await files.wait_processed(azure, file.input_id, say=context.say)
+        context.check()
+        state = await batches.ensure_created(
+            azure, file.input_id, f"{job.nonce}-{key}", find_first=intended, say=context.say
+        )
+        self._made(file, state)
+        context.say(f"{'found' if intended else 'created'} batch {state.id}")
+        if state.limit:
+            self._limit = state.limit
+
+    def _made(self, file: File, state: BatchStatus) -> None:
+        self._context.store.jobs.made(self._context.job.id, "batch", self._key(file), state.id)
+        file.batch = state.id
+
+    async def _refused(self, file: File, limit: int | None) -> None:
+        """Stand back after the quota had no room: a while, then until a batch of ours ends, then with less."""
+        self._limit = limit or self._limit
+        self._save()
+        running = bool(self._running())
+        if not running and self._limit is not None and file.tokens > self._limit:
+            await self._split(file, math.ceil(file.tokens / self._limit))
+            return
+        self._tries += 1
+        if self._tries > QUOTA_TRIES:
+            if running:
+                self._closed_until = math.inf
+                self._context.say("the quota of enqueued tokens is full; waiting for a batch to end")
+                return
+            self._tries = QUOTA_TRIES // 2
+            await self._split(file, 2)
+            return
+        wait = self._first_wait * 2 ** (self._tries - 1)
+        if self._azure.endpoint.emulated:
+            wait = min(wait, self._wait)
+        self._context.say(f"the quota of enqueued tokens is full; next try in {wait:.0f} s")
+        self._closed_until = time.monotonic() + wait
+
+    # -- watching
+
+    def _pause(self) -> float:
+        """Return how long there is nothing to do."""
+        until = self._poll_at
+        if waiting := self._waiting():
+            if any(self._room(file) for file in waiting):
+                return 0.0
+            until = min(until, self._closed_until) if self._closed_until > time.monotonic() else until
+        return max(0.0, until - time.monotonic())
+
+    async def _states(self, running: list[File]) -> list[BatchStatus]:
+        ids = [file.batch for file in running if file.batch]
+        return await patiently(lambda: batches.states(self._azure, ids), say=self._context.say)
+
+    async def _poll(self) -> None:
+        running = self._running()
+        for file, state in zip(running, await self._states(running), strict=True):
+            if self._said.get(state.id) != state.status:
+                self._said[state.id] = state.status
+                self._context.say(f"batch {state.id} is {state.status}")
+            file.done = state.completed + state.failed
+            if state.quota_full:
+                file.attempt, file.batch, file.done = file.attempt + 1, None, 0
+                self._save()
+                await self._refused(file, state.limit)
+            elif state.terminal:
+                await self._collect(file, state)
+                self._tries, self._closed_until = 0, 0.0
+
+    def _tell(self) -> None:
+        counted = [file for file in self._files if file.state != "split"]
+        running = len(self._running())
+        over = sum(file.state == "over" for file in counted)
+        done = sum(file.requests if file.state == "over" else file.done for file in counted)
+        states = dict.fromkeys(self._said[file.batch] for file in self._running() if file.batch in self._said)
+        note = f"{over} of {len(counted)} batches ended, {running} under way" if len(counted) > 1 else ", ".join(states)
+        self._context.progress(done, max(done, sum(file.requests for file in counted)), note)
+
+    async def _collect(self, file: File, state: BatchStatus) -> None:
+        """Download what an ended batch left, store it, and forget the batch."""
+        context = self._context
+        paths = []
+        if state.status != "completed":
+            self.cut_short |= state.status != "failed"
+            file.problem = f"a batch ended {state.status} {state.problem}".rstrip()
+            context.say(f"batch {state.id} ended {state.status} {state.problem}".rstrip(), "warning")
+        for part, file_id in (("output", state.output_file_id), ("errors", state.error_file_id)):
+            path = self._folder / f"{part}-{state.id}.jsonl"
+            if file_id is None:
+                continue
+            if not path.exists():
+                try:
+                    await patiently(lambda f=file_id, p=path: files.download(self._azure, f, p), say=context.say)  # type: ignore[misc]
+                except ServiceError as error:
+                    if error.status != 404:
+                        raise
+                    context.say(f"{part} file {file_id} is gone from the service", "warning")
+                    continue
+            paths.append(path)
+        await asyncio.to_thread(self._store, paths)
+        file.state = "over"
+        self._save()
+        if state.status != "failed":  # what was wrong with it can still be looked at
+            await self._drop(file)
+        charge(self._asking)
+
+    @cached_property
+    def _ids(self) -> array[int]:
+        return self._context.store.datasets.ids(self._asking.dataset, Split.TEST)
+
+    def _image(self, name: str) -> int | None:
+        """Return the image of ours that a `custom_id` names."""
+        number = name.removeprefix("image-")
+        if not (number.isascii() and number.isdigit() and len(number) < 19) or name != f"image-{int(number)}":
+            return None
+        at = bisect_left(self._ids, int(number))
+        return int(number) if at < len(self._ids) and self._ids[at] == int(number) else None
+
+    def _store(self, paths: list[Path]) -> None:
+        """Store the answers, a chunk in memory at a time; which of several lines counts, the store decides."""
+        store, asking = self._context.store.predictions, self._asking
+        chunk: list[Prediction] = []
+        for answer in batches.read_output(paths):
+            if self._image(answer.custom_id) is None:
+                continue
+            chunk.append(asking.prediction(answer))
+            if len(chunk) == CHUNK:
+                store.add(asking.contestant_id, chunk)
+                chunk = []
+        store.add(asking.contestant_id, chunk)
+
+
+def charge(asking: Asking) -> None:
+    """Write down what the answers cost, from the tokens that the service reported; batches cost half."""
+    context = asking.context
+    model = context.job.parameters["model"]
+    whole = context.store.predictions.usage(asking.contestant_id)
+    cheap = context.store.predictions.batch_usage(asking.contestant_id)
+    usd = asking.prices.inference_cost(model, cheap.prompt_tokens, cheap.completion_tokens, batch=True)
+    usd += asking.prices.inference_cost(
+        model, whole.prompt_tokens - cheap.prompt_tokens, whole.completion_tokens - cheap.completion_tokens
+    )
+    context.store.jobs.charge(context.job.id, asking.contestant_id, "inference", usd)
