@@ -64,10 +64,15 @@ class Remote:
         return await download_remote(self._home, self._profile, item_id, folder)
 
     async def delete(self, item_id: str) -> None:
-        """Delete a deployment, a file or a tuned model."""
+        """Delete a deployment, a file or a tuned model. The hours of a deployment of ours are charged to its job."""
         from engine.jobs.resource import delete_remote
+        from engine.jobs.standing import delete_deployment, standing_costs
 
         self._writing()
+        for cost in await asyncio.to_thread(standing_costs, self._store, self._home):
+            if cost.deployment == item_id:
+                await delete_deployment(self._store, self._home, cost.job_id)
+                return
         await delete_remote(self._home, self._profile, item_id)
 
     async def leftovers(self, *, everybodys: bool = False) -> list[Leftover]:

@@ -69,6 +69,8 @@ class DogclsApp(App[DogclsError | None]):
         "train": partial(_later, "train", "TrainScreen"),
         "results": partial(_later, "results", "ResultsScreen"),
         "emulator": partial(_later, "emulator", "EmulatorScreen"),
+        "doctor": partial(_later, "doctor", "DoctorScreen"),
+        "clean": partial(_later, "clean", "CleanScreen"),
     }
 
     def __init__(
@@ -194,13 +196,27 @@ class DogclsApp(App[DogclsError | None]):
 
     def action_emulator(self) -> None:
         """Go to the emulator's page; there, back to the room before."""
-        if self.current_mode == "emulator":
+        self._page("emulator")
+
+    def action_doctor(self) -> None:
+        """Ask whether everything is ready; there, back."""
+        self._page("doctor")
+
+    def action_clean(self) -> None:
+        """List what was left on the service; there, back."""
+        self._page("clean")
+
+    def _page(self, name: str) -> None:
+        """Go to a page that is no room; there, back to the room before."""
+        if self.current_mode == name:
             self.action_room(self._room)
-        elif self.check_action("emulator", ()):
-            self.switch_mode("emulator")
+        elif self.check_action(name, ()):
+            self.switch_mode(name)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """There is an emulator to look at for its own profile alone."""
+        if action in ("doctor", "clean"):
+            return self.opened.is_set()
         if action == "emulator":
             return self.opened.is_set() and self.engine.profile == "demo"
         return True
@@ -211,7 +227,7 @@ class DogclsApp(App[DogclsError | None]):
             for key in keys_of(screen.ROOM):
                 name, _, rest = key.action.partition("(")
                 known = getattr(screen, f"action_{name}", None)
-                if known is None or not screen.check_action(name, ()):
+                if known is None or name == "clean" or not screen.check_action(name, ()):
                     continue
                 call = partial(known, rest.strip("')")) if rest else partial(known, 1) if name == "tab" else known
                 yield SystemCommand(key.label.capitalize(), key.help, call)
@@ -219,6 +235,9 @@ class DogclsApp(App[DogclsError | None]):
             yield SystemCommand(f"Go to {name}", f"The same as {digit}.", partial(self.action_room, name))
         if self.check_action("emulator", ()):
             yield SystemCommand("Emulator", "Its speed, its faults, its ledger. The same as E.", self.action_emulator)
+        if self.check_action("doctor", ()):
+            yield SystemCommand("Doctor", "Is everything ready? Costs nothing. The same as H.", self.action_doctor)
+            yield SystemCommand("Clean up", "What was left on the service, to be deleted.", self.action_clean)
         for name in theme.LOOKS:
             yield SystemCommand(f"Theme {name}", "Change the colours.", partial(setattr, self, "theme", name))
 

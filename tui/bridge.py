@@ -84,6 +84,8 @@ class Bridge:
     def __init__(self, experiment: str | None = None) -> None:
         self.pace = Pace()
         self.baseline: str | None = None
+        self.strangers: dict[str, float | None] = {}
+        """Deployments of tuned models that are not ours, as the service was last seen; US dollars an hour, if known."""
         self._post: Callable[[Message], object] = lambda _: None
         self._wants: Collection[str] = ()
         self._wake = asyncio.Event()

@@ -50,15 +50,18 @@ KEYS = (
     _key("D", "dataset", "dataset", "launch", "Choose the next dataset."),
     _key("enter", "change", "change", "launch", "Change the chosen parameter."),
     _key("v", "requests", "requests", "launch", "The exact command, and the requests that would be sent."),
+    _key("p,P", "pilot", "pilot", "launch", "Ask a few validation images first, for cents. The price is named."),
     _key("s", "start", "start", "launch", "Start. The sum is named, and you are asked first."),
-    _key("enter", "details", "details", "monitor", "Everything about the chosen job: log, files, checkpoints."),
-    _key("c", "cancel", "cancel", "monitor job", "Cancel the job. You are asked first."),
+    _key("enter", "details", "details", "monitor", "All about the chosen job, or how the thing on the service stands."),
+    _key("c", "cancel", "cancel", "monitor job", "Cancel the job, or what runs on the service. You are asked first."),
     _key("p", "pause", "pause", "monitor job", "Pause the job; it can be resumed."),
     _key("r", "resume", "resume", "monitor job", "Resume or retry the job and the rest of its experiment."),
     _key("y", "deploy", "deploy", "monitor job", "Deploy the model that this job tuned. The price is named first."),
     _key("x", "delete", "delete", "monitor job", "Delete the deployment, or file on the service. You are asked."),
     _key("f", "follow", "follow", "monitor job", "Follow whichever job runs; in a log, follow its end."),
     _key("v", "resource", "service", "monitor", "Show what stands on the service, ours or not; again: only our jobs."),
+    _key("d", "download", "fetch", "monitor", "Download what the chosen thing on the service made."),
+    _key("X", "clean", "clean", "monitor doctor", "List what was left on the service, and delete what you choose."),
     _key("slash", "search", "search", "monitor job", "Search the log; n and N go on.", footer=False),
     _key("n", "search_next", "next", "monitor job", "The next line that has it.", footer=False),
     _key("N", "search_last", "last", "monitor job", "The last line that has it.", footer=False),
@@ -89,9 +92,15 @@ KEYS = (
     _key("space", "turn", "next", "emulator", "The next of the values that are tried most."),
     _key("p", "preset", "presets", "emulator", "Set several at once: a storm of 429s, a bad day …"),
     _key("x", "all_off", "all off", "emulator", "Put all faults out."),
+    _key("r", "again", "ask again", "doctor clean", "Ask the service again."),
+    _key("space,enter", "take", "take", "clean", "Take the chosen thing, to be deleted, or leave it."),
+    _key("a", "everybodys", "everybody's", "clean", "Also list what other tools have made; again: only ours."),
+    _key("x", "delete", "delete", "clean", "Delete all that is taken. The number is named, and you are asked."),
+    _key("escape", "back", "back", "doctor clean", "Back to where you were.", shown="esc"),
     _key("escape", "back", "back", "emulator", "Back to where you were.", shown="esc"),
     _key("escape", "back", "back", "job", "Back to the table.", shown="esc"),
     _key("E", "emulator", "emulator", "", "The demo's emulator: its speed, its faults, its ledger.", footer=False),
+    _key("H", "doctor", "doctor", "", "The doctor: is everything ready? Costs nothing.", footer=False),
     _key("T", "theme", "theme", "", "Dark, light, for colour-blind eyes, or of 16 colours.", footer=False),
     _key("M", "messages", "messages", "", "What went wrong so far, and what helps.", footer=False),
     _key("colon", "command_palette", "actions", "", "Every action, by name.", footer=False),
@@ -124,7 +133,7 @@ def bindings(room: str) -> list[Binding]:
             action = key.action
             if action == "tab":
                 action = f"tab({-1 if number == 0 else 1})"
-            elif action in ("command_palette", "suspend_process", "redraw", "emulator"):
+            elif action in ("command_palette", "suspend_process", "redraw", "emulator", "doctor"):
                 action = f"app.{action}"
             found.append(Binding(name, action, key.label, show=key.footer and number == 0, key_display=key.display))
     found += [Binding(str(digit), f"app.room('{name}')", name, show=False) for digit, name in enumerate(ROOMS, start=1)]

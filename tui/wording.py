@@ -1,4 +1,4 @@
-"""How the emulator's ledger is worded, on the screen and on the command line."""
+"""How numbers of things and the emulator's ledger are worded, on the screen and on the command line."""
 
 from __future__ import annotations
 
@@ -30,3 +30,8 @@ def tokens(payment: Payment) -> str:
     if payment.training_tokens:
         parts.append(f"{payment.training_tokens:,} trained")
     return " ".join(parts)
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -49,7 +49,7 @@ class HomeScreen(Room):
         if message.experiments and not self._drawing:
             await self._put(Board)
             for board in self.query(Board):  # none, where the app closes meanwhile
-                board.show(message, self.bridge.pace)
+                board.show(message, self.bridge.pace, self.bridge.strangers)
         else:
             await self._put(Welcome)
             for welcome in self.query(Welcome):

@@ -49,7 +49,7 @@ class JobRoom(Room):
         if looked is not None:
             self._standing = looked.standing
         job, item = self.job, self.item
-        marks = (job and (job.id, job.state), item and item.id, len(self._standing))
+        marks = (job and (job.id, job.state), item and (item.id, item.state), len(self._standing))
         if marks != self._offered:
             self._offered = marks
             self.refresh_bindings()
@@ -117,17 +117,12 @@ class JobRoom(Room):
 
     @work
     async def action_delete(self) -> None:
-        """Ask, then delete the chosen job's deployment, or the chosen thing on the service."""
-        cost, item = self._deployment(), self.item
+        """Ask, then delete the chosen job's deployment."""
+        cost = self._deployment()
         if cost is not None:
             told = f"Its model stays; it cost {dollars(cost.usd)} since {moment(cost.since)}."
             if await self.app.push_screen_wait(ConfirmScreen(f"Delete deployment {cost.deployment}?", told)):
                 await self.desk.doing(self.engine.delete_deployment(cost.job_id), "It costs nothing more.")
-        elif item is not None and item.kind in ("deployment", "file"):
-            ours = f"It belongs to job {item.job_id}." if item.job_id else "It is not known to be ours."
-            if await self.app.push_screen_wait(ConfirmScreen(f"Delete {item.kind} {item.name}?", ours)):
-                await self.desk.doing(self.engine.remote.delete(item.id), "Deleted.")
-                self.look_at_service()
 
     def look_at_service(self) -> object:
         """Ask the service again what stands on it."""

@@ -17,12 +17,13 @@ from tui.bridge import Looked
 from tui.screens.base import Room
 from tui.screens.dialogs import ConfirmScreen
 from tui.screens.papers import TextScreen
+from tui.screens.pilot import IMAGES, VALUE_USD, VOLUME, PilotScreen, pilot_question
 from tui.styles.theme import look
 from tui.text import dollars, one_line, span
 from tui.widgets.lists import List
 
 if TYPE_CHECKING:
-    from engine import Outline, Plan, Price
+    from engine import Outline, PilotResult, Plan, Price
 
 _WHO = (
     ("zero-shot", "z", "asks the base model as it is, by the Batch API"),
@@ -36,6 +37,8 @@ _UNLESS_GIVEN = {
     "max_cost": "none",
 }
 DEBOUNCE_SECONDS = 0.25
+TALL = 36
+"""Lines from which the price is told line by line."""
 
 
 class LaunchScreen(Room):
@@ -59,6 +62,8 @@ class LaunchScreen(Room):
         self._checking = False
         self._refused = ""
         """Why the last start did not come about."""
+        self._pilot = ""
+        """How far the pilot is that runs now."""
 
     def body(self) -> ComposeResult:
         """Lay it out."""
@@ -157,6 +162,8 @@ class LaunchScreen(Room):
         box.border_subtitle = Text.assemble(("s", f"bold {at.accent}"), " starts it") if ready else ""
         if self._checking:
             box.border_subtitle = "checking sign-in, endpoint and deployments …"
+        elif self._pilot:
+            box.border_subtitle = Text(self._pilot)
         if self._dataset is None:
             box.update(Text("There is no dataset yet: 2 adds one; 1 and d run the demo.", at.dim))
             return
@@ -171,7 +178,7 @@ class LaunchScreen(Room):
             if outline.seconds is not None:
                 took = f"about {span(outline.seconds)}"
             text.append(f"    time {took}", at.dim)
-        room = 8 if self.size.height >= 36 else 1
+        room = 8 if self.size.height >= TALL else 1
         for line in price.lines[: room if room > 1 else 0]:
             text.append(f"\n{line.contestant:<11} {line.item:<10} {one_line(line.detail, 60):<52}", at.dim)
             text.append(f"{dollars(line.usd):>10}")
@@ -231,6 +238,8 @@ class LaunchScreen(Room):
         if action in ("start", "requests"):
             ready = not self.engine.readonly and not self._checking
             return self._made is not None and (action == "requests" or ready)
+        if action == "pilot":
+            return self._spec is not None and not self.engine.readonly and not self._pilot
         if action == "dataset":
             return len(self._datasets) > 1
         return True
@@ -294,7 +303,11 @@ class LaunchScreen(Room):
     async def action_requests(self) -> None:
         """Show the command and the requests."""
         if self._outline is not None:
-            text = f"$ {self._outline.command}\n\n{self._outline.requests}"
+            lines: list[str] = []
+            if self._made is not None and self.size.height < TALL:  # where the price has no room for its lines
+                lines = [f"# {line.contestant} {line.item}: {line.detail}" for line in self._made[1].lines]
+            told = [f"$ {self._outline.command}", *(["\n".join(lines)] if lines else []), self._outline.requests]
+            text = "\n\n".join(told)
             await self.app.push_screen_wait(TextScreen("What would be sent", text))
 
     @work
@@ -319,6 +332,46 @@ class LaunchScreen(Room):
             self._values.pop("name", None)
             self.bridge.choose_experiment(name)
             self.desk.action_room("monitor")
+
+    @work
+    async def action_pilot(self) -> None:
+        """Name the price of a few images, ask, ask the service, and show what follows."""
+        spec = self._spec
+        if spec is None or self._pilot:
+            return
+        self._show_pilot("looking what a pilot would cost …")
+        try:
+            found = await self._run_pilot(spec)
+        except DogclsError as error:
+            found = None
+            self.desk.trouble(str(error))
+        self._show_pilot("")
+        if found is None:
+            return
+        if self.is_current:
+            self.app.push_screen(PilotScreen(spec.dataset, found))
+        else:
+            self.notify(f"The pilot on {one_line(spec.dataset, 40)} is done: 3 launch, p shows it.", markup=False)
+
+    async def _run_pilot(self, spec: Spec) -> PilotResult | None:
+        cost = await self.engine.pilots.cost(spec, IMAGES)
+        if cost.images:
+            self._show_pilot("pilot: waiting for your answer")
+            asked = ConfirmScreen(*pilot_question(cost.images, spec.dataset, cost.usd, cost.emulated))
+            if not await self.app.push_screen_wait(asked):
+                return None
+        self._show_pilot("pilot: asking …")
+
+        def progress(phase: str, done: int, total: int) -> None:
+            self._show_pilot(f"pilot: {done:,} of {total:,}")
+
+        return await self.engine.pilots.run(spec, IMAGES, value_usd=VALUE_USD, volume=VOLUME, progress=progress)
+
+    def _show_pilot(self, how: str) -> None:
+        changed, self._pilot = bool(how) != bool(self._pilot), how
+        self._draw_price()
+        if changed:
+            self.refresh_bindings()
 
     def _show_checking(self, checking: bool) -> None:
         self._checking = checking

@@ -7,10 +7,10 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.widgets import DataTable
 
-from engine import ACTIVE, JobView, RemoteItem
+from engine import ACTIVE, DogclsError, JobView, RemoteItem
 from tui.bridge import Looked
 from tui.screens.job import JobScreen
-from tui.screens.jobs import JobRoom
+from tui.screens.service import ServiceRoom
 from tui.text import one_line
 from tui.widgets.jobs import JobTable
 from tui.widgets.logview import LogView
@@ -18,7 +18,12 @@ from tui.widgets.logview import LogView
 SERVICE_SECONDS = 15.0
 
 
-class MonitorScreen(JobRoom):
+def _costs(item: RemoteItem) -> bool:
+    """Tell whether this is a deployment of a tuned model, and not ours: it costs by the hour, and no job tells so."""
+    return item.kind == "deployment" and ".ft-" in item.detail and item.job_id is None
+
+
+class MonitorScreen(ServiceRoom):
     """Jobs above, the chosen one's log below."""
 
     ROOM = "monitor"
@@ -57,7 +62,7 @@ class MonitorScreen(JobRoom):
     @on(Looked)
     def _looked(self, message: Looked) -> None:
         table = self.query_one(JobTable)
-        self._jobs = message.jobs
+        self._jobs, self._standing = message.jobs, message.standing
         # The newest experiment's jobs stand on top; within one, in their order.
         order = {e.name: n for n, e in enumerate(message.experiments)}
         jobs = sorted(message.jobs, key=lambda job: (order.get(job.experiment, 0), job.id))
@@ -88,6 +93,8 @@ class MonitorScreen(JobRoom):
         if job is not None and job.state in ACTIVE and job.total:
             parts.append(f"{job.done:,} of {job.total:,}")
             parts.append(one_line(job.note, 40))
+        if self.item is not None:
+            parts = ["enter: how it stands"]
         if parts:
             log.border_subtitle = Text(" · ".join(filter(None, parts)))
 
@@ -96,9 +103,23 @@ class MonitorScreen(JobRoom):
         self.action_details()
 
     def action_details(self) -> None:
-        """Open the chosen job."""
+        """Open the chosen job, or show how the chosen thing on the service stands."""
         if job := self.job:
             self.app.push_screen(JobScreen(job.id))
+        elif item := self.item:
+            self.look_into(item)
+
+    def job_of(self, item: RemoteItem) -> JobView | None:
+        """Our job that the thing belongs to, while it is under way."""
+        return next((job for job in self._jobs if job.id == item.job_id and job.state in ACTIVE), None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Clean up from the list of what stands there."""
+        return bool(self._service) if action == "clean" else super().check_action(action, parameters)
+
+    def action_clean(self) -> None:
+        """List what was left on the service, to be deleted."""
+        self.desk.action_clean()
 
     def action_follow(self) -> None:
         """Follow what runs, and its log's end."""
@@ -110,8 +131,10 @@ class MonitorScreen(JobRoom):
         """Show what stands on the service, or only our jobs."""
         self._service = "" if self._service else "asking the service …"
         self._items = []
+        self.set_class(bool(self._service), "service")
         self.look_at_service()
         self.bridge.look_now()
+        self.refresh_bindings()
 
     def _look_again(self) -> None:
         if not self._asking:  # a slow answer is waited for: to ask anew would be never to hear it
@@ -131,8 +154,15 @@ class MonitorScreen(JobRoom):
             return  # hidden meanwhile
         if isinstance(found, list):
             self._items = found
+            self.bridge.strangers = {i.name: await self._hourly(i) for i in found if _costs(i)}
         self._service = f"{len(found)} on the service" if isinstance(found, list) else "the service does not answer"
         self.bridge.look_now()
+
+    async def _hourly(self, item: RemoteItem) -> float | None:
+        try:
+            return await self.engine.remote.hourly_usd(item.detail)
+        except DogclsError:  # a model without a price
+            return None
 
     def repaint(self) -> None:
         """Draw everything in other colours."""

@@ -34,6 +34,8 @@ _ABOUT = {
     "job": "One job: what it was told, what it said, what it left behind.",
     "train": "Curves of fine-tuning and of the CNN while they learn.",
     "results": "The comparison, and what is behind it.",
+    "doctor": "Is everything ready? What was checked, what was found, and what helps.",
+    "clean": "What was left on the service: take what nobody needs, then delete it.",
     "emulator": "The demo's emulator of Azure OpenAI: how fast it is, what it does wrong, what it was paid for.",
 }
 

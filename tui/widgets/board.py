@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -45,20 +46,20 @@ class Board(Vertical):
         self.query_one("#now").border_title = "Now"
         self.query_one(List).focus()
 
-    def show(self, message: Looked, pace: Pace) -> None:
-        """Show what there is now."""
+    def show(self, message: Looked, pace: Pace, strangers: Mapping[str, float | None]) -> None:
+        """Show what there is now, and deployments that are not ours but cost."""
         experiments = self.query_one(List)
         room = max(20, experiments.content_size.width)
         lines = [(e.name, _line(e, message.scores, room)) for e in message.experiments]
         experiments.show(lines, message.experiment)
-        self.query_one("#now Static", Static).update(_now(message, pace))
+        self.query_one("#now Static", Static).update(_now(message, pace, strangers))
 
     def compare(self, comparison: Comparison | None) -> None:
         """Show the chosen experiment's comparison."""
         self.query_one(ComparisonTable).show(comparison)
 
 
-def _now(message: Looked, pace: Pace) -> Group:
+def _now(message: Looked, pace: Pace, strangers: Mapping[str, float | None]) -> Group:
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
     grid.add_column(no_wrap=True, justify="right")
@@ -76,6 +77,9 @@ def _now(message: Looked, pace: Pace) -> Group:
     for cost in message.standing:
         name = Text.assemble(("$ ", look().warn), one_line(cost.deployment, 40))
         grid.add_row(name, Text(f"{dollars(cost.usd_per_hour)}/h, {dollars(cost.usd)} so far", look().warn))
+    for stranger, usd in strangers.items():
+        name = Text.assemble(("$ ", look().warn), one_line(stranger, 40))
+        grid.add_row(name, Text(f"not ours, {'by the hour' if usd is None else f'{dollars(usd)}/h'}", look().warn))
     hints, stages = _next(message), _stages(message.own_jobs)
     return Group(grid, "", *hints, *([""] if hints and stages else []), *stages)
 

@@ -16,11 +16,15 @@ from tui.text import dollars, one_line
 from tui.widgets.bar import stacked
 
 if TYPE_CHECKING:
-    from engine import Answers, Comparison
+    from engine import Answers, Comparison, ContestantResult
 
 _STEPS = " ▁▂▃▄▅▆▇█"
 VOLUMES = (1_000, 10_000, 100_000, 1_000_000)
 """Images for which the cost is told ahead."""
+WIDE = 90
+"""Cells from which the legend has room beside estimates."""
+NOTABLE = 0.1
+"""A share over the estimate that catches the eye."""
 
 
 def latencies(answers: Answers, comparison: Comparison, width: int, height: int) -> Table:
@@ -66,23 +70,27 @@ def costs(comparison: Comparison, baseline: str | None, width: int) -> Group:
     at, found = look(), comparison.contestants
     names = {c.name: Text(one_line(c.name, 24), at.contestant(c.kind)) for c in found}
     spent = Table.grid(padding=(0, 2))
-    for justify in ("left", "right", "left"):
+    expected = any(c.estimate is not None for c in found)
+    for justify in ("left", "right", *(("right", "right") if expected else ()), "left"):
         spent.add_column(justify=justify, no_wrap=True)
     most = max((c.cost.total for c in found), default=0.0)
-    cells = max(10, width - 38)
+    cells = max(10, width - (57 if expected else 38))
     parts = (("training", at.accent), ("hosting", at.bad), ("inference", at.info))
     legend = Text()
     for name, style in parts:
         legend.append("█ ", style).append(f"{name}  ", at.dim)
-    spent.add_row(Text("so far", at.dim), "", legend)
+    heads = [Text("spent", at.dim), Text("estimated", at.dim), ""] if expected else [""]
+    apart = expected and width < WIDE
+    spent.add_row(Text("so far", at.dim), *heads, "" if apart else legend)
     for c in found:
         drawn = stacked([(getattr(c.cost, name), style) for name, style in parts], most, cells)
-        spent.add_row(names[c.name], Text(dollars(c.cost.total)), drawn)
+        guess = [_estimated(c), _over(c)] if expected else []
+        spent.add_row(names[c.name], Text(dollars(c.cost.total)), *guess, drawn)
     money = {c.name: economics(c) for c in found}
     ahead = Table.grid(padding=(0, 2))
     for n in range(2 + len(VOLUMES)):
         ahead.add_column(justify="right" if n else "left", no_wrap=True)
-    volumes = VOLUMES if width >= 90 else VOLUMES[::2]
+    volumes = VOLUMES if width >= WIDE else VOLUMES[::2]
     ahead.add_row(*(Text(name, at.dim) for name in ("to classify", "once", *(f"{v:,} images" for v in volumes))))
     sums = {name: [e.once + e.per_thousand * v / 1000 for v in volumes] for name, e in money.items()}
     for name, row in sums.items():
@@ -99,7 +107,21 @@ def costs(comparison: Comparison, baseline: str | None, width: int) -> Group:
     told.append("List prices; hosting goes on by the hour while a deployment lives, and is not in the sums ahead.")
     if any(c.emulated for c in found):
         told.append(" Emulated: nobody charges it.")
-    return Group(spent, "", ahead, "", told)
+    return Group(spent, *([legend] if apart else []), "", ahead, "", told)
+
+
+def _estimated(result: ContestantResult) -> Text:
+    """Return what a contestant was expected to cost when it was started."""
+    return Text("–" if result.estimate is None else dollars(result.estimate.total), look().dim)
+
+
+def _over(result: ContestantResult) -> Text:
+    """Return by how much it came out dearer or cheaper, once it is complete."""
+    estimate = result.estimate.total if result.estimate is not None else 0.0
+    if not result.complete or not estimate:
+        return Text("")
+    off = result.cost.total / estimate - 1
+    return Text(f"{off:+.0%}", look().warn if off > NOTABLE else look().dim)
 
 
 def _sentence(name: str, base: str, volume: float | None) -> str:

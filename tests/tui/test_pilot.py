@@ -1,0 +1,167 @@
+"""A pilot from the launch room, and estimates beside what was spent."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from engine import DogclsError, Engine, PilotResult
+from engine.jobs.pilot import PilotCost
+from engine.piloting import Piloting
+from tests.tui.looking import footer, settled, shows, text_of, until
+from tui.app import DogclsApp, Manners
+from tui.screens.dialogs import ConfirmScreen
+from tui.screens.pilot import PilotScreen
+
+SIZES = [(80, 24), (120, 40)]
+FOUND = PilotResult(
+    n=60, correct=26, accuracy=26 / 60, low=0.316, high=0.559, unknown=1, filtered=0, failed=0, spent_usd=0.0283,
+    run_usd=7.07, tuning_usd=6.76, value_usd=0.01, volume=100_000, extra_usd=0.00024, needed_points=3.0,
+    possible_points=68.4, emulated=True,
+)  # fmt: skip
+
+
+@pytest.fixture
+def piloted(priced, monkeypatch):
+    """A pilot that takes a moment; return what was asked for."""
+    asked = []
+
+    async def cost(self, spec, images):
+        asked.append(("cost", images))
+        return PilotCost(0 if ("run", images) in asked else images, 0.0279, True)
+
+    async def run(self, spec, images, *, value_usd, volume, progress=None):
+        for n in (20, 40):
+            progress("pilot", n, images)
+            await asyncio.sleep(0.6)
+        asked.append(("run", images))
+        return FOUND
+
+    monkeypatch.setattr(Piloting, "cost", cost)
+    monkeypatch.setattr(Piloting, "run", run)
+    return asked
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("look", ["dark", "light", "no-color", "ascii"])
+def test_result(priced, piloted, snap_compare, monkeypatch, look, size):
+    if look == "no-color":
+        monkeypatch.setenv("NO_COLOR", "1")
+
+    async def go(pilot):
+        await settled(pilot, "386/416")
+        await pilot.press("3")
+        await settled(pilot, "time about", "p pilot")
+        await pilot.press("p")
+        await settled(pilot, "Ask 60 validation images")
+        await pilot.press("y")
+        await settled(pilot, "26 of 60", "must gain")
+
+    manners = Manners(theme="kennel-day" if look == "light" else "kennel", ascii=look == "ascii")
+    assert snap_compare(DogclsApp(priced, manners=manners), terminal_size=size, run_before=go)
+
+
+async def test_the_price_and_the_number_are_named_first(priced, piloted):
+    app = DogclsApp(priced, room="launch")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "about $7.07")
+        await until(pilot, lambda: "p pilot" in footer(app) and footer(app).rstrip().endswith("q quit"), "the keys")
+        await pilot.press("P")
+        await shows(pilot, "Ask 60 validation images of demo for about $0.0279?", "nobody charges it")
+        await pilot.press("n")
+        await until(pilot, lambda: not isinstance(app.screen, ConfirmScreen), "the room")
+        assert piloted == [("cost", 60)]
+        await until(pilot, lambda: "p pilot" in footer(app), "the key again")
+        await pilot.press("p")
+        await shows(pilot, "Ask 60")
+        await pilot.press("y")
+        await shows(pilot, "pilot: 20 of 60")
+        await shows(pilot, "pilot: 40 of 60")
+        await shows(pilot, "43.3%", "31.6%–55.9%", "about $7.07", "3.0 points, of 68.4", "it has to gain")
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, PilotScreen), "the room")
+        await pilot.press("p")  # everything is answered: nothing is asked, nobody is asked
+        await shows(pilot, "43.3%")
+
+
+async def test_whoever_went_elsewhere_is_told(priced, piloted):
+    app = DogclsApp(priced, room="launch")
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await shows(pilot, "about $7.07")
+        await pilot.press("p")
+        await shows(pilot, "Ask 60")
+        await pilot.press("y", "1")
+        await shows(pilot, "The pilot on demo is done")
+        assert not isinstance(app.screen, PilotScreen)
+
+
+async def test_what_stands_in_the_way_is_said(priced, monkeypatch):
+    async def cost(self, spec, images):
+        raise DogclsError("No real-time [b]deployment is configured.", "Set AZURE_OPENAI_DEPLOYMENT_NAME.")
+
+    monkeypatch.setattr(Piloting, "cost", cost)
+    app = DogclsApp(priced, room="launch")
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await shows(pilot, "about $7.07")
+        await pilot.press("p")
+        await shows(pilot, "No real-time [b]deployment", "AZURE_OPENAI_DEPLOYMENT_NAME")
+        await until(pilot, lambda: "p pilot" in footer(app), "the key again")
+
+
+async def test_readonly_has_no_pilot(priced, piloted, home):
+    engine = Engine(home.root, readonly=True)
+    app = DogclsApp(engine, room="launch")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "about $7.07")
+        assert "pilot" not in footer(app)
+        await pilot.press("p")
+        await pilot.pause()
+        assert piloted == []
+    engine.close()
+
+
+async def test_the_requests_page_says_how_much_will_be_sent(priced):
+    app = DogclsApp(priced, room="launch")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "about $7.07")
+        await pilot.press("v")
+        await shows(pilot, "# zero-shot inference: 416 batch requests,", "# fine-tuned training: 640 examples")
+
+
+# -- estimates beside what was spent
+
+
+@pytest.fixture
+def estimated(done, monkeypatch):
+    """The comparison with what each contestant was expected to cost; the CNN was not estimated."""
+    comparison = Engine.comparison
+
+    async def compared(self, *arguments):
+        found = await comparison(self, *arguments)
+        cost = type(found.contestants[0].cost)
+        guesses = {"zero-shot": cost(0.0, 0.0, 0.08), "fine-tuned": cost(5.91, 0.85, 0.19)}
+        whole = [replace(c, estimate=guesses.get(c.kind)) for c in found.contestants]
+        return replace(found, contestants=whole)
+
+    monkeypatch.setattr(Engine, "comparison", compared)
+    return done
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+def test_estimates(estimated, snap_compare, size):
+    async def go(pilot):
+        await settled(pilot, "386/416")
+        await pilot.press("6", *["right_square_bracket"] * 3)
+        await settled(pilot, "estimated", "to classify")
+
+    assert snap_compare(DogclsApp(estimated), terminal_size=size, run_before=go)
+
+
+async def test_how_far_off_an_estimate_was(estimated):
+    app = DogclsApp(estimated, room="results")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot, "Comparison of demo")
+        await pilot.press("left_square_bracket", "left_square_bracket")
+        await shows(pilot, "estimated", "$6.95", "█ hosting")
+        lines = [line for line in text_of(app).splitlines() if "$6.95" in line or "$0.0800" in line]
+        assert len(lines) == 2 and all("%" in line for line in lines)
