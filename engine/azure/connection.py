@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PUBLIC_ARM = "https://management.azure.com"
 TIMEOUT_SECONDS = 120.0
 CHECK_SECONDS = 15.0
+ARM_SECONDS = 60.0
+"""Of the control plane, which would otherwise be waited for five minutes, several times."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,9 @@ class Azure:
                     base_url=place.arm_endpoint,
                     credential_scopes=[self.arm_scope],
                     user_agent=self._agent,
+                    connection_timeout=CHECK_SECONDS,
+                    read_timeout=ARM_SECONDS,
+                    retry_total=0,  # `patiently` waits, and says so
                 )
             )
         return self._arm

@@ -46,7 +46,7 @@ def translate(error: Exception, place: str) -> DogclsError | None:
         return _from_status(error.status_code, error.code or "", _message(error), place, error.response.headers)
     if isinstance(error, openai.APIConnectionError | httpx2.TransportError | arm.ServiceRequestError):
         return ServiceUnavailable(f"{place}: no answer ({_reason(error)}).", "Check the endpoint and the network.")
-    if isinstance(error, arm.ServiceResponseError):
+    if isinstance(error, arm.ServiceResponseError | arm.DecodeError):  # of the latter, IncompleteReadError too
         return ServiceUnavailable(f"{place}: the answer broke off.", "It is tried again.")
     if isinstance(error, arm.ClientAuthenticationError):
         return SignInError(f"{place}: not signed in ({_first_line(str(error))}).", "Sign in with: az login")

@@ -323,6 +323,7 @@ def run(lane, scenario, kill=None, *, keep=False, record=False):
             for number in range(len(scenario.attempts)):
                 lines = (root / f"came-by-{number}").read_text().splitlines()
                 outcome.came_by += [(number, *line.split()) for line in lines]
+        lane.settings("instant")  # what did not go wrong yet must not befall the one who looks
         view = store.jobs.view(1)
         outcome.attempts, outcome.state = view.attempt, view.state
         if view.state != "succeeded":

@@ -11,12 +11,13 @@ Reads one JSON object a line, forks a worker of it, and answers with its exit st
                 (`cancel-running`, `pause-running`); end the emulator's faults (`calm`); refuse a batch as
                 a region does that answers for its quota at once (`full`), which the emulator does not
     record      a file for the points that it comes by, or null
-    values      constants of the watched modules that are to be others
+    values      constants of modules that are to be others
 
 A fork has everything heavy imported already, and nothing of what is watched, so a worker starts in a moment.
 """
 
 import gc
+import importlib
 import json
 import os
 import signal
@@ -87,7 +88,11 @@ def watch(order):
             if (where, moment, hit) == (key, when, count):
                 act(order, action)
 
-    Watch(at, order["values"]).install()
+    watched = Watch(at, order["values"])
+    watched.install()
+    for name, value in order["values"].items():  # of modules that are not watched, too
+        module, _, constant = name.rpartition(".")
+        setattr(importlib.import_module(module), constant, value)
 
 
 def act(order, action):

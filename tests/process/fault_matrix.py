@@ -1,0 +1,89 @@
+"""By hand, in full: calls that go wrong in every way, alone and in pairs, under each kind of job.
+
+    python -m tests.process.fault_matrix [--every 20]
+
+A fault is an operation of the service and a way in which one call of it goes wrong. The job has to end well all the
+same, if need be when it is resumed (a key that was refused ends an attempt), and to pay for each thing once.
+"""
+
+import argparse
+import itertools
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.process.kill_matrix import Lanes, Scenario, fault, run
+
+FILES = ("files.list", "files.create", "files.get", "files.content")
+OPERATIONS = {
+    "batch": (*FILES, "files.delete", "batches.create", "batches.list", "batches.get"),
+    "fine_tune": (
+        *FILES,
+        *(f"fine_tuning.{name}" for name in ("create", "list", "get", "events", "checkpoints")),
+    ),
+    "deploy": ("deployments.put", "deployments.get", "chat"),
+}
+"""What each job calls. Some only where another answer was lost: in pairs these come together."""
+KINDS = ("401", "408", "429", "500", "502", "503", "refuse", "drop", "hang")
+QUICK = {
+    "engine.azure.patience.FIRST_SECONDS": 0.05,
+    "engine.azure.connection.TIMEOUT_SECONDS": 3.0,
+    "engine.azure.connection.ARM_SECONDS": 3.0,
+    "engine.azure.connection.CHECK_SECONDS": 3.0,
+    "engine.azure.files.UPLOAD_SECONDS": 3.0,
+}
+"""Waits that are long for the service's sake; a call that hangs is given up after so many seconds."""
+
+
+def singles(kind):
+    """Return each fault of a job."""
+    return [(one,) for one in itertools.product(OPERATIONS[kind], KINDS)]
+
+
+def pairs(kind):
+    """Return each two faults of a job; of one operation, they befall its first two calls."""
+    return list(itertools.combinations(itertools.product(OPERATIONS[kind], KINDS), 2))
+
+
+def scenario(kind, faults):
+    """Return a run with these faults, each of which happens once."""
+    name = " + ".join(f"{operation} {how}" for operation, how in faults)
+    return Scenario(name, kind, faults={"calls": [fault(*one) for one in faults]}, values=QUICK)
+
+
+def befall(lanes, scenarios, told=lambda outcome: None):
+    """Run them all; return the outcomes."""
+    return lanes.map(lambda lane, one: run(lane, one), scenarios, told)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--every", type=int, default=20, help="of the pairs, each so many-th")
+    parser.add_argument("--lanes", type=int, default=2)
+    arguments = parser.parse_args()
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        lanes = Lanes(Path(folder), arguments.lanes)
+        bad = 0
+        try:
+            for kind in OPERATIONS:
+                for what, chosen in (("alone", singles(kind)), ("pairs", pairs(kind)[:: arguments.every])):
+                    found = befall(lanes, [scenario(kind, faults) for faults in chosen])
+                    wrong = [outcome for outcome in found if outcome.wrong]
+                    resumed = sum(outcome.attempts > 1 for outcome in found)
+                    print(
+                        f"{kind:<10} {what:<6} {len(found):>5} runs, {len(found) - len(wrong):>5} well,"
+                        f" {resumed:>4} of them resumed"
+                    )
+                    for outcome in wrong:
+                        print(f"    {outcome.scenario.name}: {'; '.join(outcome.wrong)}")
+                    bad += len(wrong)
+        finally:
+            lanes.close()
+    print(f"{time.monotonic() - begun:.0f} s")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
