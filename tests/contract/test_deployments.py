@@ -159,3 +159,19 @@ async def test_a_small_model_counts_images_otherwise(arm, place, dogs):
             for name in (place.deployment, "mini")
         ]
     assert cost[1] - cost[0] == 2833 - 85
+
+
+def test_capacity_is_changed_and_the_account_told(place):
+    """What the SDK has beside put, get, list and delete."""
+    with place.management() as arm:
+        names, options = (place.resource_group, place.account), place.arm_options
+        body = deployment_body("gpt-4o", version="2024-08-06", capacity=1)
+        arm.deployments.begin_create_or_update(*names, "roomy", body, **options).result(60)
+        steps.LEFT_DEPLOYMENTS.append("roomy")
+        changed = arm.deployments.begin_update(*names, "roomy", {"sku": {"capacity": 7}}, **options).result(60)
+        assert (changed.sku.name, changed.sku.capacity) == (body["sku"]["name"], 7)
+        assert [found.sku.name for found in arm.deployments.list_skus(*names, "roomy", **options)] == [
+            body["sku"]["name"]
+        ]
+        assert arm.accounts.get(*names, **options).name.lower() == place.account.lower()
+        assert any("gpt-4o" in usage.name.value for usage in arm.accounts.list_usages(*names, **options).value)
