@@ -84,6 +84,28 @@ def warm_home(home, backbones):
     return home
 
 
+@pytest.fixture
+def dogcls(monkeypatch, capsys):
+    """Run `dogcls-tui` in this process: a function of a home's folder and arguments gives (exit code, stdout, stderr)."""
+    from tui.main import main
+
+    umask = os.umask(0o022)
+
+    def run(root, *arguments):
+        monkeypatch.setattr(sys, "argv", ["dogcls-tui", "--home", str(root), *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out, err
+
+    yield run
+    os.umask(umask)
+
+
 def ledger_of(endpoint, key):
     """Return an emulator's ledger."""
     request = urllib.request.Request(f"{endpoint}/emulator/ledger", headers={"api-key": key})

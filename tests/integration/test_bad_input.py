@@ -1,35 +1,20 @@
 """Bad input on the command line: one line that names the thing and the cure, and the promised exit code."""
 
 import json
-import os
 import sys
+from functools import partial
 
 import pytest
 
 from engine.jobs import embedded
 from engine.jobs.paths import Home
 from tests.pictures import class_folders, plain
-from tui.main import main
 
 
 @pytest.fixture
-def cli(tmp_path, monkeypatch, capsys):
-    """Run a command in this process; return its exit code, stdout and stderr."""
-    umask = os.umask(0o022)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dogcls-tui", "--home", str(tmp_path / "home"), *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    yield run
-    os.umask(umask)
+def cli(tmp_path, dogcls):
+    """Run a command in a home of its own."""
+    yield partial(dogcls, tmp_path / "home")
     embedded.stop(Home(tmp_path / "home"))
 
 

@@ -1,15 +1,13 @@
 """A pilot: priced before, kept answer by answer, and honest about what follows."""
 
 import json
-import os
-import sys
+from functools import partial
 
 import pytest
 
 from engine import Engine, PriceError, ReadOnlyError, Spec
 from engine.jobs.pilot import PilotResult, chosen
 from tests.conftest import Emulator
-from tui.main import main
 
 
 @pytest.fixture(scope="module")
@@ -100,28 +98,15 @@ def test_the_sentence_says_what_fine_tuning_has_to_gain():
     assert result(emulated=True).sentence.startswith("The emulator's")
 
 
-def test_on_the_command_line(home, dogs, place, monkeypatch, capsys):
+def test_on_the_command_line(home, dogs, place, monkeypatch, dogcls):
     for name, value in place.environment().items():
         monkeypatch.setenv(name, value)
-    umask = os.umask(0o022)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dogcls-tui", "--home", str(home.root), *arguments])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        return code, *capsys.readouterr()
-
-    try:
-        run("data", "add", str(dogs), "--name", "dogs", "--train", "4", "--val", "8", "--test", "4")
-        code, out, err = run("pilot", "--dataset", "dogs", "--images", "12")
-        assert (code, out) == (2, "") and "--yes" in err
-        code, out, err = run("pilot", "--dataset", "dogs", "--images", "12", "--yes", "--json")
-        assert code == 0, err
-        assert json.loads(out)["n"] == 12
-        code, out, err = run("pilot", "--dataset", "dogs", "--images", "12")
-        assert code == 0 and "pay for itself" in out
-    finally:
-        os.umask(umask)
+    run = partial(dogcls, home.root)
+    run("data", "add", dogs, "--name", "dogs", "--train", "4", "--val", "8", "--test", "4")
+    code, out, err = run("pilot", "--dataset", "dogs", "--images", "12")
+    assert (code, out) == (2, "") and "--yes" in err
+    code, out, err = run("pilot", "--dataset", "dogs", "--images", "12", "--yes", "--json")
+    assert code == 0, err
+    assert json.loads(out)["n"] == 12
+    code, out, err = run("pilot", "--dataset", "dogs", "--images", "12")
+    assert code == 0 and "pay for itself" in out

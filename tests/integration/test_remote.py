@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import sys
 from pathlib import Path
 
 import openai
@@ -13,7 +11,6 @@ from engine.azure.connection import Endpoint, cloud_of
 from engine.azure.diagnosis import Permissions
 from engine.jobs.doctor import _proxy
 from tests.conftest import Emulator, wait_for
-from tui.main import main
 
 
 @pytest.fixture(scope="module")
@@ -24,26 +21,17 @@ def place(tmp_path_factory, backbones):
 
 
 @pytest.fixture
-def cli(tmp_path, monkeypatch, capsys, place):
-    """Run a command in this process as a user of that resource; return its exit code, stdout and stderr."""
-    umask = os.umask(0o022)
+def cli(tmp_path, monkeypatch, dogcls, place):
+    """Run a command as a user of that resource, whose key is never shown."""
     for name, value in place.environment().items():
         monkeypatch.setenv(name, value)
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dogcls-tui", "--home", str(tmp_path / "home"), *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
+        code, out, err = dogcls(tmp_path / "home", *arguments)
         assert place.api_key not in out + err
         return code, out, err
 
-    yield run
-    os.umask(umask)
+    return run
 
 
 @pytest.fixture

@@ -1,17 +1,16 @@
 """The real emulator, looked at and set while it runs: by the engine, by the command line, by its own options."""
 
 import json
-import os
 import subprocess
 import sys
 import urllib.request
+from functools import partial
 
 import pytest
 
 from engine import DIALS, Engine, InputError, emulator_patch
 from engine.jobs import embedded
 from tests.conftest import ROOT, wait_for
-from tui.main import main
 
 
 @pytest.fixture
@@ -30,23 +29,9 @@ def stop(home):
 
 
 @pytest.fixture
-def cli(warm_home, monkeypatch, capsys):
-    """Run a command in this process; return its exit code, stdout and stderr."""
-    umask = os.umask(0o022)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dogcls-tui", "--home", str(warm_home.root), *arguments])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    yield run
-    os.umask(umask)
+def cli(warm_home, dogcls):
+    """Run a command in that home."""
+    yield partial(dogcls, warm_home.root)
     stop(warm_home)
 
 
