@@ -5,8 +5,8 @@ import pytest
 
 @pytest.fixture(scope="session")
 def lanes(tmp_path_factory):
-    """Two lanes; see `kill_matrix`."""
-    from tests.process.kill_matrix import Lanes
+    """Two lanes; see `lanes`."""
+    from tests.process.lanes import Lanes
 
     lanes = Lanes(tmp_path_factory.mktemp("lanes"), 2)
     yield lanes

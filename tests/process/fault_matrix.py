@@ -13,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.process.kill_matrix import Lanes, Scenario, fault, run
+from tests.process.kill_matrix import Scenario, fault, run
+from tests.process.lanes import Lanes
 
 FILES = ("files.list", "files.create", "files.get", "files.content")
 OPERATIONS = {
