@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.jobs import embedded
 from engine.jobs.paths import Home
-from engine.training.device import pick_device
+from engine.training.device import pick_runtime
 
 PACKAGES = (
     "textual",
@@ -30,7 +30,7 @@ def about(home: Home, profile: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "device": str(pick_device("auto")),
+        "device": str(pick_runtime().device),
         "profile": profile,
         "paths": {
             "home": str(home.root),

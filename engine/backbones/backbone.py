@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
-from engine.backbones.export import export_lite0
-from engine.backbones.weights import packaged_lite0
-from engine.errors import WeightsError
+from engine.backbones.download import patient_lock
+from engine.backbones.lite import LITES, packaged_lite
+from engine.backbones.modules import check_cut, check_name, downloads, find_weights
+from engine.backbones.runner import Runner
+from engine.backbones.weights import Progress, Weights, given
 
-if TYPE_CHECKING:
-    import onnxruntime
+FORMAT = 2
+"""Of the exported files; those of another are made anew beside them, for whoever still runs the older version."""
 
 
 def usable_cores() -> int:
     """Return how many cores this process may use (macOS knows no affinity)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-NAMES = ("efficientnet-lite0",)
 
 
 @dataclass
@@ -34,11 +35,13 @@ class Backbone:
     Attributes:
         name: which architecture.
         source: where the weights came from, for people.
-        sha256: of the weights' file; with `name` and `size` it identifies the features.
+        sha256: of the weights' file.
         size: side of the square that it looks at, in pixels.
-        width: how many features it gives an image.
+        cut: how many of its last blocks are left out; 0 for none.
+        shape: what it gives an image: `(width,)`, or `(c, h, w)` where it is cut.
         head_weight: `[1000, width]` float32, the ImageNet rows of the last layer.
         head_bias: `[1000]` float32.
+        prepared: a short string that changes with how pictures are prepared.
 
     """
 
@@ -46,66 +49,132 @@ class Backbone:
     source: str
     sha256: str
     size: int
-    width: int
-    head_weight: np.ndarray
-    head_bias: np.ndarray
-    session: onnxruntime.InferenceSession = field(repr=False)
+    cut: int
+    shape: tuple[int, ...]
+    head_weight: np.ndarray = field(repr=False)
+    head_bias: np.ndarray = field(repr=False)
+    prepared: str
+    runner: Runner = field(repr=False)
+
+    @property
+    def width(self) -> int:
+        """How many features an image has after pooling."""
+        return int(self.head_weight.shape[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of what it gives: float32 for features; float16 for maps, which are many and small."""
+        return np.dtype(np.float16 if self.cut else np.float32)
 
     @property
     def identity(self) -> str:
         """A short string that changes whenever the features would."""
-        return f"{self.name}-{self.size}-{self.sha256[:12]}"
+        return f"{self.name}-{self.size}-cut{self.cut}-{self.sha256[:12]}-{self.prepared}"
 
-    def features(self, pixels: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+    def features(self, pixels: np.ndarray | Sequence[np.ndarray], mirrored: bool = False) -> np.ndarray:
         """Look at pictures.
 
         Args:
             pixels: uint8 `[n, size, size, 3]`, RGB.
+            mirrored: look at their mirror images instead, left for right.
 
         Returns:
-            float32 `[n, width]`.
+            float32 `[n, width]`, or float16 `[n, c, h, w]`.
 
         """
-        batch = np.asarray(pixels, dtype=np.float32)
-        # EfficientNet-Lite's own normalisation: https://github.com/tensorflow/tpu, efficientnet/lite
-        batch = ((batch - 127.0) / 128.0).transpose(0, 3, 1, 2)
-        (features,) = self.session.run(["features"], {"pixels": np.ascontiguousarray(batch)})
-        return np.asarray(features, dtype=np.float32)
+        batch = np.asarray(pixels, dtype=np.uint8)
+        if mirrored:
+            batch = batch[:, :, ::-1]
+        if not len(batch):
+            return np.empty((0, *self.shape), self.dtype)
+        return self.runner.run(batch).astype(self.dtype, copy=False)
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Return the ImageNet logits `[n, 1000]` of features `[n, width]`."""
         return np.asarray(features @ self.head_weight.T + self.head_bias)
 
 
-def load_backbone(cache: Path, name: str = "efficientnet-lite0", *, threads: int | None = None) -> Backbone:
+def load_backbone(
+    cache: Path,
+    name: str = "efficientnet-lite0",
+    *,
+    cut: int = 0,
+    weights: Path | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Backbone:
     """Load a backbone, exporting it to ONNX into `cache` the first time.
 
     Args:
-        cache: folder for the exported files; made if it does not exist.
-        name: one of `NAMES`.
+        cache: folder for the exported files and downloaded weights; made if it does not exist.
+        name: `efficientnet-lite0` to `2`, or a classification network of torchvision.
+        cut: leave out the last so many blocks (EfficientNet-Lite only), for `tail_module` to take up.
+        weights: a state dict of this network; else the packaged ones, or torchvision's, downloaded once.
         threads: cores to use; all that this process may use unless told.
+        progress: is told of a download, in bytes; may raise to stop.
 
     Raises:
-        WeightsError: the name is unknown, or its weights cannot be had.
+        WeightsError: the name is unknown, or its weights cannot be had or do not fit.
+        InputError: it cannot be cut like that.
 
     """
-    if name not in NAMES:
-        raise WeightsError(f"There is no backbone {name!r}.", f"Choose one of: {', '.join(NAMES)}.")
-    import onnxruntime
-
-    weights = packaged_lite0()
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-    stem = f"{name}-{weights.sha256[:12]}"
+    # What torchvision's weights are is written down, so that the second time neither it nor torch is imported.
+    note = cache / f"{name}-torchvision-{version('torchvision')}.json"
+    found = _known(name, weights, note)
+    if found is None:
+        found = find_weights(name, downloads(cache), weights, progress)
+        _write_note(note, found)
+    stem = f"{name}-cut{cut}-{found.sha256[:12]}-v{FORMAT}"
     onnx_path, head_path = cache / f"{stem}.onnx", cache / f"{stem}.npz"
-    if not (onnx_path.is_file() and head_path.is_file()):
-        with FileLock(cache / f"{stem}.lock"):
-            if not (onnx_path.is_file() and head_path.is_file()):
-                export_lite0(weights, onnx_path, head_path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or usable_cores()
-    # Spinning threads starve the other processes of a small machine; sleeping ones cost nothing measurable.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(onnx_path), options, providers=["CPUExecutionProvider"])
-    with np.load(head_path) as head:
-        weight, bias = head["weight"], head["bias"]
-    return Backbone(name, weights.source, weights.sha256, 224, weight.shape[1], weight, bias, session)
+
+    def there() -> bool:
+        return onnx_path.is_file() and head_path.is_file()
+
+    if not there():
+        check_name(name)
+        check_cut(name, cut)
+        told = progress or (lambda _name, _done, _total: None)
+        with patient_lock(cache / f"{stem}.lock", lambda: told(f"waiting for {name}", 0, 0)):
+            if not there():
+                from engine.backbones.export import export
+
+                if not found.path.is_file():  # written down, but deleted since
+                    found = find_weights(name, downloads(cache), weights, progress)
+                export(name, cut, found, onnx_path, head_path)
+    with np.load(head_path, allow_pickle=False) as head:
+        weight, bias, about = head["weight"], head["bias"], json.loads(str(head["about"]))
+    prepared = hashlib.sha256(json.dumps([about["mean"], about["std"]]).encode()).hexdigest()[:8]
+    return Backbone(
+        name,
+        found.source,
+        found.sha256,
+        about["size"],
+        cut,
+        tuple(about["shape"]),
+        weight,
+        bias,
+        prepared,
+        Runner(onnx_path, threads or usable_cores()),
+    )
+
+
+def _known(name: str, file: Path | None, note: Path) -> Weights | None:
+    """Return which weights a name means, as far as that is known without torch."""
+    if file is not None:
+        return given(file)
+    if name in LITES:
+        return packaged_lite(name)
+    try:
+        written = json.loads(note.read_text(encoding="utf-8"))
+        return Weights(Path(written["path"]), written["source"], written["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_note(note: Path, weights: Weights) -> None:
+    partial = note.with_name(f".{note.name}.{os.getpid()}")
+    partial.write_text(
+        json.dumps({"path": str(weights.path), "source": weights.source, "sha256": weights.sha256}), encoding="utf-8"
+    )
+    partial.replace(note)

@@ -30,14 +30,26 @@ def pixels(source: Path | bytes, size: int = 224) -> np.ndarray:
         ValueError: the picture has more than `MAX_PIXELS` pixels.
 
     """
+    upright = decoded(source, size)
+    if upright.size != (size, size):
+        upright = ImageOps.fit(upright, (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(upright)
+
+
+def decoded(source: Path | bytes, side: int) -> Image.Image:
+    """Decode one picture, turned upright as its EXIF says, in RGB.
+
+    A JPEG much larger than asked for is decoded at a fraction of its size; its sides stay at least `side`.
+
+    Raises:
+        OSError, ValueError: as `pixels` does.
+
+    """
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width}×{image.height} pixels are more than {MAX_PIXELS:,}")
-            image.draft("RGB", (size, size))
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+            image.draft("RGB", (side, side))
+            return ImageOps.exif_transpose(image).convert("RGB")
     except (SyntaxError, Image.DecompressionBombError) as error:  # what Pillow's decoders also raise
         raise ValueError(str(error)) from error
-    if upright.size != (size, size):
-        upright = ImageOps.fit(upright, (size, size), Image.Resampling.BICUBIC)
-    return np.asarray(upright)

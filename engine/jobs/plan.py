@@ -113,7 +113,7 @@ def make_plan(spec: Spec, place: Endpoint | None, profile: str) -> Plan:
 
 def _training(spec: Spec) -> dict[str, Any]:
     """Return what decides the CNN."""
-    return {"recipe": spec.recipe, "weights": spec.weights, "seed": spec.seed}
+    return {"recipe": spec.recipe, "weights": spec.weights, "seed": spec.seed, "device": spec.device}
 
 
 def _tuning(spec: Spec) -> dict[str, Any]:
@@ -123,6 +123,7 @@ def _tuning(spec: Spec) -> dict[str, Any]:
         "batch_size": spec.batch_size,
         "lr_multiplier": spec.lr_multiplier,
         "seed": spec.seed,
+        "convert": spec.convert,
     }
 
 

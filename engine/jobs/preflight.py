@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.jobs import service
 from engine.jobs.paths import Home
@@ -33,9 +33,7 @@ async def check(home: Home, profile: str, jobs: Sequence[NewJob]) -> None:
 
     for job in jobs:
         if job.kind == JobKind.TRAIN:
-            recipe = get_recipe(str(job.parameters["recipe"]))
-            if recipe.kind == "full":
-                await asyncio.to_thread(_weights, home, recipe, str(job.parameters["weights"]))
+            await asyncio.to_thread(_recipe, home, get_recipe(str(job.parameters["recipe"])), job.parameters)
     remote = [job for job in jobs if job.kind != JobKind.TRAIN]
     if not remote:
         return
@@ -73,7 +71,9 @@ def _training_data(home: Home, job: NewJob) -> list[int]:
             images = store.datasets.images(str(p["dataset"]), split)
             if split == Split.VAL and not images:
                 continue
-            problems += check_image_files((image.path for image in images), least, what)
+            problems += check_image_files(
+                (image.path for image in images), least, what, any_mode=bool(p.get("convert"))
+            )
             text = len(str(p["prompt"])) + 300
             sizes.append(sum(image.bytes * 4 // 3 + text for image in images))
     finally:
@@ -91,7 +91,10 @@ async def _room(azure: Azure, sizes: Sequence[int]) -> None:
     tuning_checks.refuse(tuning_checks.check_resource(files, jobs, new), "The service has no room")
 
 
-def _weights(home: Home, recipe: Recipe, weights: str) -> None:
-    from engine.training.models import full_weights
+def _recipe(home: Home, recipe: Recipe, parameters: Mapping[str, Any]) -> None:
+    """Check that a recipe's device is there, and that its weights can be had (which downloads them)."""
+    from engine.training.device import pick_runtime
+    from engine.training.models import check_weights
 
-    full_weights(recipe, home.cache, Path(weights) if weights else None)
+    pick_runtime(str(parameters.get("device") or "auto"))
+    check_weights(recipe, home.cache, Path(parameters["weights"]) if parameters["weights"] else None)

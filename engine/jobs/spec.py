@@ -39,6 +39,10 @@ class Spec(BaseModel):
     lr_multiplier: Annotated[float, Field(gt=0, le=10)] | Automatic = Field(
         default=0.5, description="Fine-tuning: multiplies the learning rate. The article's run used 0.5."
     )
+    convert: bool = Field(
+        default=False,
+        description="Fine-tuning: train on RGB copies of grey, CMYK and palette images; else they are refused.",
+    )
     seed: int = Field(
         default=42, ge=0, le=2**31 - 1, description="Of fine-tuning and of the CNN: the same seed, the same run."
     )
@@ -47,9 +51,13 @@ class Spec(BaseModel):
     )
     prompt: str = Field(default="", description="A file with the system prompt; {labels} stands for the classes.")
     recipe: str = Field(
-        default="quick", description="The CNN's: quick (frozen EfficientNet-Lite0) or article (MobileNetV3-Small)."
+        default="quick",
+        description="The CNN's: quick (seconds), article (its MobileNetV3-Small) or best (within 30 minutes).",
     )
-    weights: str = Field(default="", description="Pretrained weights for the recipe, instead of torchvision's.")
+    weights: str = Field(default="", description="Pretrained weights for the recipe's backbone, instead of its own.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="Where the CNN trains; auto takes CUDA, then MPS, then the CPU."
+    )
     max_cost: float | None = Field(default=None, ge=0, description="Refuse to start above this price, in US dollars.")
     probe: int = Field(
         default=30, ge=0, le=1000, description="Single requests, one after another, from which latency is taken."

@@ -165,4 +165,18 @@ CREATE TABLE estimates (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3)
+# What a local network gave each label: of test images the first few with their probabilities (JSON, best first),
+# of validation images what the last look at them said.
+VERSION_4 = """
+ALTER TABLE predictions ADD COLUMN ranking TEXT;
+CREATE TABLE validations (
+    job_id INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    image_id INTEGER NOT NULL REFERENCES images ON DELETE CASCADE,
+    label INTEGER NOT NULL,
+    probability REAL NOT NULL,
+    truth_probability REAL NOT NULL,
+    PRIMARY KEY (job_id, image_id)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)

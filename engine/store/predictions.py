@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ class Prediction:
 
     Milliseconds and `attempts` are of real-time requests only: `latency_ms` of the attempt that was answered,
     `first_ms` the same where it was the first one, `total_ms` from the first attempt to the answer, all waits in it.
+    `ranking` has (label, probability) of the likeliest labels, best first, where a contestant tells probabilities.
     """
 
     image_id: int
@@ -30,6 +32,7 @@ class Prediction:
     first_ms: float | None = None
     total_ms: float | None = None
     attempts: int = 0
+    ranking: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,13 @@ class Predictions:
         with self._db.transaction() as db:
             db.executemany(
                 "INSERT INTO predictions (contestant_id, image_id, raw, label, outcome, latency_ms, prompt_tokens,"
-                " completion_tokens, error, at, first_ms, total_ms, attempts)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " completion_tokens, error, at, first_ms, total_ms, attempts, ranking)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET raw = excluded.raw, label = excluded.label,"
                 " outcome = excluded.outcome, latency_ms = excluded.latency_ms,"
                 " prompt_tokens = excluded.prompt_tokens, completion_tokens = excluded.completion_tokens,"
                 " error = excluded.error, at = excluded.at, first_ms = excluded.first_ms,"
-                " total_ms = excluded.total_ms, attempts = excluded.attempts"
+                " total_ms = excluded.total_ms, attempts = excluded.attempts, ranking = excluded.ranking"
                 " WHERE predictions.outcome IN ('failed', 'missing')",
                 [
                     (
@@ -84,6 +87,7 @@ class Predictions:
                         p.first_ms,
                         p.total_ms,
                         p.attempts,
+                        json.dumps(p.ranking) if p.ranking else None,
                     )
                     for p in predictions
                 ],
@@ -136,6 +140,7 @@ class Predictions:
                 r["first_ms"],
                 r["total_ms"],
                 r["attempts"],
+                tuple((int(label), float(share)) for label, share in json.loads(r["ranking"] or "[]")),
             )
             for r in rows
         }

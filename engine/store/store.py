@@ -10,6 +10,7 @@ from engine.store.experiments import Experiments
 from engine.store.jobs import Jobs
 from engine.store.logs import Logs
 from engine.store.predictions import Predictions
+from engine.store.validations import Validations
 
 
 class Store:
@@ -22,6 +23,7 @@ class Store:
         self.jobs = Jobs(self.db)
         self.logs = Logs(self.db)
         self.predictions = Predictions(self.db)
+        self.validations = Validations(self.db)
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,24 +1,35 @@
-"""Checkpoints that can be trusted: written to a temporary file, flushed to disk, then renamed."""
+"""Checkpoints that can be trusted: written to a temporary file, flushed to disk, then renamed.
+
+The one before is kept beside the newest, so that a damaged file costs a few seconds of work and not the run.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-FORMAT = 1
+FORMAT = 2
+
+
+def before(path: Path) -> Path:
+    """Return where the checkpoint before `path` is kept."""
+    return path.with_name(f"{path.stem}.before{path.suffix}")
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint so that there is always a whole one under this name, the old or the new."""
+    """Write a checkpoint; whenever this is stopped, the new one, the old one or the one before is whole."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         torch.save({"format": FORMAT, **state}, file)
         file.flush()
         os.fsync(file.fileno())
+    if path.exists():
+        path.replace(before(path))
     partial.replace(path)
 
 
@@ -34,3 +45,10 @@ def load(path: Path) -> dict[str, Any] | None:
     except Exception:  # torch, zipfile and pickle each raise their own on a damaged file
         return None
     return state if isinstance(state, dict) and state.get("format") == FORMAT else None
+
+
+def candidates(path: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+    """Give the checkpoint and the one before it, as far as they exist; None where one is damaged."""
+    for file in (path, before(path)):
+        if file.exists():
+            yield file, load(file)

@@ -1,7 +1,8 @@
-"""What a training run is given."""
+"""What a training run is given, and whom it tells."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,11 +10,30 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled image: its file, its label's position, the sha256 of its bytes."""
+    """One labelled image: its file, its label's position, the sha256 of its bytes, its number in the store."""
 
     path: Path
     label: int
     sha256: str
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a network made of one validation image.
+
+    Attributes:
+        image: the image's number in the store.
+        label: the position that it said.
+        probability: of what it said.
+        truth_probability: that it gave to the truth.
+
+    """
+
+    image: int
+    label: int
+    probability: float
+    truth_probability: float
 
 
 class Watch(Protocol):
@@ -25,8 +45,11 @@ class Watch(Protocol):
     def metric(self, name: str, value: float, step: int, epoch: float | None = None) -> None:
         """Tell a measured value."""
 
-    def say(self, message: str) -> None:
+    def say(self, message: str, level: str = "info") -> None:
         """Tell something worth a line in the log."""
 
+    def validated(self, judged: Sequence[Judged]) -> None:
+        """Tell what the last validation made of each image."""
+
     def check(self) -> None:
-        """Give the chance to stop here, by raising. Called at least once a batch."""
+        """Give the chance to stop here, by raising. Called at least once a step."""

@@ -1,46 +1,62 @@
-"""The training loop. It reads from top to bottom, and can be stopped after any epoch and gone on with.
+"""The training loop. It reads from top to bottom, and can be stopped after any step and gone on with.
 
-Each epoch seeds itself from the run's seed and its own number, and a checkpoint holds everything that
-an epoch starts from; so a run that was killed and resumed gives the weights of one that was not.
+A recipe's backbones are trained one after another, each through the recipe's phases. What is random in a step
+hangs on the run's seed and the step's number alone, and a checkpoint holds all else; so a run that was killed
+at any step and resumed gives the weights of one that was not (same machine, CPU).
+
+Files in a run's folder: `last.pt`, to go on from; `best-N.pt`, of the N-th backbone, to predict with.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from engine.backbones import Backbone
-from engine.backbones.backbone import usable_cores
-from engine.errors import JobError
-from engine.training import checkpoint, models
+from engine.backbones.weights import file_sha256
+from engine.errors import InputError, JobError
 from engine.training.data import Example, Watch
-from engine.training.device import pick_device
-from engine.training.recipes import Recipe
+from engine.training.device import pick_runtime
+from engine.training.judging import judge, judged
+from engine.training.keeping import Keeper
+from engine.training.models import check_weights, freeze_statistics, parameter_groups, take_over
+from engine.training.opening import Origin, Run, open_phase
+from engine.training.recipes import Phase, Recipe
+from engine.training.sources import Source
+from engine.training.state import State
+from engine.training.step import NotFinite, rate_factor, step
+from engine.training.telling import Teller
 
-Batch = tuple[torch.Tensor, torch.Tensor]
+CHECKPOINT_SECONDS = 10.0
+"""A kill loses at most this much work."""
+LEVELS = (0.5, 0.6167, 0.7, 0.8, 0.83, 0.85, 0.88, 0.9, 0.95)
+"""Accuracies whose time is told; 61.67% is what the article's CNN came to."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What came out: the best epoch by validation accuracy is the one that predicts.
+    """What came out.
 
-    `seconds` is all of it, over every attempt; `images_per_second` of the training epochs.
+    Attributes:
+        val_accuracy: of the best epochs of all backbones, their answers averaged.
+        best_epochs: one a backbone, counted over its phases.
+        seconds: all of it, over every attempt, features and decoding included.
+        images_per_second: of the last epoch's steps.
+        seconds_to_accuracy: seconds until a validation first reached a level, for the levels that were reached.
+
     """
 
-    epochs: int
-    best_epoch: int
     val_accuracy: float
+    best_epochs: tuple[int, ...]
     seconds: float
     images_per_second: float
-    model: str
-    weights: str
-    sha256: str
+    seconds_to_accuracy: dict[float, float]
+    origins: tuple[Origin, ...]
     device: str
 
 
@@ -55,6 +71,7 @@ def train(
     seed: int,
     watch: Watch,
     weights: Path | None = None,
+    device: str = "auto",
 ) -> Trained:
     """Train a recipe, or go on from its last checkpoint.
 
@@ -62,214 +79,229 @@ def train(
         recipe: what to do.
         labels: the classes; an example's label is a position in it.
         training: what is learned from.
-        validation: what chooses the best epoch.
-        folder: of the checkpoints: `last.pt` and `best.pt`.
-        cache: of backbones, features and downloaded weights.
+        validation: what chooses the best epochs.
+        folder: of the checkpoints.
+        cache: of backbones, features, decoded pictures and downloaded weights.
         seed: of everything random.
         watch: is told, and may stop by raising.
-        weights: for a full recipe, a file instead of torchvision's download.
+        weights: a file instead of the backbone's own weights.
+        device: auto, cpu, cuda or mps.
 
     Raises:
         WeightsError: the recipe's weights cannot be had.
+        InputError: nothing to learn from, or no such device.
         JobError: the loss is no number any more.
 
     """
-    torch.set_num_threads(usable_cores())
-    device = pick_device() if recipe.kind == "full" else torch.device("cpu")
-    started = time.monotonic()
-    torch.manual_seed(seed)
-    if recipe.kind == "frozen":
-        backbone, origin = models.frozen_backbone(recipe, cache)
-        watch.say(f"{origin.model}; weights: {origin.weights}")
-        data: _Data = _Features(recipe, backbone, training, validation, cache, watch)
-        model = models.linear_head(backbone.width, len(labels), recipe.dropout)
-    else:
-        model, origin = models.full_model(recipe, len(labels), cache, weights)
-        watch.say(f"{origin.model}; weights: {origin.weights}; on {device}")
-        data = _Images(recipe, training, validation, watch)
-    model.to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    steps = -(-len(training) // recipe.batch_size)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * steps)
+    if not training or not validation:
+        raise InputError("There are no training or no validation images.", "Choose another split.")
+    check_weights(recipe, cache, weights, watch.phase)
+    missing = sorted({*range(len(labels))} - {example.label for example in training})
+    if missing:
+        names = ", ".join(labels[position] for position in missing[:5])
+        watch.say(f"{len(missing)} labels have no training image and will hardly be said: {names}", "warning")
+    run = Run(recipe, labels, training, validation, cache, seed, watch, weights, pick_runtime(device))
+    return Trainer(run, folder).train()
 
-    identity = {"recipe": asdict(recipe), "labels": list(labels), "seed": seed, "sha256": origin.sha256}
-    first, best, best_epoch, spent = _restore(folder, identity, model, optimizer, scheduler, watch)
-    rate = 0.0
-    for epoch in range(first, recipe.epochs + 1):
-        torch.manual_seed(seed * 100_003 + epoch)
-        loss, accuracy, rate = _epoch(model, data, optimizer, scheduler, device, epoch, recipe, steps, watch)
-        val_loss, val_accuracy = evaluate(model, data.validation(), device, watch)
-        step = epoch * steps
-        for name, value in (
-            ("train_loss", loss),
-            ("train_accuracy", accuracy),
-            ("val_loss", val_loss),
-            ("val_accuracy", val_accuracy),
-            ("learning_rate", optimizer.param_groups[0]["lr"]),
-            ("images_per_second", rate),
-        ):
-            watch.metric(name, value, step, float(epoch))
-        watch.say(
-            f"epoch {epoch}/{recipe.epochs}: loss {loss:.3f}, accuracy {accuracy:.1%},"
-            f" validation {val_accuracy:.1%}, {rate:,.0f} images/s"
-        )
-        improved = val_accuracy > best
-        if improved:
-            best, best_epoch = val_accuracy, epoch
-        state = {
-            **identity,
-            "epoch": epoch,
-            "best": best,
-            "best_epoch": best_epoch,
-            "seconds": spent + time.monotonic() - started,
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "scheduler": scheduler.state_dict(),
-            "origin": asdict(origin),
+
+class Trainer:
+    """One run, from its last checkpoint to its end."""
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        self._run = run
+        identity = {
+            "recipe": run.recipe.model_dump(mode="json"),
+            "labels": list(run.labels),
+            "seed": run.seed,
+            "given": file_sha256(run.weights) if run.weights else "",
         }
-        if improved:
-            checkpoint.save(folder / "best.pt", state)
-        checkpoint.save(folder / "last.pt", state)  # last, so that it never tells of a best that is not there
-    seconds = spent + time.monotonic() - started
-    return Trained(
-        recipe.epochs, best_epoch, best, seconds, rate, origin.model, origin.weights, origin.sha256, str(device)
-    )
+        self._keeper = Keeper(folder, identity, run.watch.say)
+        self._teller = Teller(run.watch, run.runtime)
+        self._state = State()
+        self._speed = 0.0  # images a second
+        self._before = 0.0  # seconds of earlier attempts
+        self._started = self._saved_at = time.monotonic()
 
+    # -- from top to bottom
 
-def _restore(
-    folder: Path,
-    identity: dict[str, Any],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LRScheduler,
-    watch: Watch,
-) -> tuple[int, float, int, float]:
-    """Return the epoch to go on with, the best accuracy and epoch so far, and the seconds spent."""
-    for name in ("last.pt", "best.pt"):
-        state = checkpoint.load(folder / name)
-        if state is None:
-            if (folder / name).exists():
-                watch.say(f"{name} is damaged and was passed over")
-            continue
-        if any(state.get(key) != value for key, value in identity.items()):
-            watch.say(f"{name} is of another run (recipe, labels, seed or weights) and was passed over")
-            continue
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        scheduler.load_state_dict(state["scheduler"])
-        watch.say(f"going on after epoch {state['epoch']}")
-        return state["epoch"] + 1, state["best"], state["best_epoch"], state["seconds"]
-    return 1, -1.0, 0, 0.0
+    def train(self) -> Trained:
+        """Train what is not trained yet."""
+        recipe, watch = self._run.recipe, self._run.watch
+        saved = self._keeper.restore()
+        if saved is not None:
+            self._state = State(**saved["state"])
+            self._before = self._state.seconds
+        watch.say(f"recipe {recipe.name} on {self._run.runtime.name}")
+        while self._state.member < len(recipe.backbones):
+            while self._state.phase < len(recipe.phases):
+                self._phase(recipe.backbones[self._state.member], recipe.phases[self._state.phase], saved)
+                saved = None
+            self._state.next_member()
+            self._save({})
+        best = [self._keeper.best(number) for number in range(len(recipe.backbones))]
+        together = torch.stack([each["validation"] for each in best]).mean(0)
+        truths = torch.tensor([example.label for example in self._run.validation])
+        watch.validated(judged(together, self._run.validation))
+        return Trained(
+            float((together.argmax(1) == truths).float().mean()),
+            tuple(each["best_epoch"] for each in best),
+            self._seconds(),
+            self._speed,
+            {level: seconds for level in LEVELS for seconds in _first(self._state.reached, level)},
+            tuple(Origin(**each["origin"]) for each in best),
+            self._run.runtime.name,
+        )
 
+    def _phase(self, name: str, phase: Phase, saved: dict[str, Any] | None) -> None:
+        """Train one backbone through one phase, or what a checkpoint leaves of it."""
+        state = self._state
+        goes_on = saved is not None and "model" in saved
+        place = (self._run.seed, state.member, state.phase)
+        torch.manual_seed(hash(place))
+        model, source, origin = open_phase(self._run, name, phase, hash(place) % 2**32)
+        model.to(self._run.runtime.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
+        optimizer = torch.optim.AdamW(parameter_groups(model, phase), weight_decay=phase.weight_decay)
+        parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "scaler": self._run.runtime.scaler()}
+        if goes_on:
+            assert saved is not None
+            for key, part in parts.items():
+                part.load_state_dict(saved[key])
+            self._run.watch.say(f"going on after step {state.step} of epoch {state.epoch}/{phase.epochs}")
+        else:
+            if state.phase:  # from what the phase before did best
+                take_over(model, self._keeper.best(state.member)["model"])
+            self._save(parts)
+        while state.epoch <= phase.epochs and not (phase.patience and state.stale >= phase.patience):
+            self._steps(model, source, phase, origin, parts)
+            self._validate(model, source, phase, origin)
+            state.next_epoch()
+        state.next_phase()
+        self._save({})
 
-def _epoch(
-    model: nn.Module,
-    data: _Data,
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LRScheduler,
-    device: torch.device,
-    epoch: int,
-    recipe: Recipe,
-    steps: int,
-    watch: Watch,
-) -> tuple[float, float, float]:
-    """Train one epoch; return mean loss, accuracy, images a second."""
-    model.train()
-    total_loss, right, seen = 0.0, 0, 0
-    started = time.monotonic()
-    for number, (pictures, truths) in enumerate(data.training(), start=1):
-        watch.check()
-        pictures, truths = pictures.to(device), truths.to(device)
-        logits = model(pictures)
-        loss = nn.functional.cross_entropy(logits, truths)
-        if not torch.isfinite(loss):
-            raise JobError(
-                f"The loss is {loss.item()} in epoch {epoch}.", "Resume to go on before it, or change the recipe."
+    def _steps(self, model: nn.Module, source: Source, phase: Phase, origin: Origin, parts: dict[str, Any]) -> None:
+        """Take the steps that are left of the epoch."""
+        state, optimizer = self._state, parts["optimizer"]
+        steps = -(-len(self._run.training) // phase.batch_size)
+        model.train()
+        if phase.train == "blocks":
+            freeze_statistics(model)
+        began, seen_before = time.monotonic(), state.seen
+        for inputs, truths in source.training(state.epoch, state.step):
+            self._check(parts)
+            done = ((state.epoch - 1) * steps + state.step) / (phase.epochs * steps)
+            for group in optimizer.param_groups:
+                group["lr"] = group["base"] * rate_factor(phase, done) * state.slower
+            torch.manual_seed(hash((self._run.seed, state.total)))
+            try:
+                took = step(
+                    model,
+                    optimizer,
+                    parts["scaler"],
+                    self._run.runtime,
+                    inputs,
+                    truths,
+                    smoothing=phase.label_smoothing,
+                    part=state.part or phase.batch_size,
+                )
+            except NotFinite as error:
+                raise self._diverged(error) from None
+            if took.part < (state.part or phase.batch_size):
+                state.part = took.part
+                self._run.watch.say(
+                    f"a batch of {phase.batch_size} does not fit in memory: {took.part} are taken at a time", "warning"
+                )
+            state.loss += took.loss * len(truths)
+            state.right += took.right
+            state.seen += len(truths)
+            state.step += 1
+            state.total += 1
+            self._speed = (state.seen - seen_before) / max(time.monotonic() - began, 1e-9)
+            self._teller.step(
+                origin.backbone,
+                phase,
+                state,
+                steps=steps,
+                loss=took.loss,
+                accuracy=took.right / len(truths),
+                rate=optimizer.param_groups[-1]["lr"],
+                speed=self._speed,
             )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        optimizer.step()
-        scheduler.step()
-        total_loss += loss.item() * len(truths)
-        right += int((logits.argmax(1) == truths).sum())
-        seen += len(truths)
-        step = (epoch - 1) * steps + number
-        watch.phase(f"epoch {epoch} of {recipe.epochs}", step, recipe.epochs * steps)
-        if recipe.kind == "full" or number == steps:
-            watch.metric("loss", loss.item(), step, epoch - 1 + number / steps)
-    return total_loss / seen, right / seen, seen / max(time.monotonic() - started, 1e-9)
+
+    def _validate(self, model: nn.Module, source: Source, phase: Phase, origin: Origin) -> None:
+        """Look at the validation images; keep the weights if no epoch before did better."""
+        state = self._state
+        probabilities, truths = judge(model, source, self._run.runtime, self._run.watch)
+        accuracy = float((probabilities.argmax(1) == truths).float().mean())
+        loss = float(nn.functional.nll_loss(probabilities.clamp_min(1e-12).log(), truths))
+        epoch = state.past + state.epoch
+        for name, value in (
+            ("train_loss", state.loss / state.seen),
+            ("train_accuracy", state.right / state.seen),
+            ("val_loss", loss),
+            ("val_accuracy", accuracy),
+        ):
+            self._run.watch.metric(name, value, state.total, float(epoch))
+        self._run.watch.say(
+            f"{origin.backbone}, {phase.train}, epoch {state.epoch}/{phase.epochs}:"
+            f" loss {state.loss / state.seen:.3f}, accuracy {state.right / state.seen:.1%},"
+            f" validation {accuracy:.1%}, {self._speed:,.0f} images/s"
+        )
+        self._run.watch.validated(judged(probabilities, self._run.validation))
+        if accuracy > max((reached for _, reached in state.reached), default=-1.0):
+            state.reached.append([self._seconds(), accuracy])
+        if (accuracy, -loss) <= (state.best_accuracy, -state.best_loss):
+            state.stale += 1
+            return
+        state.best_accuracy, state.best_loss, state.stale = accuracy, loss, 0
+        self._keeper.save_best(
+            state.member,
+            {
+                "backbone": origin.backbone,
+                "origin": vars(origin),
+                "given": str(self._run.weights or ""),
+                "train": phase.train,
+                "blocks": phase.blocks,
+                "best_epoch": epoch,
+                "model": model.state_dict(),
+                "validation": probabilities,
+            },
+        )
+
+    # -- its parts
+
+    def _check(self, parts: dict[str, Any]) -> None:
+        """Save now and then; stop where it is asked for, at this step."""
+        try:
+            self._run.watch.check()
+        except Exception:
+            raise  # somebody else runs this job now: its files are theirs
+        except BaseException:  # asked to stop
+            self._save(parts)
+            raise
+        if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+            self._save(parts)
+
+    def _save(self, parts: dict[str, Any]) -> None:
+        self._state.seconds = self._seconds()
+        self._keeper.save_last(self._state, {key: part.state_dict() for key, part in parts.items()})
+        self._saved_at = time.monotonic()
+
+    def _diverged(self, error: NotFinite) -> JobError:
+        """Write down, for whoever resumes, to go on from the checkpoint before at half the rate."""
+        place = f"step {self._state.step + 1} of epoch {self._state.epoch}"
+        saved = self._keeper.restore()
+        if saved is not None:
+            state = State(**saved.pop("state"))
+            state.slower /= 2
+            self._keeper.save_state(state, saved)
+        return JobError(
+            f"{error} It was in {place}.", "Resume to go on from the checkpoint before, at half the learning rate."
+        )
+
+    def _seconds(self) -> float:
+        return self._before + time.monotonic() - self._started
 
 
-@torch.inference_mode()
-def evaluate(model: nn.Module, batches: Iterable[Batch], device: torch.device, watch: Watch) -> tuple[float, float]:
-    """Return mean loss and accuracy."""
-    model.eval()
-    total_loss, right, seen = 0.0, 0, 0
-    for pictures, truths in batches:
-        watch.check()
-        logits = model(pictures.to(device))
-        truths = truths.to(device)
-        total_loss += nn.functional.cross_entropy(logits, truths, reduction="sum").item()
-        right += int((logits.argmax(1) == truths).sum())
-        seen += len(truths)
-    return total_loss / seen, right / seen
-
-
-class _Data:
-    """Batches of (inputs, labels), shuffled for training by torch's own generator."""
-
-    def training(self) -> Iterator[Batch]:
-        raise NotImplementedError
-
-    def validation(self) -> Iterable[Batch]:
-        raise NotImplementedError
-
-
-class _Features(_Data):
-    """A frozen recipe's features, all in memory: 5 kB an image."""
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        backbone: Backbone,
-        training: Sequence[Example],
-        validation: Sequence[Example],
-        cache: Path,
-        watch: Watch,
-    ) -> None:
-        total = len(training) + len(validation)
-
-        def progress(offset: int, done: int) -> None:
-            watch.phase("looking at pictures", offset + done, total)
-            watch.check()
-
-        self._size = recipe.batch_size
-        self._train = models.features(backbone, training, cache, lambda done, _: progress(0, done))
-        self._val = models.features(backbone, validation, cache, lambda done, _: progress(len(training), done))
-        self._train_labels = torch.tensor([e.label for e in training])
-        self._val_labels = torch.tensor([e.label for e in validation])
-
-    def training(self) -> Iterator[Batch]:
-        order = torch.randperm(len(self._train))
-        for chosen in torch.split(order, self._size):
-            yield self._train[chosen], self._train_labels[chosen]
-
-    def validation(self) -> Iterable[Batch]:
-        return [(self._val, self._val_labels)]
-
-
-class _Images(_Data):
-    """A full recipe's pictures, decoded and augmented anew each epoch."""
-
-    def __init__(
-        self, recipe: Recipe, training: Sequence[Example], validation: Sequence[Example], watch: Watch
-    ) -> None:
-        watch.check()
-        self._training = models.batches(recipe, training, training=True)
-        self._validation = models.batches(recipe, validation, training=False)
-
-    def training(self) -> Iterator[Batch]:
-        yield from self._training
-
-    def validation(self) -> Iterable[Batch]:
-        return self._validation
+def _first(reached: list[list[float]], level: float) -> list[float]:
+    """Return the seconds at which a level was first reached, if it was."""
+    return [seconds for seconds, accuracy in reached if accuracy >= level][:1]

@@ -3,56 +3,104 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 
-from engine.backbones import load_backbone, pixels
-from engine.backbones.torchvision_import import import_torchvision
-from engine.errors import JobError
-from engine.training import checkpoint, models
+from engine.backbones import load_backbone, pixels, whole_module
+from engine.backbones.backbone import usable_cores
+from engine.errors import WeightsError
+from engine.training.keeping import load_best
+from engine.training.models import BACKBONES, Classifier, network
+from engine.training.pictures import Form
 from engine.training.recipes import Recipe
 
 
-class Predictor:
-    """The best epoch of a run."""
+class Member(Protocol):
+    """One backbone's best epoch, ready to predict."""
 
-    def __init__(self, state: dict[str, Any], cache: Path) -> None:
-        self.labels: list[str] = state["labels"]
-        self._recipe = Recipe(**state["recipe"])
-        if self._recipe.kind == "frozen":
-            self._backbone = load_backbone(cache / "backbones", self._recipe.backbone)
-            self._model: torch.nn.Module = models.linear_head(self._backbone.width, len(self.labels), 0.0)
-        else:
-            import_torchvision()
-            from torchvision.models import get_model
+    def picture(self, path: Path) -> np.ndarray:
+        """Decode a file as the network wants it, uint8 `[size, size, 3]`."""
 
-            self._model = get_model(self._recipe.backbone, weights=None, num_classes=len(self.labels))
-            self._transform = models.transforms(training=False)
-        self._model.load_state_dict(state["model"])
-        self._model.eval()
+    def predict(self, pictures: np.ndarray) -> np.ndarray:
+        """Return probabilities `[n, classes]` of uint8 `[n, size, size, 3]`."""
+
+
+class FrozenMember:
+    """A frozen backbone in ONNX Runtime, and what was trained on top of it."""
+
+    def __init__(self, recipe: Recipe, best: dict[str, Any], cache: Path) -> None:
+        given = Path(best["given"]) if best["given"] else None
+        self.backbone = load_backbone(cache / BACKBONES, best["backbone"], cut=best["blocks"], weights=given)
+        if self.backbone.sha256 != best["origin"]["sha256"]:
+            raise WeightsError(
+                f"The weights of {best['backbone']} are not those that this was trained on.", "Train again."
+            )
+        phase = next(p for p in recipe.phases if (p.train, p.blocks) == (best["train"], best["blocks"]))
+        self.network: Classifier = network(recipe, phase, self.backbone, len(best["labels"]), given)
+        self.network.load_state_dict(best["model"])
+        self.network.eval()
+        self._views = (False, True) if recipe.mirror else (False,)
+
+    def picture(self, path: Path) -> np.ndarray:
+        """Decode a file: the shorter side scaled to the backbone's size, the centre cut out."""
+        return pixels(path, self.backbone.size)
 
     @torch.inference_mode()
+    def predict(self, pictures: np.ndarray) -> np.ndarray:
+        """Return the mean over straight and mirrored, where the recipe learned from both."""
+        seen = [torch.from_numpy(self.backbone.features(pictures, mirrored=m)).float() for m in self._views]
+        probabilities = torch.stack([self.network(each).softmax(1) for each in seen]).mean(0)
+        return np.asarray(probabilities.numpy())
+
+
+class WholeMember:
+    """A network whose every weight was trained."""
+
+    def __init__(self, recipe: Recipe, best: dict[str, Any]) -> None:
+        self.network, _, self.size = whole_module(
+            best["backbone"], len(best["labels"]), dropout=recipe.dropout, pretrained=False
+        )
+        self.network.load_state_dict(best["model"])
+        self.network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
+        self._form = Form(round(self.size * 256 / 224), self.size)
+        self._mirror = recipe.mirror
+
+    def picture(self, path: Path) -> np.ndarray:
+        """Decode a file as it was validated with: resized, the centre cut out."""
+        return self._form.of(path)
+
+    @torch.inference_mode()
+    def predict(self, pictures: np.ndarray) -> np.ndarray:
+        """Return the mean over straight and mirrored, where the recipe says so."""
+        inputs = torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2)
+        views = [inputs, inputs.flip(3)] if self._mirror else [inputs]
+        return np.asarray(torch.stack([self.network(view).softmax(1) for view in views]).mean(0).numpy())
+
+
+class Predictor:
+    """The best epochs of a run, their answers averaged."""
+
+    def __init__(self, recipe: Recipe, labels: Sequence[str], members: Sequence[Member]) -> None:
+        self.recipe, self.labels, self.members = recipe, list(labels), list(members)
+        self._pool = ThreadPoolExecutor(max_workers=min(8, usable_cores()))
+
     def predict(self, paths: Sequence[Path]) -> np.ndarray:
         """Return probabilities `[n, classes]` float32.
 
         Raises:
-            OSError: an image cannot be read; names it.
+            OSError, ValueError: an image cannot be read; names it.
 
         """
-        with ThreadPoolExecutor(2) as pool:
-            pictures = list(pool.map(self._picture, paths))
-        if self._recipe.kind == "frozen":
-            inputs = torch.from_numpy(self._backbone.features(np.stack(pictures)))
-        else:
-            inputs = torch.stack(pictures)
-        probabilities: np.ndarray = torch.softmax(self._model(inputs), 1).numpy()
-        return probabilities
+        found = []
+        for member in self.members:
+            pictures = np.stack(list(self._pool.map(lambda path, m=member: _picture(m, path), paths)))
+            found.append(member.predict(pictures))
+        return np.asarray(np.mean(found, axis=0, dtype=np.float32))
 
     def predict_one(self, path: Path) -> tuple[str, float, float]:
         """Return one image's label, its probability, and the milliseconds from file to label."""
@@ -61,24 +109,31 @@ class Predictor:
         best = int(probabilities.argmax())
         return self.labels[best], float(probabilities[best]), (time.perf_counter() - started) * 1000
 
-    def _picture(self, path: Path) -> Any:
-        try:
-            if self._recipe.kind == "frozen":
-                return pixels(path, self._backbone.size)
-            with Image.open(path) as image:
-                return self._transform(image.convert("RGB"))
-        except OSError as error:
-            raise OSError(f"{path}: {error}") from error
+
+def _picture(member: Member, path: Path) -> np.ndarray:
+    try:
+        return member.picture(path)
+    except (OSError, ValueError) as error:
+        raise type(error)(f"{path}: {error}") from error
 
 
-def load_predictor(folder: Path, cache: Path) -> Predictor:
-    """Load the best checkpoint of a run.
+def load_predictor(folder: Path, cache: Path, say: Callable[[str, str], None] = lambda _m, _l: None) -> Predictor:
+    """Load the best checkpoints of a run.
+
+    Args:
+        folder: of its checkpoints.
+        cache: of backbones.
+        say: is told (message, level) when a damaged checkpoint is passed over.
 
     Raises:
         JobError: there is none that can be read.
+        WeightsError: the frozen backbone's own weights cannot be had any more, or are others.
 
     """
-    state = checkpoint.load(folder / "best.pt")
-    if state is None:
-        raise JobError(f"{folder}: no checkpoint that can be read.", "Train again.")
-    return Predictor(state, cache)
+    first = load_best(folder, 0, say)
+    recipe = Recipe(**first["recipe"])
+    members: list[Member] = []
+    for number in range(len(recipe.backbones)):
+        best = load_best(folder, number, say) if number else first
+        members.append(WholeMember(recipe, best) if best["train"] == "all" else FrozenMember(recipe, best, cache))
+    return Predictor(recipe, first["labels"], members)

@@ -1,67 +1,111 @@
-"""Recipes: everything that decides a training run, in one readable place."""
+"""Recipes: everything that decides a training run. Each is a short file in `assets/recipes`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import tomllib
+from functools import cache
+from importlib.resources import files
 from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engine.errors import InputError
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a CNN is trained.
+class Phase(BaseModel):
+    """One stretch of training, from a fresh optimizer to its last epoch.
 
-    `frozen`: the backbone only looks, once; a linear head is trained on what it saw. `full`: every
-    weight is trained on augmented pictures.
+    Attributes:
+        train: what learns: `head` (the last layer, on features seen once), `blocks` (the last `blocks` blocks
+            and the head, on maps seen once), or `all` (every weight, on pictures augmented anew each epoch).
+        learning_rate: of the head; AdamW, falling along a cosine to 0 after a share `warmup` of the steps.
+        backbone_learning_rate: of the pretrained layers; the head's unless given.
+        patience: epochs without a better validation after which the phase ends early; 0 waits for ever.
+
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: Literal["head", "blocks", "all"]
+    blocks: int = Field(default=0, ge=0)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    learning_rate: float = Field(gt=0)
+    backbone_learning_rate: float | None = Field(default=None, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    warmup: float = Field(default=0.0, ge=0, lt=1)
+    patience: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _blocks_where_blocks_learn(self) -> Phase:
+        if (self.train == "blocks") != (self.blocks > 0):
+            raise ValueError("`blocks` says how many when `train` is blocks, and only then")
+        return self
+
+
+class Recipe(BaseModel):
+    """How a contestant is trained: one backbone or several whose answers are averaged.
+
+    Attributes:
+        head: what the last layer starts from: `imagenet` (ImageNet's own rows for the labels that it knows by
+            name, zeros where it knows none) or `random`.
+        augment: what happens to pictures in a phase that trains `all`: the article's augmentation, or nothing.
+        mirror: pictures are learned from mirrored too, and an answer is the mean over both.
+
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     name: str
-    kind: Literal["frozen", "full"]
-    backbone: str
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    dropout: float
     about: str
+    backbones: tuple[str, ...] = Field(min_length=1)
+    head: Literal["imagenet", "random"]
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    augment: Literal["none", "article"] = "none"
+    mirror: bool = False
+    phases: tuple[Phase, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _whole_alone(self) -> Recipe:
+        kinds = {phase.train for phase in self.phases}
+        if "all" in kinds and len(kinds) > 1:
+            raise ValueError("a recipe trains all weights from the start, or none but the last")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether every weight is trained."""
+        return self.phases[0].train == "all"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in all, if no phase ends early."""
+        return len(self.backbones) * sum(phase.epochs for phase in self.phases)
 
 
-RECIPES = {
-    "quick": Recipe(
-        name="quick",
-        kind="frozen",
-        backbone="efficientnet-lite0",
-        epochs=20,
-        batch_size=64,
-        learning_rate=3e-3,
-        weight_decay=1e-2,
-        dropout=0.2,
-        about="frozen EfficientNet-Lite0 (ImageNet, packaged) and a linear head; seconds to minutes on a CPU",
-    ),
-    # The article's own settings: MobileNetV3-Small, AdamW 3e-4, weight decay 1e-4, cosine, batch 64, 8 epochs.
-    "article": Recipe(
-        name="article",
-        kind="full",
-        backbone="mobilenet_v3_small",
-        epochs=8,
-        batch_size=64,
-        learning_rate=3e-4,
-        weight_decay=1e-4,
-        dropout=0.2,
-        about="MobileNetV3-Small from ImageNet weights, every weight trained, as in the article",
-    ),
-}
+@cache
+def recipes() -> dict[str, Recipe]:
+    """Return all recipes by name, the quickest first."""
+    found = {}
+    for name in ("quick", "article", "best"):
+        text = (files("assets") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+        found[name] = Recipe(name=name, **tomllib.loads(text))
+    return found
 
 
 def get_recipe(name: str, *, epochs: int | None = None) -> Recipe:
-    """Return a recipe, with another number of epochs if one is given.
+    """Return a recipe, with another number of epochs in each phase if one is given.
 
     Raises:
         InputError: there is no such recipe.
 
     """
-    if name not in RECIPES:
-        raise InputError(f"There is no recipe {name!r}.", f"Choose one of: {', '.join(RECIPES)}.")
-    recipe = RECIPES[name]
-    return replace(recipe, epochs=epochs) if epochs else recipe
+    if name not in recipes():
+        raise InputError(f"There is no recipe {name!r}.", f"Choose one of: {', '.join(recipes())}.")
+    recipe = recipes()[name]
+    if not epochs:
+        return recipe
+    return recipe.model_copy(
+        update={"phases": tuple(phase.model_copy(update={"epochs": epochs}) for phase in recipe.phases)}
+    )

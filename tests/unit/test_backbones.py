@@ -7,7 +7,7 @@ from PIL import Image
 
 from engine.backbones import cached_features, load_backbone, match_imagenet, pixels
 from engine.backbones.labels import imagenet_classes
-from engine.backbones.weights import packaged_lite0
+from engine.backbones.lite import packaged_lite
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def test_onnx_gives_what_torch_gives(backbone, dogs):
 
     picture = pixels(sorted(dogs.rglob("*.jpg"))[0])
     network = EfficientNet.from_name("efficientnet-lite0")
-    network.load_state_dict(torch.load(packaged_lite0().path, weights_only=True))
+    network.load_state_dict(torch.load(packaged_lite("efficientnet-lite0").path, weights_only=True))
     network.eval()
     with torch.inference_mode():
         batch = torch.from_numpy((picture[None].astype(np.float32) - 127) / 128).permute(0, 3, 1, 2)

@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -110,13 +111,13 @@ class _Patient(Backbone):
 
     lane: ThreadPoolExecutor
 
-    def features(self, pixels: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+    def features(self, pixels: np.ndarray | Sequence[np.ndarray], mirrored: bool = False) -> np.ndarray:
         """Look at pictures; see `Backbone.features`. Must not be called on the lane's own threads."""
         look, each, found = super().features, AT_ONCE, []
         turn = each * usable_cores()  # no more at a time, so that others get in between
         for start in range(0, len(pixels), turn):
             pieces = [pixels[at : at + each] for at in range(start, min(start + turn, len(pixels)), each)]
-            found += list(self.lane.map(look, pieces))
+            found += list(self.lane.map(look, pieces, repeat(mirrored)))
         return np.concatenate(found)
 
 

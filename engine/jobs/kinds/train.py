@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +12,17 @@ from engine.errors import InputError, JobError
 from engine.jobs.context import Context
 from engine.states import Outcome, Split
 from engine.store.predictions import Prediction
-from engine.training.data import Example
-from engine.training.loop import train
+from engine.store.validations import Validation
+from engine.training.data import Example, Judged
+from engine.training.loop import Trained, train
 from engine.training.predict import Predictor, load_predictor
 from engine.training.recipes import get_recipe
 
 CHUNK = 64
+RANKS = 5
+"""How many of the likeliest labels are kept of each test image."""
+VALIDATIONS_SECONDS = 2.0
+"""Validations are stored at most this often: where only a last layer learns, there are several a second."""
 
 
 class _Watch:
@@ -22,6 +30,8 @@ class _Watch:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._validated_at = 0.0
+        self._waiting: Sequence[Judged] = ()
 
     def phase(self, name: str, done: int, total: int) -> None:
         self._context.progress(done, total, name)
@@ -29,8 +39,18 @@ class _Watch:
     def metric(self, name: str, value: float, step: int, epoch: float | None = None) -> None:
         self._context.metric(name, value, step, epoch)
 
-    def say(self, message: str) -> None:
-        self._context.say(message)
+    def say(self, message: str, level: str = "info") -> None:
+        self._context.say(message, level)
+
+    def validated(self, judged: Sequence[Judged]) -> None:
+        self._waiting = judged
+        if time.monotonic() - self._validated_at > VALIDATIONS_SECONDS:
+            self.store_validation()
+
+    def store_validation(self) -> None:
+        rows = [Validation(j.image, j.label, j.probability, j.truth_probability) for j in self._waiting]
+        self._context.store.validations.replace(self._context.job.id, rows)
+        self._validated_at = time.monotonic()
 
     def check(self) -> None:
         self._context.check()
@@ -45,54 +65,85 @@ async def run(context: Context) -> dict[str, Any]:
     recipe = get_recipe(p["recipe"], epochs=p.get("train_epochs"))
 
     def examples(split: Split) -> list[Example]:
-        return [Example(i.path, i.label, i.sha256) for i in store.datasets.images(dataset.name, split)]
+        return [Example(i.path, i.label, i.sha256, i.id) for i in store.datasets.images(dataset.name, split)]
 
-    trained = train(
-        recipe,
-        dataset.labels,
-        examples(Split.TRAIN),
-        examples(Split.VAL),
-        folder=context.folder / "checkpoints",
-        cache=context.home.cache,
-        seed=p["seed"],
-        watch=watch,
-        weights=Path(p["weights"]) if p["weights"] else None,
-    )
+    try:
+        trained = train(
+            recipe,
+            dataset.labels,
+            examples(Split.TRAIN),
+            examples(Split.VAL),
+            folder=context.folder / "checkpoints",
+            cache=context.home.cache,
+            seed=p["seed"],
+            watch=watch,
+            weights=Path(p["weights"]) if p["weights"] else None,
+            device=p.get("device") or "auto",
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(f"{error}.", "Check the dataset's files, or add it again.") from error
+    watch.store_validation()
     context.flush()
-    result = {"model": trained.model, "weights": trained.weights, "seconds": trained.seconds}
+    predictor = load_predictor(context.folder / "checkpoints", context.home.cache, context.say)
+    result = _told(p["recipe"], trained)
     if context.job.contestant_id is None:
         return result
-    store.experiments.describe_contestant(context.job.contestant_id, model=trained.model, train_seconds=trained.seconds)
-    predictor = load_predictor(context.folder / "checkpoints", context.home.cache)
-    _predict(context, predictor, dataset.labels)
+    store.experiments.describe_contestant(
+        context.job.contestant_id, model=result["model"], train_seconds=trained.seconds
+    )
+    result["predictions_per_second"] = _predict(context, predictor, dataset.labels)
     _latency(context, predictor)
     return result
 
 
-def _predict(context: Context, predictor: Predictor, labels: tuple[str, ...]) -> None:
+def _told(recipe: str, trained: Trained) -> dict[str, Any]:
+    """Return what a training run came to, as its job's result."""
+    backbones = " + ".join(origin.backbone for origin in trained.origins)
+    return {
+        "model": f"{backbones} ({recipe})",
+        "recipe": recipe,
+        "weights": [asdict(origin) for origin in trained.origins],
+        "device": trained.device,
+        "seconds": trained.seconds,
+        "val_accuracy": trained.val_accuracy,
+        "best_epochs": list(trained.best_epochs),
+        "images_per_second": trained.images_per_second,
+        "seconds_to_accuracy": {str(level): seconds for level, seconds in trained.seconds_to_accuracy.items()},
+    }
+
+
+def _predict(context: Context, predictor: Predictor, labels: tuple[str, ...]) -> float | None:
+    """Predict the test images that are not predicted yet; return how many a second, if there were any."""
     contestant = context.job.contestant_id
     assert contestant is not None
     images = context.store.datasets.images(context.job.parameters["dataset"], Split.TEST)
     settled = context.store.predictions.settled(contestant)
     todo = [image for image in images if image.id not in settled]
+    busy = 0.0
     for start in range(0, len(todo), CHUNK):
         context.check()
         chunk = todo[start : start + CHUNK]
-        try:
-            probabilities = predictor.predict([image.path for image in chunk])
-        except OSError as error:
-            raise InputError(f"{error}.", "The dataset's files have changed; add it again.") from error
+        began = time.monotonic()
+        probabilities = predictor.predict([image.path for image in chunk])
+        busy += time.monotonic() - began
+        order = probabilities.argsort(1)[:, ::-1][:, :RANKS]
         context.store.predictions.add(
             contestant,
             [
-                Prediction(image.id, f"{labels[best]} ({row[best]:.4f})", best, Outcome.ANSWERED)
-                for image, row in zip(chunk, probabilities, strict=True)
-                for best in [int(row.argmax())]
+                Prediction(
+                    image.id,
+                    f"{labels[best[0]]} ({row[best[0]]:.4f})",
+                    int(best[0]),
+                    Outcome.ANSWERED,
+                    ranking=tuple((int(label), round(float(row[label]), 6)) for label in best),
+                )
+                for image, row, best in zip(chunk, probabilities, order, strict=True)
             ],
         )
         context.progress(len(images) - len(todo) + start + len(chunk), len(images), "predicting")
     if len(context.store.predictions.settled(contestant)) != len(images):
         raise JobError("Not every test image was predicted.")
+    return len(todo) / busy if todo else None
 
 
 def _latency(context: Context, predictor: Predictor) -> None:
