@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from engine.evaluation.economics import break_even as break_even
     from engine.evaluation.economics import economics as economics
     from engine.events import Checkup as Checkup
+    from engine.events import CurvePoint as CurvePoint
     from engine.events import DatasetView as DatasetView
     from engine.events import EmulatorSettings as EmulatorSettings
     from engine.events import EmulatorView as EmulatorView
@@ -51,10 +52,15 @@ if TYPE_CHECKING:
     from engine.events import LogLine as LogLine
     from engine.events import Metric as Metric
     from engine.events import Payment as Payment
+    from engine.events import RecipeView as RecipeView
     from engine.events import RemoteItem as RemoteItem
     from engine.events import Score as Score
     from engine.events import StandingCost as StandingCost
+    from engine.events import TrainingView as TrainingView
+    from engine.events import WorstPicture as WorstPicture
+    from engine.jobs.again import Again as Again
     from engine.jobs.outline import Outline as Outline
+    from engine.jobs.outlook import Outlook as Outlook
     from engine.jobs.pilot import PilotResult as PilotResult
     from engine.jobs.plan import Plan as Plan
     from engine.jobs.plan import Price as Price
@@ -88,10 +94,11 @@ _ROOMS = {
     "evaluation.comparison": "Comparison ContestantResult",
     "evaluation.details": "Answers ConfusionMap ContestantAnswers confusion_map disagreements mistakes per_class",
     "evaluation.economics": "Economics break_even economics",
-    "events": "Checkup DatasetView EmulatorSettings EmulatorView ExperimentView ImageView JobDetail JobView Leftover"
-    " LogLine Metric"
-    " Payment RemoteItem Score StandingCost",
+    "events": "Checkup CurvePoint DatasetView EmulatorSettings EmulatorView ExperimentView ImageView"
+    " JobDetail JobView Leftover LogLine Metric Payment RecipeView RemoteItem Score StandingCost TrainingView WorstPicture",
+    "jobs.again": "Again",
     "jobs.outline": "Outline",
+    "jobs.outlook": "Outlook",
     "jobs.pilot": "PilotResult",
     "jobs.plan": "Plan Price",
     "jobs.preview": "RequestPreview",

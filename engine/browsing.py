@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from engine.events import ImageView, JobDetail, LogLine, Metric, Score, StandingCost
 from engine.jobs.paths import Home
 from engine.jobs.spec import Spec
+from engine.learning import Learning
 from engine.store import Store
 
 if TYPE_CHECKING:
     from engine.datasets.findings import Finding
     from engine.datasets.thumbnails import Thumbnail
     from engine.evaluation.details import Answers
+    from engine.jobs.again import Again
     from engine.jobs.preview import RequestPreview
 
 PRINTED_BYTES = 32_768
@@ -32,6 +34,8 @@ class Browser:
         self._store = store
         self._home = home
         self._profile = profile
+        self.learning = Learning(store)
+        """Recipes, and training runs."""
 
     async def version(self) -> int:
         """Return a number that changes whenever anybody else has written to the store."""
@@ -134,6 +138,21 @@ class Browser:
             )
 
         return await asyncio.to_thread(read)
+
+    async def again(self, job_id: int, retry: str | None = None) -> Again | None:
+        """Return what asking about the images that a job has left without an answer will take; None if none.
+
+        Args:
+            job_id: the job.
+            retry: how, `batch` or `realtime`; as it was planned unless given.
+
+        Raises:
+            InputError, ConfigurationError: it cannot be asked in this way.
+
+        """
+        from engine.jobs.again import again
+
+        return await asyncio.to_thread(again, self._store, self._home, job_id, retry)
 
     async def log_size(self, job_id: int, levels: Sequence[str] = (), text: str = "") -> int:
         """Count a log's lines of these levels (all unless given) that contain a text."""

@@ -10,6 +10,7 @@ import contextlib
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -160,9 +161,7 @@ class Engine:
         """
         from engine.jobs.plan import single
 
-        def make(spec: Spec, place: Endpoint | None, profile: str) -> Plan:
-            return single(kind, spec, place, profile, **options)
-
+        make = partial(single, kind, **options)
         return await asyncio.to_thread(self._priced, spec, kind != JobKind.TRAIN, make)
 
     def _priced(
@@ -312,10 +311,12 @@ class Engine:
         self._writing()
         return await asyncio.to_thread(scheduler.pause, self.store, job_id)
 
-    async def resume(self, job_id: int) -> list[int]:
-        """Set a job and the rest of its experiment going again; return the jobs taken up."""
+    async def resume(self, job_id: int, retry: str | None = None) -> list[int]:
+        """Set a job and the rest of its experiment going again (see `engine.jobs.again`); return those taken up."""
+        from engine.jobs import again
+
         self._writing()
-        return await _to_its_end(scheduler.resume, self.store, self.home, job_id)
+        return await _to_its_end(again.resume, self.store, self.home, job_id, retry)
 
     async def delete_experiment(self, name: str) -> None:
         """Delete an experiment with its predictions and its jobs' files.

@@ -28,6 +28,8 @@ class JobView:
     finished_at: float | None
     cost_usd: float
     needs: tuple[int, ...]
+    unanswered: int = 0
+    """Images that a job which has succeeded has left without an answer; `resume` asks about these again."""
 
     @property
     def progress(self) -> float:
@@ -254,3 +256,63 @@ class Payment:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     training_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class RecipeView:
+    """A recipe in words.
+
+    Attributes:
+        phases: one sentence each.
+        weights: what it starts from, and where that comes from.
+        settings: everything that it sets, as plain values.
+        seconds: what it is likely to take here, from its last run in this home; None while there was none.
+
+    """
+
+    name: str
+    about: str
+    backbones: tuple[str, ...]
+    phases: tuple[str, ...]
+    weights: str
+    settings: dict[str, object]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class WorstPicture:
+    """One validation image. `path` is its file, `name` that path below the dataset's folder; the rest is what was said.
+
+    `sure` is the probability of what was said, `truth_sure` the one given to the truth.
+    """
+
+    image_id: int
+    path: str
+    name: str
+    truth: str
+    said: str
+    sure: float
+    truth_sure: float
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Accuracy when learned from so many images a class, with its 95% interval."""
+
+    per_class: int
+    images: int
+    accuracy: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class TrainingView:
+    """How a training run stands, beside what it measures; what is not known yet is empty or None."""
+
+    recipe: str
+    device: str
+    weights: tuple[str, ...] = ()
+    val_accuracy: float | None = None
+    curve: tuple[CurvePoint, ...] = ()
+    caution: str = ""

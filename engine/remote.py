@@ -8,11 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import DogclsError, ReadOnlyError
 from engine.events import Checkup, Leftover, RemoteItem
 from engine.jobs.paths import Home
 from engine.store import Store
+
+if TYPE_CHECKING:
+    from engine.jobs.outlook import Known, Outlook
+    from engine.jobs.plan import Plan
 
 
 class Remote:
@@ -23,6 +28,7 @@ class Remote:
         self._home = home
         self._profile = profile
         self._readonly = readonly
+        self._quotas: Known = {}
 
     def _writing(self) -> None:
         if self._readonly:
@@ -113,6 +119,17 @@ class Remote:
             else:
                 result.append((item, ""))
         return result
+
+    async def outlook(self, plan: Plan) -> tuple[Outlook, ...]:
+        """Return what a plan's jobs will meet: quotas, where the service tells them, and the files of a batch.
+
+        Raises:
+            DogclsError: the profile is not configured; where only a quota is not known, that is said in words.
+
+        """
+        from engine.jobs.outlook import outlook
+
+        return await outlook(self._store, self._home, self._profile, plan, self._quotas)
 
     async def doctor(self) -> list[Checkup]:
         """Check endpoint, sign-in, clock, proxy, roles, deployments with their SKUs, and quota. Costs nothing."""

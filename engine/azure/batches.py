@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.azure import quota as quotas
 from engine.azure.answers import Answer, from_completion, from_error
 from engine.azure.errors import Limited, translated
 from engine.azure.files import EXPIRY_SECONDS
@@ -111,17 +112,11 @@ async def states(azure: Azure, ids: Sequence[str]) -> list[BatchStatus]:
 
 async def quota(azure: Azure, deployment: str) -> int | None:
     """Return a deployment's quota of enqueued tokens as the control plane has it; None where nobody says."""
-    place = azure.endpoint
-    if not (place.subscription and place.resource_group and place.account):
-        return None
     try:
-        arm = await azure.arm()
-        with translated(place.arm_endpoint):
-            found = await arm.deployments.get(place.resource_group, place.account, deployment, **azure.arm_options)
-    except DogclsError:  # no role there, or no such deployment: the data plane will tell
+        found = await quotas.of(azure, deployment)
+    except DogclsError:  # not configured, no role there, or no such deployment: the data plane will tell
         return None
-    capacity = found.sku.capacity if found.sku else None
-    return capacity * 1000 if capacity else None
+    return found.capacity * quotas.TOKENS_A_CAPACITY or None
 
 
 async def cancel(azure: Azure, batch_id: str) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SETTLING = frozenset({"DeploymentNotFound", "BadRequestForDependentService"})
 BROKEN = frozenset({"Failed", "Canceled"})
 """States of a deployment that never came to be: it costs nothing, and can be asked for again."""
+SKU = "GlobalStandard"
+CAPACITY = 100
+"""Thousands of tokens a minute, of a deployment that is made here."""
 POLL_SECONDS = 15.0
 EMULATED_POLL_SECONDS = 0.2
 SETTLE_SECONDS = 12 * 30.0
@@ -27,18 +30,22 @@ SETTLE_SECONDS = 12 * 30.0
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment: its name, its model, and how far it is."""
+    """A deployment: its name, its model, how far it is, and since when it is there, where ARM tells."""
 
     name: str
     model: str
     state: str
+    created_at: float | None = None
 
 
 def _parse(found: ArmDeployment) -> Deployment:
     properties = found.properties
     model = properties.model.name if properties and properties.model else ""
     state = str(properties.provisioning_state) if properties else ""
-    return Deployment(found.name or "", model or "", state.rsplit(".", 1)[-1].title())
+    created = found.system_data.created_at if found.system_data else None
+    return Deployment(
+        found.name or "", model or "", state.rsplit(".", 1)[-1].title(), created.timestamp() if created else None
+    )
 
 
 async def list_deployments(azure: Azure) -> list[Deployment]:
@@ -69,7 +76,7 @@ async def get(azure: Azure, name: str) -> Deployment | None:
         raise
 
 
-async def create(azure: Azure, name: str, model: str, *, sku: str = "GlobalStandard", capacity: int = 100) -> None:
+async def create(azure: Azure, name: str, model: str, *, sku: str = SKU, capacity: int = CAPACITY) -> None:
     """Ask for a deployment. Doing it twice under one name is doing it once (PUT). Costs money by the hour.
 
     Args:

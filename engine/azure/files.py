@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from engine.azure.connection import CHECK_SECONDS
 from engine.azure.errors import translated
 from engine.azure.patience import Say, patiently
 from engine.errors import ServiceError, ServiceUnavailable
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 Purpose = Literal["batch", "fine-tune"]
 EXPIRY_SECONDS = 14 * 86400
 """Batch files carry an expiry: without one a resource holds 500 of them, with one 10,000."""
-UPLOAD_SECONDS = 3600.0
+UPLOAD_SECONDS = 600.0
+"""Of silence: each part of the file has so long to be taken, and then the answer to come; the whole may take hours."""
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
@@ -50,6 +52,7 @@ async def ensure_uploaded(
         ServiceError: the service does not take the file.
 
     """
+    from openai import Timeout
 
     async def attempt() -> str:
         nonlocal look
@@ -61,7 +64,8 @@ async def ensure_uploaded(
         if purpose == "batch":
             options["expires_after"] = {"seconds": EXPIRY_SECONDS, "anchor": "created_at"}
         with path.open("rb") as file:
-            client = azure.client.with_options(max_retries=0, timeout=UPLOAD_SECONDS)
+            patience = Timeout(UPLOAD_SECONDS, connect=min(CHECK_SECONDS, UPLOAD_SECONDS))
+            client = azure.client.with_options(max_retries=0, timeout=patience)
             uploaded = await client.files.create(file=(filename, file), purpose=purpose, **options)
         if purpose == "batch" and getattr(uploaded, "expires_at", None) is None and say is not None:
             say(f"file {uploaded.id} was given no expiry; a resource holds 500 of those")

@@ -93,7 +93,10 @@ async def _files(azure: Azure, newest: int) -> list[Item]:
 
 
 async def _deployments(azure: Azure) -> list[Item]:
-    return [Item(d.name, d.name, d.state, None, d.model, (d.model,)) for d in await deployments.list_deployments(azure)]
+    return [
+        Item(d.name, d.name, d.state, d.created_at, d.model, (d.model,))
+        for d in await deployments.list_deployments(azure)
+    ]
 
 
 async def tuned_models(azure: Azure) -> list[Item]:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -122,18 +122,16 @@ def cached_views(
     known: list[list[np.ndarray | None]] = []
     for place in places:
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        known.append(
-            [_open(place / n, (c, *backbone.shape), backbone.dtype) for n, c in zip(names, counts, strict=True)]
-        )
-    missing = [number for number in range(len(names)) if any(view[number] is None for view in known)]
+        files = zip(names, counts, strict=True)
+        known.append([_open(place / n, (count, *backbone.shape), backbone.dtype) for n, count in files])
+    lacking = [[at for at, view in enumerate(known) if view[number] is None] for number in range(len(names))]
     keeping = _Keeping(backbone, places, say)
-    keeping.check_space(sum(counts[number] for view in known for number in missing if view[number] is None))
-    with closing(_seen(backbone, sources, views, missing)) as seen:
-        for number in range(len(names)):
-            if any(view[number] is None for view in known):
-                for view, place, found in zip(known, places, next(seen), strict=True):
-                    if view[number] is None:
-                        view[number] = keeping.keep(place / names[number], found)
+    keeping.check_space(sum(len(at) * count for at, count in zip(lacking, counts, strict=True)))
+    wanted = [(number, [views[view] for view in at]) for number, at in enumerate(lacking) if at]
+    with closing(_seen(backbone, sources, wanted)) as seen:
+        for number, at in enumerate(lacking):
+            for view, found in zip(at, next(seen) if at else [], strict=True):
+                known[view][number] = keeping.keep(places[view] / names[number], found)
             if progress is not None:
                 progress(number * CHUNK + counts[number], len(sources))
     return [Cached([c for c in view if c is not None], backbone.shape, backbone.dtype) for view in known]
@@ -180,28 +178,36 @@ class _Keeping:
 
 
 def _seen(
-    backbone: Backbone, sources: Sequence[Picture], views: Sequence[bool], chunks: Sequence[int]
-) -> Iterator[list[np.ndarray]]:
-    """Look at chunk after chunk, some ahead of who takes them; give what each view makes of it.
+    backbone: Backbone, sources: Sequence[Picture], wanted: Sequence[tuple[int, list[bool]]]
+) -> Generator[list[np.ndarray], None, None]:
+    """Look at chunk after chunk, some ahead of who takes them.
 
     Whoever decodes a few pictures also looks at them: so each core is busy, and none waits for the slowest.
+
+    Args:
+        backbone: who looks.
+        sources: all pictures.
+        wanted: numbers of chunks, and the views of each that are wanted.
+
+    Yields:
+        for each wanted chunk what each of its views gives.
+
     """
     waiting: deque[list[Future[list[np.ndarray]]]] = deque()
-    left, workers = iter(chunks), usable_cores()
+    left, workers = iter(wanted), usable_cores()
     ahead = 1 + -(-2 * workers * AT_ONCE // CHUNK)
 
-    def see(few: Sequence[Picture]) -> list[np.ndarray]:
+    def see(few: Sequence[Picture], views: list[bool]) -> list[np.ndarray]:
         pictures = np.stack([_look(source, backbone.size) for source in few])
         return [backbone.features(pictures, mirrored=view) for view in views]
 
     pool = ThreadPoolExecutor(workers, "looking")
     try:
         while True:
-            while len(waiting) < ahead and (number := next(left, None)) is not None:
-                first, end = number * CHUNK, min((number + 1) * CHUNK, len(sources))
-                waiting.append(
-                    [pool.submit(see, sources[at : min(at + AT_ONCE, end)]) for at in range(first, end, AT_ONCE)]
-                )
+            while len(waiting) < ahead and (chunk := next(left, None)) is not None:
+                some = sources[chunk[0] * CHUNK : (chunk[0] + 1) * CHUNK]
+                few = (some[at : at + AT_ONCE] for at in range(0, len(some), AT_ONCE))
+                waiting.append([pool.submit(see, each, chunk[1]) for each in few])
             if not waiting:
                 return
             found = [future.result() for future in waiting.popleft()]

@@ -150,6 +150,9 @@ def normalised(network: Any, mean: Sequence[float], std: Sequence[float]) -> nn.
     from torch import nn
 
     class Normalised(nn.Module):
+        mean: torch.Tensor
+        scale: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.network = network

@@ -10,11 +10,11 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from engine.datasets.prompt import Prompt, image_mime
 from engine.errors import InputError
@@ -37,6 +37,31 @@ class Shard:
     sha256: str
     tokens: int = 0
     """About how many it takes; what a batch counts against the quota of its deployment."""
+
+
+class _Filled(Protocol):
+    """A file, as far as it goes already."""
+
+    bytes: int
+    lines: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class _Most:
+    """What one file may hold."""
+
+    bytes: int
+    requests: int
+    tokens: int | None
+
+    def full(self, file: _Filled, line: int, tokens: int) -> bool:
+        """Tell whether a request of so many bytes and tokens needs a file of its own."""
+        return (
+            file.bytes + line > self.bytes
+            or file.lines >= self.requests
+            or (self.tokens is not None and file.tokens + tokens > self.tokens)
+        )
 
 
 class _Writer:
@@ -73,9 +98,9 @@ def _frame(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _url(path: Path) -> bytes:
+def _url(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> bytes:
     try:
-        data = path.read_bytes()
+        data = read(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}.", "The dataset's files have changed; add it again.") from error
     return b"data:" + image_mime(data).encode() + b";base64," + base64.b64encode(data)
@@ -114,6 +139,7 @@ def write_batch_shards(
     request = {"custom_id": _ID, "method": "POST", "url": "/chat/completions"}
     frame = _frame({**request, "body": prompt.request(model, labels, _MARK)})
     before, between, after = _cut(frame, _ID, _MARK)
+    most = _Most(max_bytes, max_requests, max_tokens)
     shards: list[Shard] = []
     writer: _Writer | None = None
     try:
@@ -125,11 +151,7 @@ def write_batch_shards(
                     f"{path}: its request has {len(line):,} bytes; a batch file has at most {max_bytes:,}.",
                     "Make the image smaller.",
                 )
-            if writer and (
-                writer.bytes + len(line) > max_bytes
-                or writer.lines >= max_requests
-                or (max_tokens is not None and writer.tokens + tokens > max_tokens)
-            ):
+            if writer and most.full(writer, len(line), tokens):
                 shards.append(writer.close())
                 writer = None
             if writer is None:
@@ -142,6 +164,59 @@ def write_batch_shards(
         if writer is not None:
             writer.abandon()
     return shards
+
+
+def measure_batch_shards(
+    items: Iterable[tuple[str, Path, int, int]],
+    prompt: Prompt,
+    labels: Sequence[str],
+    model: str,
+    *,
+    max_bytes: int = BATCH_BYTES,
+    max_requests: int = BATCH_REQUESTS,
+    max_tokens: int | None = None,
+) -> list[Shard]:
+    """Return what `write_batch_shards` would write, without reading an image; they have no sha256.
+
+    Args:
+        items: (custom_id, image, its bytes, about how many tokens) of each request.
+        prompt: likewise, as all that follows.
+        labels: likewise.
+        model: likewise.
+        max_bytes: likewise.
+        max_requests: likewise.
+        max_tokens: likewise.
+
+    """
+    request = {"custom_id": "", "method": "POST", "url": "/chat/completions"}
+    frame = len(_frame({**request, "body": prompt.request(model, labels, "data:image/;base64,")}).encode()) + 1
+    most = _Most(max_bytes, max_requests, max_tokens)
+    shards: list[Shard] = []
+    file = _Counted()
+    for custom_id, path, size, tokens in items:
+        kind = 3 if path.suffix.lower() == ".png" else 4  # of `png`, `jpeg` and `webp`, by its name
+        line = frame + len(custom_id) + kind + 4 * -(-size // 3)
+        if file.lines and most.full(file, line, tokens):
+            shards.append(file.close(len(shards) + 1))
+            file = _Counted()
+        file.bytes += line
+        file.lines += 1
+        file.tokens += tokens
+    if file.lines:
+        shards.append(file.close(len(shards) + 1))
+    return shards
+
+
+@dataclass
+class _Counted:
+    """A file that is not written."""
+
+    bytes: int = 0
+    lines: int = 0
+    tokens: int = 0
+
+    def close(self, number: int) -> Shard:
+        return Shard(Path(f"{number:05d}.jsonl"), self.lines, self.bytes, "", self.tokens)
 
 
 def split_shard(shard: Shard, parts: int) -> list[Shard]:
@@ -178,6 +253,7 @@ def write_training_file(
     path: Path,
     *,
     max_bytes: int = TRAINING_BYTES,
+    read: Callable[[Path], bytes] = Path.read_bytes,
 ) -> Shard:
     """Write a fine-tuning file.
 
@@ -187,6 +263,7 @@ def write_training_file(
         labels: the classes.
         path: the file.
         max_bytes: the service's limit unless told.
+        read: gives an image's bytes.
 
     Raises:
         InputError: an image cannot be read, or the file would be too large.
@@ -196,7 +273,7 @@ def write_training_file(
     try:
         for image, label in items:
             before, after = _cut(_frame(prompt.example(labels, label, _MARK)), _MARK)
-            writer.write(b"".join((before, _url(image), after)))
+            writer.write(b"".join((before, _url(image, read), after)))
             if writer.bytes > max_bytes:
                 raise InputError(
                     f"The fine-tuning file is over {max_bytes / 1e6:,.0f} MB at example {writer.lines:,}.",

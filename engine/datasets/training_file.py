@@ -19,18 +19,19 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from engine.datasets.checks import MAX_BYTES, MAX_PIXELS, MIME
+from engine.datasets.convert import TRAINED
 from engine.datasets.jsonl import TRAINING_BYTES
 
 MIN_EXAMPLES = 10
 MAX_EXAMPLES = 50_000
 MAX_IMAGES = 64
 """Of one example."""
-MODES = ("RGB", "RGBA")
 DETAILS = ("low", "high", "auto")
 MOST_PROBLEMS = 100
 """So many are kept; the rest is counted."""
 _BOM = b"\xef\xbb\xbf"
 _CONVERT = "Convert it to RGB."
+_CONVERT_MODE = "Convert it to RGB, or let that be done: convert = true, --convert."
 
 
 @dataclass(frozen=True)
@@ -135,13 +136,16 @@ def check_training_file(
     return found
 
 
-def check_image_files(paths: Iterable[Path], least: int, what: str = "training") -> list[Problem]:
+def check_image_files(
+    paths: Iterable[Path], least: int, what: str = "training", *, any_mode: bool = False
+) -> list[Problem]:
     """Check images before a file is written of them: their number, their size, and their headers.
 
     Args:
         paths: one image an example.
         least: how many there must be.
         what: `training` or `validation`.
+        any_mode: they will be converted, so that their mode does not matter.
 
     """
     found = TrainingFile()
@@ -150,7 +154,7 @@ def check_image_files(paths: Iterable[Path], least: int, what: str = "training")
         try:
             size = path.stat().st_size
             with path.open("rb") as file:
-                _check_picture(file, size, decode=False)
+                _check_picture(file, size, decode=False, any_mode=any_mode)
         except OSError as error:
             found.add(Problem(f"{error.strerror or error}", "Put it back, or add the dataset again.", None, str(path)))
         except _Wrong as wrong:
@@ -233,7 +237,7 @@ def _check_url(url: object, decode: bool) -> tuple[int, int]:
         raise _Wrong(f"has an image that cannot be used: {wrong.args[0]}", wrong.args[1]) from None
 
 
-def _check_picture(file: Any, size: int, decode: bool) -> tuple[int, int]:
+def _check_picture(file: Any, size: int, decode: bool, any_mode: bool = False) -> tuple[int, int]:
     """Return a picture's width and height.
 
     Raises:
@@ -248,8 +252,8 @@ def _check_picture(file: Any, size: int, decode: bool) -> tuple[int, int]:
             with Image.open(file) as image:
                 if image.format not in MIME:
                     raise _Wrong(f"the format is {image.format}, and {', '.join(MIME)} are taken", _CONVERT)
-                if image.mode not in MODES:
-                    raise _Wrong(f"the mode is {image.mode}, and {' or '.join(MODES)} is taken", _CONVERT)
+                if image.mode not in TRAINED and not any_mode:
+                    raise _Wrong(f"the mode is {image.mode}, and {' or '.join(TRAINED)} is taken", _CONVERT_MODE)
                 if image.width * image.height > MAX_PIXELS:
                     raise _Wrong(f"{image.width}×{image.height} pixels", "Scale it down.")
                 if decode:

@@ -112,6 +112,7 @@ class Service:
             "type": "Microsoft.CognitiveServices/accounts/deployments",
             "sku": {"name": sku, "capacity": capacity},
             "properties": {"model": model},
+            "_created": now,
             "_since": now,
             "_used": now,
             "_deleting": None,

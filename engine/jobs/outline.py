@@ -17,6 +17,8 @@ from engine.store.experiments import NewJob
 
 _FLAGS = {"model", "epochs", "batch_size", "lr_multiplier", "seed", "detail", "prompt", "recipe", "weights", "max_cost"}
 
+_SWITCHES = {"convert"}
+
 
 @dataclass(frozen=True)
 class Outline:
@@ -46,7 +48,9 @@ def command(spec: Spec) -> str:
         value = getattr(spec, name)
         if name in ("name", "dataset", "contestants") or value == field.default:
             continue
-        if name in _FLAGS:
+        if value is True and name in _SWITCHES:
+            words.append(f"--{name}")
+        elif name in _FLAGS:
             words += ["--" + name.replace("_", "-"), str(value)]
         else:
             beyond = True

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from engine.azure.prices import Prices, estimate_text_tokens, load_prices, tokens_of_image
@@ -77,6 +78,18 @@ class PilotResult:
     needed_points: float
     possible_points: float
     emulated: bool
+
+    def at(self, value_usd: float, volume: int) -> PilotResult:
+        """Return what follows for another value of a correct answer, or another number of images.
+
+        Raises:
+            InputError: one of them is not above 0.
+
+        """
+        if not (0 < value_usd < math.inf and volume >= 1):
+            raise InputError("A correct answer's value and the number of images are above 0.", "Give other ones.")
+        needed = 100 * (self.tuning_usd + self.extra_usd * volume) / (value_usd * volume)
+        return replace(self, value_usd=value_usd, volume=volume, needed_points=needed)
 
     @property
     def sentence(self) -> str:
@@ -233,10 +246,10 @@ class Pilot:
             value_usd=value_usd,
             volume=volume,
             extra_usd=extra,
-            needed_points=100 * (tuning + extra * volume) / (value_usd * volume),
+            needed_points=0.0,
             possible_points=100 * (1 - low),
             emulated=self._place.emulated,
-        )
+        ).at(value_usd, volume)
 
 
 def _kept(answer: object) -> dict[str, object]:

@@ -20,6 +20,7 @@ from engine.store.db import Database
 
 _VIEW = (
     "SELECT j.*, e.name AS experiment, c.name AS contestant,"
+    " CASE j.state WHEN 'succeeded' THEN json_extract(j.result, '$.unanswered') END AS unanswered,"
     " (SELECT COALESCE(SUM(usd), 0) FROM costs WHERE job_id = j.id) AS usd,"
     " (SELECT GROUP_CONCAT(needs_id) FROM needs WHERE job_id = j.id) AS needs"
     " FROM jobs j JOIN experiments e ON e.id = j.experiment_id"
@@ -171,6 +172,15 @@ class Jobs:
                 )
             _event(db, job_id, level, message, now)
         return True
+
+    def replan(self, job_id: int, changes: dict[str, Any], *, states: Collection[JobState]) -> None:
+        """Change some of a job's parameters while it is in one of these states, in which no worker has read them."""
+        marks = ", ".join("?" * len(states))
+        with self._db.transaction() as db:
+            db.execute(
+                f"UPDATE jobs SET parameters = json_patch(parameters, ?) WHERE id = ? AND state IN ({marks})",
+                (json.dumps(changes), job_id, *states),
+            )
 
     def spawned(self, job_id: int, pid: int, pid_started: float) -> None:
         """Remember which process was started for a queued job."""
@@ -385,4 +395,5 @@ def _view(row: sqlite3.Row) -> JobView:
         finished_at=row["finished_at"],
         cost_usd=row["usd"],
         needs=tuple(int(n) for n in (row["needs"] or "").split(",") if n),
+        unanswered=row["unanswered"] or 0,
     )

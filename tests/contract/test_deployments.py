@@ -1,5 +1,7 @@
 """Deployments, with Azure's management client: made, listed, changed, deleted, and what ARM refuses."""
 
+import time
+
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
@@ -43,6 +45,9 @@ async def test_the_life_of_a_deployment(any_arm, place, taught, dogs):
     assert found.properties.model.version == "1"
     assert found.id.endswith(f"/accounts/{place.account}/deployments/life")
     assert found.type == "Microsoft.CognitiveServices/accounts/deployments"
+    assert abs(found.system_data.created_at.timestamp() - time.time()) < 600
+    rules = {rule.key: rule.count * 60 / rule.renewal_period for rule in found.properties.rate_limits}
+    assert rules == {"token": 50_000, "request": 300}
     listed = {deployment.name for deployment in await items(arm.deployments.list(*where, **place.arm_options))}
     assert {"life", place.deployment, place.batch_deployment} <= listed
 

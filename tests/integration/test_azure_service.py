@@ -154,7 +154,11 @@ async def test_a_refused_batch_is_an_error_at_once(service, azure):
     assert service.asked["POST /batches"] == 1
 
 
-async def test_an_uploaded_file_is_found_again_by_its_name(service, azure, tmp_path):
+@pytest.mark.parametrize("silent", [False, True], ids=["dropped", "silent"])
+async def test_an_uploaded_file_is_found_again_by_its_name(service, azure, tmp_path, monkeypatch, silent):
+    """Its answer is lost, or does not come for so long that it is given up: an hour was too long to be told nothing."""
+    given_up = threading.Event()
+    monkeypatch.setattr(files, "UPLOAD_SECONDS", 0.3)
     path = tmp_path / "x.jsonl"
     path.write_text("{}\n")
     listed = []
@@ -165,14 +169,18 @@ async def test_an_uploaded_file_is_found_again_by_its_name(service, azure, tmp_p
 
     def upload(count, body):
         listed.append(file)
+        if silent:
+            given_up.wait(20)
         return None
 
     service.routes = {
         "GET /files": lambda count, body: (200, {"object": "list", "data": listed, "has_more": False}),
         "POST /files": upload,
     }
-    assert await files.ensure_uploaded(azure, path, "batch", "mine.jsonl") == "file-9"
-    assert service.asked["POST /files"] == 1
+    said = []
+    assert await files.ensure_uploaded(azure, path, "batch", "mine.jsonl", look=False, say=said.append) == "file-9"
+    given_up.set()
+    assert service.asked["POST /files"] == 1 and said
 
 
 def completion(text="Pug"):

@@ -2,11 +2,13 @@
 
 import io
 import json
+import time
 from pathlib import Path
 
 import openai
 import pytest
 
+from engine import Leftover, Remote
 from engine.azure.connection import Endpoint, cloud_of
 from engine.azure.diagnosis import Permissions
 from engine.jobs.doctor import _proxy
@@ -214,3 +216,20 @@ def test_what_is_in_use_is_kept(cli, client, place):
         assert client.files.retrieve(file)
     finally:
         client._client.patch(f"{place.endpoint}/emulator/settings", json={"speed": "instant"}, headers=headers)
+
+
+def test_what_deployments_have_cost_since_they_are_there(cli, monkeypatch):
+    found = json.loads(cli("remote", "list", "--json")[1])
+    since = [row["created_at"] for row in found if row["kind"] == "deployment"]
+    assert since and all(abs(time.time() - at) < 600 for at in since)  # the control plane tells it
+
+    async def leftovers(self, *, everybodys=False):
+        rows = (("theirs", "gpt-4o-2024-08-06.ft-1", time.time() - 7200), ("old", "gpt-4o-2024-08-06.ft-2", None))
+        return [
+            Leftover("deployment", name, name, model, at, "") for name, model, at in (*rows, ("odd", "x.ft-3", 1.0))
+        ]
+
+    monkeypatch.setattr(Remote, "leftovers", leftovers)
+    theirs, old, odd = cli("clean", "--all")[1].splitlines()
+    assert "$1.70 an hour, $3.40 so far" in theirs
+    assert old.endswith("$1.70 an hour") and "$" not in odd

@@ -1,6 +1,6 @@
 """By hand, in full: calls that go wrong in every way, alone and in pairs, under each kind of job.
 
-    python -m tests.process.fault_matrix [--every 20]
+    python -m tests.process.fault_matrix [--every 20] [--kind batch --kind fine_tune] [--patience 10]
 
 A fault is an operation of the service and a way in which one call of it goes wrong. The job has to end well all the
 same, if need be when it is resumed (a key that was refused ends an attempt), and to pay for each thing once.
@@ -27,14 +27,14 @@ OPERATIONS = {
 }
 """What each job calls. Some only where another answer was lost: in pairs these come together."""
 KINDS = ("401", "408", "429", "500", "502", "503", "refuse", "drop", "hang")
-QUICK = {
-    "engine.azure.patience.FIRST_SECONDS": 0.05,
-    "engine.azure.connection.TIMEOUT_SECONDS": 3.0,
-    "engine.azure.connection.ARM_SECONDS": 3.0,
-    "engine.azure.connection.CHECK_SECONDS": 3.0,
-    "engine.azure.files.UPLOAD_SECONDS": 3.0,
-}
-"""Waits that are long for the service's sake; a call that hangs is given up after so many seconds."""
+PATIENCE_SECONDS = 3.0
+"""A call that hangs is given up after so long; a busy machine needs more, or takes slow calls for such."""
+
+
+def quick(patience):
+    """Return the waits that are long for the service's sake, by their names."""
+    waits = ("connection.TIMEOUT_SECONDS", "connection.ARM_SECONDS", "connection.CHECK_SECONDS", "files.UPLOAD_SECONDS")
+    return {"engine.azure.patience.FIRST_SECONDS": 0.05, **{f"engine.azure.{name}": patience for name in waits}}
 
 
 def singles(kind):
@@ -47,10 +47,10 @@ def pairs(kind):
     return list(itertools.combinations(itertools.product(OPERATIONS[kind], KINDS), 2))
 
 
-def scenario(kind, faults):
+def scenario(kind, faults, patience=PATIENCE_SECONDS):
     """Return a run with these faults, each of which happens once."""
     name = " + ".join(f"{operation} {how}" for operation, how in faults)
-    return Scenario(name, kind, faults={"calls": [fault(*one) for one in faults]}, values=QUICK)
+    return Scenario(name, kind, faults={"calls": [fault(*one) for one in faults]}, values=quick(patience))
 
 
 def befall(lanes, scenarios, told=lambda outcome: None):
@@ -58,9 +58,19 @@ def befall(lanes, scenarios, told=lambda outcome: None):
     return lanes.map(lambda lane, one: run(lane, one), scenarios, told)
 
 
+def _told(outcome):
+    """Say at once what went wrong: a long run may be cut off."""
+    if outcome.wrong:
+        print(f"  wrong: {outcome.scenario.kind} {outcome.scenario.name}: {'; '.join(outcome.wrong)}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--every", type=int, default=20, help="of the pairs, each so many-th")
+    parser.add_argument("--first", type=int, default=0, help="of the pairs, the first that is taken")
+    parser.add_argument("--kind", choices=OPERATIONS, action="append", help="of job; all unless given")
+    parser.add_argument("--only", choices=("alone", "pairs"), help="one of the two")
+    parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, help="seconds until a call is given up")
     parser.add_argument("--lanes", type=int, default=2)
     arguments = parser.parse_args()
     begun = time.monotonic()
@@ -68,14 +78,18 @@ def main():
         lanes = Lanes(Path(folder), arguments.lanes)
         bad = 0
         try:
-            for kind in OPERATIONS:
-                for what, chosen in (("alone", singles(kind)), ("pairs", pairs(kind)[:: arguments.every])):
-                    found = befall(lanes, [scenario(kind, faults) for faults in chosen])
+            for kind in arguments.kind or OPERATIONS:
+                sample = pairs(kind)[arguments.first :: arguments.every]
+                for what, chosen in (("alone", singles(kind)), ("pairs", sample)):
+                    if arguments.only not in (None, what):
+                        continue
+                    found = befall(lanes, [scenario(kind, faults, arguments.patience) for faults in chosen], _told)
                     wrong = [outcome for outcome in found if outcome.wrong]
                     resumed = sum(outcome.attempts > 1 for outcome in found)
                     print(
                         f"{kind:<10} {what:<6} {len(found):>5} runs, {len(found) - len(wrong):>5} well,"
-                        f" {resumed:>4} of them resumed"
+                        f" {resumed:>4} of them resumed",
+                        flush=True,
                     )
                     for outcome in wrong:
                         print(f"    {outcome.scenario.name}: {'; '.join(outcome.wrong)}")

@@ -90,9 +90,30 @@ def test_an_image_that_the_service_would_refuse_is_named_before_anything_is_uplo
         spoiled[0].write_bytes(kept[0])
     view = store.jobs.view(1)
     assert view.state == "failed"
-    assert f"{spoiled[0]}: the mode is L, and RGB or RGBA is taken. Convert it to RGB." in view.error
+    assert (
+        f"{spoiled[0]}: the mode is L, and RGB or RGBA is taken. Convert it to RGB, or let that be done" in view.error
+    )
     assert lane.listed("files") == []
     assert len(lane.emulator.ledger()["fine_tuning_jobs"]) == jobs
+
+
+def test_images_of_another_mode_are_made_rgb_where_that_was_chosen(work, tmp_path):
+    def spoil(store):
+        for number, mode in ((2, "L"), (5, "CMYK")):
+            path = store.datasets.images("set", "train")[number].path
+            kept[path] = path.read_bytes()
+            Image.open(path).convert(mode).save(path, "JPEG")
+
+    kept = {}
+    try:
+        store = work(TUNE, before=spoil, convert=True)
+    finally:
+        for path, data in kept.items():
+            path.write_bytes(data)
+    assert store.jobs.view(1).state == "succeeded", store.jobs.view(1).error
+    assert "2 train images were made RGB JPEGs (1 CMYK, 1 L); train.converted.txt names them" in lines(store)
+    (named,) = tmp_path.rglob("train.converted.txt")
+    assert named.read_text() == "".join(f"{mode}\t{path}\n" for path, mode in zip(kept, ("L", "CMYK"), strict=True))
 
 
 def test_a_model_that_takes_no_images_is_refused_before_anything_is_uploaded(work, lane):

@@ -6,7 +6,8 @@ import pytest
 
 from engine import Engine, clock
 from engine.azure.connection import Endpoint
-from engine.jobs import scheduler, service
+from engine.azure.quota import Quota
+from engine.jobs import outlook, scheduler, service
 from engine.jobs.process import start_time
 from engine.states import JobState, Outcome
 from engine.store.experiments import NewContestant, NewJob
@@ -17,6 +18,10 @@ from tui.styles import theme
 
 PLACE = Endpoint("http://127.0.0.1:8000", deployment="gpt-4o", batch_deployment="gpt-4o-batch", emulated=True)
 AT = 1_790_000_000.0
+QUOTAS = {
+    "gpt-4o": Quota("GlobalStandard", 450, tokens_a_minute=450_000, requests_a_minute=2_700),
+    "gpt-4o-batch": Quota("GlobalBatch", 5_000, enqueued_tokens=5_000_000),
+}
 CONTESTANTS = [
     NewContestant("zero-shot", "zero-shot", "gpt-4o-2024-08-06", True, "Which?", "json"),
     NewContestant("fine-tuned", "fine-tuned", "gpt-4o-2024-08-06", True, "Which?", "text"),
@@ -65,6 +70,11 @@ def done(home, stopped_clock, spawned):
 def priced(done, monkeypatch):
     """Such a home, whose prices are known without its emulator being started."""
     monkeypatch.setattr(service, "endpoint", lambda home, profile: PLACE)
+
+    async def look_up(place, names):
+        return {name: QUOTAS[name] for name in names}
+
+    monkeypatch.setattr(outlook, "look_up", look_up)
     return done
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from engine import Engine, Remote, RemoteItem
+from engine import Again, Browser, Engine, Remote, RemoteItem
 from tests.tui.looking import footer, shows, text_of, until
 from tui.app import DogclsApp
 from tui.screens import monitor as monitor_module
@@ -66,6 +66,38 @@ async def test_pause_and_resume(monitor, busy, spawned):
         await pilot.press("r")
         await until(pilot, lambda: busy.store.jobs.view(6).state == "queued", "that it is taken up")
         assert [arguments[-2:] for arguments in spawned] == [["6", "2"]]
+
+
+async def test_what_a_batch_left_unanswered_is_asked_again(monitor, busy, spawned, monkeypatch):
+    with busy.store.db.transaction() as db:
+        db.execute("""UPDATE jobs SET result = '{"images": 20, "unanswered": 3}', parameters = '{}' WHERE id = 1""")
+    wanted = []
+
+    async def again(self, job_id, retry=None):
+        wanted.append((job_id, retry))
+        return Again(3, retry, 0.0021, True)
+
+    async def resume(self, job_id, retry=None):
+        wanted.append(("resume", job_id, retry))
+        return [job_id]
+
+    monkeypatch.setattr(Browser, "again", again)
+    monkeypatch.setattr(Engine, "resume", resume)
+    async with monitor.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "Log of fine-tune 3")
+        await pilot.press("g")
+        await shows(pilot, "Log of batch 1")
+        await until(pilot, lambda: "resume" in footer(monitor), "the key")
+        await pilot.press("r")
+        await shows(pilot, "3 images have no answer", "in a smaller batch", "in real time")
+        await pilot.press("escape")
+        await pilot.press("r")
+        await shows(pilot, "3 images have no answer")
+        await pilot.press("j", "enter")
+        await shows(pilot, "Ask again for about $0.0021?", "in real time, for about", "nobody")
+        assert ("resume", 1, "realtime") not in wanted
+        await pilot.press("y")
+        await until(pilot, lambda: wanted == [(1, "realtime"), ("resume", 1, "realtime")], "that it is taken up")
 
 
 async def test_only_keys_that_would_do_something_are_offered(monitor):

@@ -9,7 +9,7 @@ SIZES = [(80, 24), (120, 40)]
 ROOMS = {
     "home": ((), ("Experiments", "386/416")),
     "data": (("2",), ("Siberian husky", "train")),
-    "launch": (("3",), ("time about", "dogcls-tui run")),
+    "launch": (("3",), ("time about", "dogcls-tui run", "of 5,000,000 enqueued tokens")),
     "monitor": (("4",), ("fine-tune", "following")),
     "job": (("4", "g", "enter", "left_square_bracket"), ("contestant", "attempts")),
     "train": (("5",), ("validation", "train acc")),

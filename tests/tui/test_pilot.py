@@ -4,19 +4,20 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from textual.widgets import Input
 
 from engine import DogclsError, Engine, PilotResult
 from engine.jobs.pilot import PilotCost
 from engine.piloting import Piloting
 from tests.tui.looking import footer, settled, shows, text_of, until
 from tui.app import DogclsApp, Manners
-from tui.screens.dialogs import ConfirmScreen
+from tui.screens.dialogs import AskScreen, ConfirmScreen
 from tui.screens.pilot import PilotScreen
 
 SIZES = [(80, 24), (120, 40)]
 FOUND = PilotResult(
     n=60, correct=26, accuracy=26 / 60, low=0.316, high=0.559, unknown=1, filtered=0, failed=0, spent_usd=0.0283,
-    run_usd=7.07, tuning_usd=6.76, value_usd=0.01, volume=100_000, extra_usd=0.00024, needed_points=3.0,
+    run_usd=7.07, tuning_usd=6.76, value_usd=0.01, volume=100_000, extra_usd=0.00024, needed_points=3.076,
     possible_points=68.4, emulated=True,
 )  # fmt: skip
 
@@ -35,7 +36,7 @@ def piloted(priced, monkeypatch):
             progress("pilot", n, images)
             await asyncio.sleep(0.6)
         asked.append(("run", images))
-        return FOUND
+        return FOUND.at(value_usd, volume)
 
     monkeypatch.setattr(Piloting, "cost", cost)
     monkeypatch.setattr(Piloting, "run", run)
@@ -77,11 +78,40 @@ async def test_the_price_and_the_number_are_named_first(priced, piloted):
         await pilot.press("y")
         await shows(pilot, "pilot: 20 of 60")
         await shows(pilot, "pilot: 40 of 60")
-        await shows(pilot, "43.3%", "31.6%–55.9%", "about $7.07", "3.0 points, of 68.4", "it has to gain")
+        await shows(pilot, "43.3%", "31.6%–55.9%", "about $7.07", "3.1 points, of 68.4", "it has to gain")
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, PilotScreen), "the room")
         await pilot.press("p")  # everything is answered: nothing is asked, nobody is asked
         await shows(pilot, "43.3%")
+
+
+async def test_value_and_volume_are_set_on_the_page_and_stay(priced, piloted):
+    app = DogclsApp(priced, room="launch")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await shows(pilot, "about $7.07")
+        await pilot.press("p")
+        await shows(pilot, "Ask 60")
+        await pilot.press("y")
+        await shows(pilot, "3.1 points", "$0.01 a correct answer, 100,000 images", "v value · n images")
+        await pilot.press("v")
+        await shows(pilot, "What one more correct answer is worth")
+        await pilot.press(*["backspace"] * 4, *"0.10", "enter")
+        await shows(pilot, "0.3 points, of 68.4", "$0.1 a correct answer", "--value 0.1 --volume 100000")
+        await pilot.press("n")
+        await shows(pilot, "How many images")
+        await pilot.press(*["backspace"] * 6, *"1,000", "enter")
+        await shows(pilot, "7.0 points, of 68.4", "1,000 images", "--value 0.1 --volume 1000")
+        for key, wrong in (("v", "-1"), ("n", "[b]many")):
+            await pilot.press(key)
+            await until(pilot, lambda: isinstance(app.screen, AskScreen), "the question")
+            app.screen.query_one(Input).value = wrong
+            await pilot.press("enter")
+            await shows(pilot, f"'{wrong}' is no number above 0", "7.0 points")
+        assert [what for what, _ in piloted].count("run") == 1
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, PilotScreen), "the room")
+        await pilot.press("p")
+        await shows(pilot, "7.0 points", "--value 0.1 --volume 1000")
 
 
 async def test_whoever_went_elsewhere_is_told(priced, piloted):

@@ -24,7 +24,7 @@ ITEMS = [
     RemoteItem("deployment", "pets", "pets", "Succeeded", None, TUNED, None),
 ]
 OURS = [
-    Leftover("deployment", "dogcls-ec7b", "dogcls-ec7b", TUNED, None, ""),
+    Leftover("deployment", "dogcls-ec7b", "dogcls-ec7b", TUNED, AT - 8_958, ""),
     Leftover("model", TUNED, TUNED, "", AT - 9_000, "deployed as dogcls-ec7b"),
     Leftover("model", "gpt-4o-2024-08-06.ft-9-dogcls-0", "gpt-4o-2024-08-06.ft-9-dogcls-0", "", AT - 90_000, ""),
     Leftover("file", "file-7", "dogcls-904e-round-1-train.jsonl", "fine-tune, 13.3 MB", AT - 9_100, ""),

@@ -7,7 +7,7 @@ import pytest
 from textual.widgets import Input, TextArea
 
 from engine import Engine
-from engine.jobs import service
+from engine.jobs import outlook, service
 from tests.pictures import class_folders
 from tests.tui.conftest import PLACE
 from tests.tui.looking import shows, text_of, until
@@ -40,6 +40,41 @@ async def test_the_price_moves_with_each_change(priced):
         await shows(pilot, "about $12.98", "--epochs 4")
         await pilot.press("v")
         await shows(pilot, "POST", "/batches?api-version=", '"n_epochs": 4')
+
+
+async def test_quota_and_files_come_when_they_are_known(priced, monkeypatch):
+    go_on = asyncio.Event()
+    look_up = outlook.look_up
+
+    async def late(place, names):
+        await go_on.wait()
+        return await look_up(place, names)
+
+    monkeypatch.setattr(outlook, "look_up", late)
+    app = DogclsApp(priced, room="launch")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "about $7.07", "quota …")  # the price does not wait for them
+        await pilot.press("j", "j", "enter", "backspace", "4", "enter")
+        await shows(pilot, "about $12.98")
+        go_on.set()
+        await shows(pilot, "1 file, ", "67,392 of 5,000,000 enqueued tokens")
+        await shows(
+            pilot, "gpt-4o: 450,000 tokens and 2,700 requests a minute", "a deployment to be made: 100,000 tokens"
+        )
+        await pilot.press("z", "t")
+        await until(pilot, lambda: "enqueued" not in text_of(app) and "quota" not in text_of(app), "no quota")
+
+
+async def test_a_quota_that_cannot_be_known_is_said_in_words(priced, monkeypatch):
+    async def refused(place, names):
+        return dict.fromkeys(names, "you may not read [b]deployments")
+
+    monkeypatch.setattr(outlook, "look_up", refused)
+    app = DogclsApp(priced, room="launch")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "1 file, ", "gpt-4o: quota not known: you may not read [b]deployments")
+        await pilot.press("v")
+        await shows(pilot, "67,392 tokens to enqueue;", "gpt-4o-batch: quota not known: you may not read")
 
 
 async def test_a_wrong_value_is_told_while_it_is_typed_and_never_taken(priced):

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from engine.datasets.jsonl import split_shard, write_batch_shards, write_training_file
+from engine.datasets.jsonl import measure_batch_shards, split_shard, write_batch_shards, write_training_file
 from engine.datasets.prompt import Prompt
 from engine.errors import InputError
 from tests.pictures import plain
@@ -115,3 +115,20 @@ def test_a_shard_is_split_without_a_line_lost(tmp_path, pictures):
     ]  # fmt: skip
     assert b"".join(s.path.read_bytes() for s in parts) == whole.path.read_bytes()
     assert sum(s.bytes for s in parts) == whole.bytes
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_bytes": 4000}, {"max_requests": 3}, {"max_tokens": 100}])
+def test_what_will_be_written_is_known_before(tmp_path, limits):
+    paths = []
+    for n in range(12):
+        paths.append(tmp_path / f"{n}.{('jpg', 'png', 'webp')[n % 3]}")
+        paths[-1].write_bytes(plain(n, form=("JPEG", "PNG", "WEBP")[n % 3]))
+    asked = [(f"image-{n}", path, 40 + n) for n, path in enumerate(paths)]
+    written = write_batch_shards(asked, Prompt.default(), LABELS, "m", tmp_path, "a", **limits)
+    sized = [(name, path, path.stat().st_size, tokens) for name, path, tokens in asked]
+    measured = measure_batch_shards(sized, Prompt.default(), LABELS, "m", **limits)
+    assert [(s.requests, s.bytes, s.tokens) for s in measured] == [(s.requests, s.bytes, s.tokens) for s in written]
+
+
+def test_nothing_becomes_no_file():
+    assert measure_batch_shards([], Prompt.default(), LABELS, "m") == []

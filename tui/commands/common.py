@@ -88,20 +88,19 @@ def say_price(price: Price) -> None:
     say(f"  about ${price.total:.2f} in all ({about})")
 
 
-async def agreed(price: Price, yes: bool) -> None:
-    """Show the price, and go on only if it is accepted.
+async def agreed(usd: float, yes: bool) -> None:
+    """Go on only if a price that was shown is accepted.
 
     Raises:
         typer.Exit: with 2, when nobody can be asked, or the answer was no.
 
     """
-    say_price(price)
     if yes:
         return
     if not in_terminal():
         say("error: Nothing was started. Add --yes to accept this price.")
         raise typer.Exit(2)
-    if not await asyncio.to_thread(typer.confirm, f"Spend about ${price.total:.2f}?", err=True):
+    if not await asyncio.to_thread(typer.confirm, f"Spend about ${usd:.2f}?", err=True):
         raise typer.Exit(2)
 
 
@@ -127,7 +126,10 @@ async def price_and_start(
 ) -> str:
     """Show the price, ask, check the service, start; return the experiment's name."""
     plan, price = await made
-    await agreed(price, yes)
+    say_price(price)
+    for line in await engine.remote.outlook(plan):
+        say(f"  {line.contestant:<11} {line.kind:<10} {line.sentence}")
+    await agreed(price.total, yes)
     await engine.check(plan)
     with jobs_go_on("dogcls-tui jobs"):
         return await engine.start(spec, plan)

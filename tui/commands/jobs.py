@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine import Engine, InputError, JobView, at_rest
-from tui.commands.common import out, out_json, say, with_engine
+from tui.commands.common import agreed, out, out_json, say, with_engine
 from tui.text import literal, one_line
 
 JobId = Annotated[int, typer.Argument(help="A job's number, as in: dogcls-tui jobs", metavar="JOB")]
@@ -107,11 +107,25 @@ def pause(context: typer.Context, job: JobId) -> None:
     with_engine(context, work)
 
 
-def resume(context: typer.Context, job: JobId) -> None:
-    """Set a job and the rest of its experiment going again, and return at once."""
+def resume(
+    context: typer.Context,
+    job: JobId,
+    retry: Annotated[
+        str | None, typer.Option(help="How a batch asks again what has no answer: batch or realtime.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept the price of asking again.")] = False,
+) -> None:
+    """Set a job and the rest of its experiment going again, and return at once.
+
+    One that has succeeded, but for some images, asks about these alone; what was answered is never asked again.
+    """
 
     async def work(engine: Engine) -> None:
-        taken = await engine.resume(job)
+        found = await engine.browse.again(job, retry)
+        if found is not None:
+            say(found.sentence)
+            await agreed(found.usd, yes)
+        taken = await engine.resume(job, retry)
         if taken:
             say(f"resumed: {', '.join(f'job {number}' for number in taken)}")
         else:

@@ -10,7 +10,7 @@ import typer
 from engine import Engine, JobKind, Spec
 from tui.commands.common import out, out_json, price_and_start, with_engine
 from tui.commands.follow import follow
-from tui.commands.run import full_path, spec_of
+from tui.commands.run import CONVERT, full_path, spec_of
 
 app = typer.Typer(help="Any one job alone.", no_args_is_help=True)
 
@@ -79,6 +79,7 @@ def fine_tune(
     epochs: Annotated[str | None, typer.Option(help="A number, or auto.  [default: 2]")] = None,
     batch_size: Annotated[str | None, typer.Option(help="A number, or auto.  [default: 6]")] = None,
     lr_multiplier: Annotated[str | None, typer.Option(help="A number, or auto.  [default: 0.5]")] = None,
+    convert: Annotated[bool, typer.Option("--convert", help=CONVERT)] = False,
     seed: Seed = None,
     detail: Detail = None,
     prompt: PromptFile = None,
@@ -94,6 +95,7 @@ def fine_tune(
         epochs=epochs,
         batch_size=batch_size,
         lr_multiplier=lr_multiplier,
+        convert=convert or None,
         seed=seed,
         detail=detail,
         prompt=full_path(prompt),

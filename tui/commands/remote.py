@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine import Engine, Leftover
+from engine import Engine, InputError, Leftover
 from tui.commands.common import in_terminal, out, out_json, say, with_engine
 from tui.text import one_line
 
@@ -99,7 +99,7 @@ def clean(
 
     async def work(engine: Engine) -> bool:
         found = [item for item in await engine.remote.leftovers(everybodys=everybodys) if item.kind in kinds]
-        _show(found)
+        _show(found, await _costs(engine, found))
         free = [item for item in found if not item.kept]
         if not free:
             say("nothing to delete")
@@ -119,12 +119,28 @@ def clean(
         raise typer.Exit(1)
 
 
-def _show(items: Sequence[Leftover]) -> None:
+async def _costs(engine: Engine, items: Sequence[Leftover]) -> dict[str, str]:
+    """Return what each deployment costs, and has cost since the service says that it is there."""
+    found = {}
+    for item in items:
+        if item.kind != "deployment":
+            continue
+        try:
+            hourly = await engine.remote.hourly_usd(item.detail)
+        except InputError:  # a model without a price is listed without one
+            continue
+        so_far = "" if item.created_at is None else f", ${hourly * (time.time() - item.created_at) / 3600:.2f} so far"
+        found[item.id] = f"  ${hourly:.2f} an hour{so_far}"
+    return found
+
+
+def _show(items: Sequence[Leftover], costs: Mapping[str, str]) -> None:
     for item in items:
         kept = f"  kept: {item.kept}" if item.kept else ""
+        cost = costs.get(item.id, "")
         name = "" if item.name == item.id else f" {one_line(item.name)}"
         detail = f"  {one_line(item.detail)}" if item.detail else ""
-        out(f"{item.kind:<11} {_moment(item.created_at):<16} {one_line(item.id)}{name}{detail}{kept}")
+        out(f"{item.kind:<11} {_moment(item.created_at):<16} {one_line(item.id)}{name}{detail}{cost}{kept}")
 
 
 def doctor(context: typer.Context, as_json: Json = False) -> None:

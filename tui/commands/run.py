@@ -22,6 +22,7 @@ from tui.commands.follow import follow
 from tui.commands.results import print_results
 from tui.opening import open_app
 
+CONVERT = "Fine-tune on RGB copies of grey, CMYK and palette images; else they are refused."
 Plain = Annotated[bool, typer.Option("--plain", help="No screen: narration on stderr, the table on stdout.")]
 Json = Annotated[bool, typer.Option("--json", help="No screen: one JSON object on stdout.")]
 
@@ -59,6 +60,7 @@ def run(
     lr_multiplier: Annotated[
         str | None, typer.Option(help="Fine-tuning learning-rate multiplier, or auto.  [default: 0.5]")
     ] = None,
+    convert: Annotated[bool, typer.Option("--convert", help=CONVERT)] = False,
     seed: Annotated[int | None, typer.Option(help="Of fine-tuning and CNN.  [default: 42]")] = None,
     detail: Annotated[str | None, typer.Option(help="low or high.  [default: low]")] = None,
     prompt: Annotated[
@@ -85,6 +87,7 @@ def run(
         "epochs": epochs,
         "batch_size": batch_size,
         "lr_multiplier": lr_multiplier,
+        "convert": convert or None,
         "seed": seed,
         "detail": detail,
         "prompt": full_path(prompt),

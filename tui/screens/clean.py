@@ -119,7 +119,7 @@ class CleanScreen(Room):
             if item.kept:
                 about = Text(f"kept: {one_line(item.kept, 200)}", at.info)
             if item.id in self._hourly:
-                about = Text.assemble((f"{dollars(self._hourly[item.id])}/h  ", at.warn), about)
+                about = Text.assemble((f"{self._cost(item)}  ", at.warn), about)
             if fate:
                 well = fate in ("deleting", "deleted")
                 mark, style = ("✓", at.ok) if fate == "deleted" else ("●", at.accent) if well else ("✗", at.bad)
@@ -131,6 +131,13 @@ class CleanScreen(Room):
         table.fill(("", "kind", "name", *(["since"] if wide else []), "about"), rows)
         self._head()
         self._explain()
+
+    def _cost(self, item: Leftover) -> str:
+        """Return what a deployment costs, and has cost since it was made where the service tells when that was."""
+        hourly = self._hourly[item.id]
+        if item.created_at is None:
+            return f"{dollars(hourly)}/h"
+        return f"{dollars(hourly)}/h, {dollars(hourly * max(0.0, bridge.now() - item.created_at) / 3600)} so far"
 
     @property
     def _item(self) -> Leftover | None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from textual import work
 
-from engine import ACTIVE, RESUMABLE, InputError, JobKind, JobView, RemoteItem, StandingCost, make_spec
+from engine import ACTIVE, RESUMABLE, Again, InputError, JobKind, JobView, RemoteItem, StandingCost, make_spec
 from tui.bridge import Looked
 from tui.screens.base import Room
-from tui.screens.dialogs import AskScreen, ConfirmScreen
+from tui.screens.dialogs import AskScreen, ChooseScreen, ConfirmScreen
 from tui.text import dollars, literal, moment
 from tui.widgets.logview import LogView
 
@@ -19,6 +19,7 @@ _CANCEL = {
     "fine-tune": "What was trained already is paid for.",
     "deploy": "A deployment that was made already is deleted, so that it costs nothing more.",
 }
+_AGAIN = (("batch", "in a smaller batch: half the price, up to a day"), ("realtime", "in real time: now"))
 
 
 class JobRoom(Room):
@@ -66,7 +67,7 @@ class JobRoom(Room):
         if action in ("cancel", "pause"):
             return job is not None and job.state in (*ACTIVE, "waiting")
         if action == "resume":
-            return job is not None and job.state in RESUMABLE
+            return job is not None and (job.state in RESUMABLE or bool(job.unanswered))
         if action == "deploy":
             return job is not None and job.kind == "fine-tune" and job.state == "succeeded"
         if action == "delete":
@@ -94,9 +95,24 @@ class JobRoom(Room):
 
     @work
     async def action_resume(self) -> None:
-        """Set the chosen job's experiment going again."""
-        if job := self.job:
+        """Set the chosen job's experiment going again; or only what one that has succeeded left unanswered."""
+        job = self.job
+        if job is None:
+            return
+        if not job.unanswered:
             await self.desk.doing(self.engine.resume(job.id))
+            return
+        retry = None
+        if job.kind == "batch":
+            question = f"{job.unanswered:,} images have no answer. How are they asked about again?"
+            retry = await self.app.push_screen_wait(ChooseScreen(question, _AGAIN))
+            if retry is None:
+                return
+        found = await self.desk.doing(self.engine.browse.again(job.id, retry))
+        if not isinstance(found, Again):
+            return
+        if await self.app.push_screen_wait(ConfirmScreen(f"Ask again for about {dollars(found.usd)}?", found.sentence)):
+            await self.desk.doing(self.engine.resume(job.id, retry))
 
     @work
     async def action_deploy(self) -> None:

@@ -19,11 +19,12 @@ from tui.screens.dialogs import ConfirmScreen
 from tui.screens.papers import TextScreen
 from tui.screens.pilot import IMAGES, VALUE_USD, VOLUME, PilotScreen, pilot_question
 from tui.styles.theme import look
-from tui.text import dollars, one_line, span
+from tui.text import dollars, one_line
 from tui.widgets.lists import List
+from tui.widgets.price import outlook_lines, price_text
 
 if TYPE_CHECKING:
-    from engine import Outline, PilotResult, Plan, Price
+    from engine import Outline, Outlook, PilotResult, Plan, Price
 
 _WHO = (
     ("zero-shot", "z", "asks the base model as it is, by the Batch API"),
@@ -58,12 +59,16 @@ class LaunchScreen(Room):
         self._spec: Spec | None = None
         self._made: tuple[Plan, Price] | None = None
         self._outline: Outline | None = None
+        self._outlook: tuple[Outlook, ...] | str | None = None
+        """None while it is asked for; why it is not known, where the profile itself is not."""
         self._problem = ""
         self._checking = False
         self._refused = ""
         """Why the last start did not come about."""
         self._pilot = ""
         """How far the pilot is that runs now."""
+        self._stake = (VALUE_USD, VOLUME)
+        """What a pilot's result is told for: a correct answer's value, and the number of images."""
 
     def body(self) -> ComposeResult:
         """Lay it out."""
@@ -170,21 +175,8 @@ class LaunchScreen(Room):
         if self._made is None:
             box.update(Text("…" if not self._problem else "–", at.dim))
             return
-        price, outline = self._made[1], self._outline
-        whose = "emulated: nobody charges it" if price.emulated else f"list prices of {price.as_of}"
-        text = Text.assemble(("about ", at.dim), (dollars(price.total), f"bold {at.accent}"), (f"  {whose}", at.dim))
-        if outline is not None:
-            took = "not known: nothing was measured here yet"
-            if outline.seconds is not None:
-                took = f"about {span(outline.seconds)}"
-            text.append(f"    time {took}", at.dim)
-        room = 8 if self.size.height >= TALL else 1
-        for line in price.lines[: room if room > 1 else 0]:
-            text.append(f"\n{line.contestant:<11} {line.item:<10} {one_line(line.detail, 60):<52}", at.dim)
-            text.append(f"{dollars(line.usd):>10}")
-        if outline is not None:
-            text.append(f"\n$ {one_line(outline.command, 300)}", at.info)
-        box.update(text)
+        tall = self.size.height >= TALL
+        box.update(price_text(self._made[1], self._outline, self._outlook, tall=tall, width=box.content_size.width))
 
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
@@ -207,7 +199,7 @@ class LaunchScreen(Room):
 
     def _changed(self) -> None:
         """Check the parameters, and find out the new price."""
-        self._made = self._outline = None
+        self._made = self._outline = self._outlook = None
         self._refused = ""
         try:
             self._spec = self._make_spec(self._values)
@@ -230,6 +222,12 @@ class LaunchScreen(Room):
             self._problem = str(error)
         self._draw()
         self.refresh_bindings()
+        if self._made is not None:  # the price stands; what the service has to be asked for comes when it comes
+            try:
+                self._outlook = await self.engine.remote.outlook(self._made[0])
+            except DogclsError as error:
+                self._outlook = str(error)
+            self._draw_price()
 
     # -- what the reader does
 
@@ -306,6 +304,7 @@ class LaunchScreen(Room):
             lines: list[str] = []
             if self._made is not None and self.size.height < TALL:  # where the price has no room for its lines
                 lines = [f"# {line.contestant} {line.item}: {line.detail}" for line in self._made[1].lines]
+                lines += [f"# {told}" for told in outlook_lines(self._outlook)]
             told = [f"$ {self._outline.command}", *(["\n".join(lines)] if lines else []), self._outline.requests]
             text = "\n\n".join(told)
             await self.app.push_screen_wait(TextScreen("What would be sent", text))
@@ -349,7 +348,7 @@ class LaunchScreen(Room):
         if found is None:
             return
         if self.is_current:
-            self.app.push_screen(PilotScreen(spec.dataset, found))
+            self.app.push_screen(PilotScreen(spec.dataset, found, self._keep_stake))
         else:
             self.notify(f"The pilot on {one_line(spec.dataset, 40)} is done: 3 launch, p shows it.", markup=False)
 
@@ -365,7 +364,11 @@ class LaunchScreen(Room):
         def progress(phase: str, done: int, total: int) -> None:
             self._show_pilot(f"pilot: {done:,} of {total:,}")
 
-        return await self.engine.pilots.run(spec, IMAGES, value_usd=VALUE_USD, volume=VOLUME, progress=progress)
+        value, volume = self._stake
+        return await self.engine.pilots.run(spec, IMAGES, value_usd=value, volume=volume, progress=progress)
+
+    def _keep_stake(self, value_usd: float, volume: int) -> None:
+        self._stake = (value_usd, volume)
 
     def _show_pilot(self, how: str) -> None:
         changed, self._pilot = bool(how) != bool(self._pilot), how

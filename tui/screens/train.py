@@ -1,34 +1,38 @@
-"""Curves of fine-tuning and of the CNN while they learn, several runs laid over each other."""
+"""Fine-tuning and the CNN while they learn: curves of several runs, worst pictures, whether more labels would help."""
 
 from __future__ import annotations
-
-import asyncio
-import importlib
-from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
-from textual.widgets import DataTable, OptionList, Static, TabbedContent, TabPane
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import OptionList, Static, TabbedContent, TabPane
 
-from engine import ACTIVE, DogclsError, JobView, mistakes
+from engine import ACTIVE, DogclsError, JobView, TrainingView, mistakes
 from tui.bridge import Looked
 from tui.curves import AXES, MEASURES, SMOOTHINGS, Run, epochs, measured
-from tui.screens.base import Room
+from tui.screens.jobs import JobRoom
 from tui.styles.theme import look
-from tui.text import dollars, one_line, span
+from tui.text import dollars, one_line, size, span
 from tui.widgets.bar import bar
+from tui.widgets.labelling import labelling
 from tui.widgets.lists import List
-from tui.widgets.picture import Picture
+from tui.widgets.plot import Curves, Layer
 from tui.widgets.tables import Table
+from tui.widgets.worst import Mistake, Worst
 
-if TYPE_CHECKING:
-    from engine import Answers
+MOST_MISTAKES = 500
+FIGURES = (
+    ("train", "loss", ("loss", "train_loss")),
+    ("train", "acc", ("accuracy", "train_accuracy", "train_mean_token_accuracy")),
+    ("val", "loss", ("val_loss", "valid_loss")),
+    ("val", "acc", ("val_accuracy", "valid_mean_token_accuracy")),
+)
+"""What is told of the newest values: of which images, what, and by which names it may have been measured."""
 
 
-class TrainScreen(Room):
-    """Runs at the left, their curves at the right."""
+class TrainScreen(JobRoom):
+    """Runs at the left, what they do at the right."""
 
     ROOM = "train"
     FIRST = "#runs"
@@ -38,49 +42,41 @@ class TrainScreen(Room):
         self._jobs: dict[str, JobView] = {}
         self._runs: dict[str, Run] = {}
         self._epochs: dict[str, float | None] = {}
+        self._told: dict[str, TrainingView] = {}
         self._over: set[str] = set()
         self._measure, self._axis, self._smoothing = "loss", AXES[0], 2
-        self._plot: Any = None
-        self._fine: Any = None
         self._read_at: dict[str, object] = {}
-        self._answers: Answers | None = None
         self._at = 0.0
 
     def body(self) -> ComposeResult:
-        """Lay it out; the plot comes when its library is read."""
+        """Lay it out."""
         with Horizontal(classes="row"):
             yield List(id="runs", classes="pane")
             with Vertical():
                 yield Static(id="figures")
                 with TabbedContent(initial="curves", id="tabs"):
                     with TabPane("Curves", id="curves"):
-                        yield Static(id="key")
+                        yield Curves()
                     with TabPane("Epochs", id="by-epoch"):
                         yield Table(id="epoch-table")
-                    with TabPane("Worst pictures", id="worst"), Horizontal():
-                        yield Table(id="worst-table")
-                        yield Picture(self.engine.browse, id="picture")
+                    with TabPane("Worst pictures", id="worst"):
+                        yield Worst(self.engine.browse)
+                    with TabPane("More labels?", id="labels"), VerticalScroll(id="labels-box"):
+                        yield Static(id="labels-text")
 
     def on_mount(self) -> None:
-        """Read the plotting library while the rest is on the screen already."""
+        """Name the pane."""
         super().on_mount()
         self.query_one("#runs").border_title = "Runs"
-        self._open_plot()
-
-    @work
-    async def _open_plot(self) -> None:
-        library = await asyncio.to_thread(importlib.import_module, "textual_plot")
-        self._fine = library.HiResMode.BRAILLE
-        plot = library.PlotWidget(id="plot", allow_pan_and_zoom=False)
-        plot.can_focus = False
-        await self.query_one("#curves").mount(plot)
-        plot.margin_top, plot.margin_bottom, plot.margin_left = 0, 2, 7
-        self._plot = plot  # only now: until it is mounted it has no parts to draw on
-        self._draw()
 
     @property
     def _chosen(self) -> str | None:
         return self.query_one("#runs", List).chosen
+
+    @property
+    def job(self) -> JobView | None:
+        """The chosen run's job."""
+        return self._jobs.get(self._chosen or "")
 
     @on(Looked)
     def _looked(self, message: Looked) -> None:
@@ -92,6 +88,7 @@ class TrainScreen(Room):
         if not jobs:
             told = Text("Nothing has learned yet. 3 launches an experiment; 1 and d start the demo.", look().dim)
             self.query_one("#figures", Static).update(told)
+        self.offer_keys(message)
         self._read()
 
     def _line(self, job: JobView, room: int) -> Text:
@@ -106,7 +103,7 @@ class TrainScreen(Room):
         wanted = {key for key in (self._chosen, *self._over) if key in self._jobs}
         for key in wanted:
             job = self._jobs[key]
-            marks = (job.state, job.done, job.attempt)
+            marks = (job.state, job.done, job.total, job.attempt)
             if self._read_at.get(key) == marks:
                 continue
             run = self._runs.setdefault(key, Run())
@@ -115,6 +112,8 @@ class TrainScreen(Room):
                     detail = await self.engine.browse.job(job.id)
                     told = detail.parameters.get("epochs")
                     self._epochs[key] = float(told) if isinstance(told, int | float) else None
+                if job.kind == "train":
+                    self._told[key] = await self.engine.browse.learning.run(job.id)
                 run.add(await self.engine.browse.metrics_since(job.id, run.last - 1e-3))
             except DogclsError as error:
                 self.desk.trouble(str(error))
@@ -124,75 +123,60 @@ class TrainScreen(Room):
 
     # -- drawing
 
+    @on(Curves.Ready)
     def _draw(self) -> None:
-        key = self._chosen
-        job = self._jobs.get(key or "")
+        key, job = self._chosen, self.job
         if key is None or job is None:
             return
         self.query_one("#figures", Static).update(self._figures(job))
         tab = self.query_one("#tabs", TabbedContent).active
         if tab == "curves":
-            self._draw_curves(key)
+            keys = [key, *sorted((self._over & self._jobs.keys()) - {key}, key=int)]
+            layers = [Layer(self._jobs[one], self._runs.get(one, Run()), self._epochs.get(one)) for one in keys]
+            self.query_one(Curves).show(layers, self._measure, self._axis, SMOOTHINGS[self._smoothing])
         elif tab == "by-epoch":
             self._draw_epochs(self._runs.get(key, Run()))
-        else:
+        elif tab == "worst":
             self._draw_worst(job)
+        else:
+            self._draw_labels(job)
 
     def _figures(self, job: JobView) -> Text:
-        run = self._runs.get(str(job.id), Run())
-        dim = look().dim
-        pace, left = self.bridge.pace.rate(job), self.bridge.pace.left(job)
-        rate = run.latest("images_per_second")
+        """Return how the run stands, how and where it trains, and its newest values: a line each."""
+        wide = self.has_class("-wide") or self.has_class("-huge")
+        told, run, dim = self._told.get(str(job.id)), self._runs.get(str(job.id), Run()), look().dim
+        text = bar(job.progress, 10 if wide else 6, look().state(job.state)[1])
+        left = self.bridge.pace.left(job)
         age = (job.finished_at or self._at) - job.started_at if job.started_at else 0
-        text = bar(job.progress, 10, look().state(job.state)[1])
-        if job.state in ACTIVE:
-            text.append(f"  {job.done:,} of {job.total:,} {one_line(job.note, 24)}")
-        else:
+        if job.state not in ACTIVE:
             text.append(f"  {job.state}")
+        elif told is not None:  # its note names the backbone first, and has its own time left
+            first, comma, rest = one_line(job.note, 120).partition(", ")
+            text.append(f"  {rest if comma and not wide else first + comma + rest}")
+            left = None if "left" in rest else left
+        else:
+            text.append(f"  {job.done:,} of {job.total:,} {one_line(job.note, 24)}")
         text.append(f"  {span(age)}" + (f", {span(left)} left" if left is not None else ""), dim)
-        text.append(f"  {rate:,.0f} images/s" if rate else f"  {pace:,.1f}/s" if pace else "", dim)
+        rate, pace, memory = run.latest("images_per_second"), self.bridge.pace.rate(job), run.latest("memory_mb")
+        speed = f"  {rate:,.0f} images/s" if rate else f"  {pace:,.1f}/s" if pace and told is None else ""
+        if told is not None:
+            device = one_line(told.device, 60)
+            text.append("\n").append(one_line(told.recipe, 24), look().contestant(job.contestant))
+            text.append(f" on {device if wide else device.partition(' (')[0]}", dim)
+            speed += f"  {size(memory * 1e6)}" if memory else ""
+        text.append(speed, dim)
         text.append(f"  {dollars(job.cost_usd)}" if job.cost_usd else "", dim)
         text.append("\n")
-        for name, what in (*MEASURES["loss"], *MEASURES["accuracy"]):
-            value = run.latest(name)
+        for whose, what, names in FIGURES:
+            value = next((run.latest(name) for name in names if name in run.values), None)
             if value is not None:
-                told = "loss" if "loss" in name else "acc"
-                text.append(f"{what.removesuffix('ing').removesuffix('idation')} {told} ", dim).append(f"{value:.3f}  ")
+                text.append(f"{whose} {what} ", dim).append(f"{value:.3f}  ")
+        best = told.val_accuracy if told is not None and told.val_accuracy is not None else run.best("val_accuracy")
+        if best is not None:
+            text.append("best ", dim).append(f"{best:.1%}", f"bold {look().ok}")
+        if told is not None and told.caution:
+            text.append(f"\n{one_line(told.caution, 300)}", look().warn)
         return text
-
-    def _draw_curves(self, key: str) -> None:
-        if self._plot is None:
-            return
-        plot, legend = self._plot, Text()
-        plot.clear()
-        at = look()
-        colours = [at.bad, at.warn, at.zero_shot, at.cnn, at.fine_tuned]
-        keys = [key, *sorted((self._over & self._jobs.keys()) - {key}, key=int)]
-        for number, one in enumerate(keys):
-            run, job = self._runs.get(one, Run()), self._jobs[one]
-            for name, what in MEASURES[self._measure]:
-                axis, epochs = self._axis, self._epochs.get(one)
-                weight = SMOOTHINGS[self._smoothing] if what == "training" else 0.0  # validation is told seldom enough
-                x, y = run.curve(name, axis, weight, epochs)
-                if not x:
-                    continue
-                colour = colours[(number - 1) % len(colours)] if number else at.contestant(job.contestant)
-                if what == "validation" and number == 0:
-                    colour = at.foreground
-                if len(x) > 1 and not (what == "validation" and len(x) < 3):
-                    plot.plot(x, y, line_style=colour, hires_mode=self._fine)
-                if what == "validation":  # marks over the line: colour alone would not tell it from the other
-                    plot.scatter(x, y, marker="◆", marker_style=colour)
-                if what == "training" or not legend:
-                    legend.append(f"── {job.kind} {job.id}  ", at.contestant(job.contestant) if not number else colour)
-        drawn = bool(legend)
-        smoothing = SMOOTHINGS[self._smoothing]
-        about = f"{self._measure} by {self._axis}" + (f", smoothed {smoothing:g}" if smoothing else "")
-        nothing = ("Nothing measured yet; the first values appear here.", at.dim)
-        self.query_one("#key", Static).update(
-            Text.assemble(legend, (f" ◆ validation   {about}", at.dim)) if drawn else Text(*nothing)
-        )
-        plot.display = drawn
 
     def _draw_epochs(self, run: Run) -> None:
         columns, rows = epochs(run, self._epochs.get(self._chosen or ""))
@@ -204,49 +188,63 @@ class TrainScreen(Room):
 
     @work(exclusive=True, group="worst")
     async def _draw_worst(self, job: JobView) -> None:
-        """Show the test images that the run's contestant got wrong, the surest first."""
-        table = self.query_one("#worst-table", Table)
+        """Show what the last validation got most wrong; without one, the test images that were."""
         try:
-            answers = await self.engine.browse.answers(job.experiment)
-            contestant = answers.of(job.contestant or "")
+            about, found = await self._validated(job) if job.kind == "train" else ("", [])
+            if not found:
+                about, found = await self._mistaken(job)
         except (DogclsError, KeyError):
-            table.fill(("",), {})
-            return
-        rows = {}
-        for image, sure in mistakes(answers, contestant)[:500]:
-            said = contestant.predicted[image]
-            rows[str(image)] = [
-                Text(f"{sure:.0%}" if sure is not None else "", look().dim, justify="right"),
-                Text(one_line(answers.labels[answers.truths[image]], 60)),
-                Text(one_line(answers.labels[said] if said is not None else "no label", 60), look().bad),
-            ]
-        self._answers = answers
-        table.fill(("sure", "is", "taken for"), rows)
-        self._show_picture()
+            about, found = "No picture was taken for another yet.", []
+        self.query_one(Worst).show(about, found)
 
-    @on(DataTable.RowHighlighted, "#worst-table")
-    def _show_picture(self) -> None:
-        chosen, answers = self.query_one("#worst-table", Table).chosen, self._answers
-        picture = self.query_one("#picture", Picture)
-        if chosen is None or answers is None or int(chosen) >= len(answers.images):
-            picture.show(None)
+    async def _validated(self, job: JobView) -> tuple[str, list[Mistake]]:
+        found = await self.engine.browse.learning.worst(job.id)
+        wrong = sum(each.truth != each.said for each in found)
+        about = f"Of the last validation, the least likely truth first; {wrong} of these {len(found)} are wrong."
+        return about, [Mistake(str(w.image_id), w.path, w.name, w.truth, w.said, w.sure, w.truth_sure) for w in found]
+
+    async def _mistaken(self, job: JobView) -> tuple[str, list[Mistake]]:
+        answers = await self.engine.browse.answers(job.experiment)
+        contestant = answers.of(job.contestant or "")
+        found = []
+        for image, sure in mistakes(answers, contestant)[:MOST_MISTAKES]:
+            path, said = answers.images[image], contestant.predicted[image]
+            named = answers.labels[said] if said is not None else "no label"
+            found.append(Mistake(str(image), str(path), path.name, answers.labels[answers.truths[image]], named, sure))
+        if not found:
+            return "No picture was taken for another yet.", []
+        return f"Test images that were taken for others, the surest first: {len(found):,}.", found
+
+    def _draw_labels(self, job: JobView) -> None:
+        told = self._told.get(str(job.id))
+        box = self.query_one("#labels-text", Static)
+        if job.kind != "train":
+            box.update(Text("Learning curves are measured of the local CNN; choose one of its runs.", look().dim))
         else:
-            path = answers.images[int(chosen)]
-            picture.show(str(path), Text(one_line(path.name, 60), look().dim))
+            box.update(labelling(told.curve if told else (), self.query_one("#labels-box").content_size.width))
 
     # -- what the reader does
 
     @on(OptionList.OptionHighlighted)
     def _another(self, event: OptionList.OptionHighlighted) -> None:
+        self.offer_keys()
         self._read()
 
     @on(TabbedContent.TabActivated)
     def _tab(self) -> None:
+        self.refresh_bindings()
         self._draw()
 
     def tab_shown(self, tab: str) -> None:
         """Give the focus to what is in front."""
-        self.query_one({"curves": "#runs", "by-epoch": "#epoch-table", "worst": "#worst-table"}[tab]).focus()
+        first = {"curves": "#runs", "by-epoch": "#epoch-table", "worst": "#worst-table", "labels": "#labels-box"}
+        self.query_one(first[tab]).focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Curves alone are measured, smoothed and laid over each other."""
+        if action in ("overlay", "measure", "axis", "smooth"):
+            return not self.is_mounted or self.query_one("#tabs", TabbedContent).active == "curves"
+        return super().check_action(action, parameters)
 
     def action_overlay(self) -> None:
         """Lay the chosen run over the others, or take it away."""
@@ -255,9 +253,11 @@ class TrainScreen(Room):
             self.bridge.look_now()
 
     def action_measure(self) -> None:
-        """Loss, or accuracy."""
-        names = list(MEASURES)
-        self._measure = names[(names.index(self._measure) + 1) % len(names)]
+        """Draw the next of what was measured."""
+        sight = [self._runs[key] for key in (self._chosen, *self._over) if key in self._runs]
+        names = [name for name in MEASURES if any(run.names(name) for run in sight)] or list(MEASURES)
+        at = names.index(self._measure) if self._measure in names else -1
+        self._measure = names[(at + 1) % len(names)]
         self._draw()
 
     def action_axis(self) -> None:

@@ -61,9 +61,30 @@ def _state(service: Service, deployment: Object) -> str:
 
 def _shown(service: Service, deployment: Object) -> Object:
     shown = public(deployment)
-    capabilities = {"chatCompletion": "true"}
-    properties = {**shown["properties"], "provisioningState": _state(service, deployment), "capabilities": capabilities}
-    return {**shown, "properties": properties}
+    properties = {
+        **shown["properties"],
+        "provisioningState": _state(service, deployment),
+        "capabilities": {"chatCompletion": "true"},
+        "rateLimits": _rate_limits(deployment["sku"]),
+    }
+    # One of an older state may not say when it was made; those that stand from the start are as old as it.
+    since: float = deployment.get("_created") or deployment["_since"]
+    created = datetime.datetime.fromtimestamp(since, datetime.UTC)
+    return {
+        **shown,
+        "systemData": {"createdAt": created.isoformat(), "createdByType": "User"},
+        "properties": properties,
+    }
+
+
+def _rate_limits(sku: Object) -> list[Object]:
+    """Return the throttling rules of a deployment; batches are limited by what is enqueued instead."""
+    if "Batch" in sku["name"]:
+        return []
+    return [
+        {"key": "request", "renewalPeriod": 10, "count": sku["capacity"]},
+        {"key": "token", "renewalPeriod": 60, "count": 1000 * sku["capacity"]},
+    ]
 
 
 def _get(request: Request) -> tuple[Service, Object]:

@@ -133,7 +133,7 @@ def _finish(asking: Asking) -> dict[str, Any]:
             f"No request of the batch was answered{f': {error}' if error else ''}.", "Resume the job to ask again."
         )
     if left:
-        context.say(f"{left} images have no answer; they count as wrong", "warning")
+        context.say(f"{left} images have no answer; they count as wrong, and a resume asks about them again", "warning")
     filtered = context.store.predictions.counts(asking.contestant_id).get(Outcome.FILTERED, 0)
     if filtered:
         context.say(f"the content filter stopped {filtered} images; that is final, and they count as wrong", "warning")

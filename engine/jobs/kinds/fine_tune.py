@@ -19,15 +19,12 @@ from engine.azure.connection import Azure
 from engine.azure.fine_tuning import Checkpoint, Event, TuningStatus
 from engine.azure.patience import patiently
 from engine.azure.prices import load_prices
-from engine.datasets.jsonl import write_training_file
-from engine.datasets.training_file import MIN_EXAMPLES, Problem, check_image_files, check_training_file
 from engine.errors import JobError, ServiceError
 from engine.jobs import tuning_checks
 from engine.jobs.context import Context, Stopped
-from engine.jobs.kinds.asking import prompt_of
+from engine.jobs.kinds.training_data import images_of, prepare, refuse
 from engine.jobs.service import connected
 from engine.states import Request, Split
-from engine.store.datasets import StoredImage
 from engine.store.files import private_folder, write_atomic
 
 POLL_SECONDS = 60.0
@@ -120,11 +117,12 @@ async def _submit(context: Context, azure: Azure) -> _Run:
     if tuning_id is not None:
         return _Run(context, azure, tuning_id, key)
     suffix = f"dogcls-{job.nonce}"
-    splits = [Split.TRAIN, *([Split.VAL] if _images(context, Split.VAL) else [])]
+    splits = [Split.TRAIN, *([Split.VAL] if images_of(context, Split.VAL) else [])]
     paths = {split: folder / f"{split}.jsonl" for split in splits}
     names = {split: f"dogcls-{job.nonce}-{key}-{split}.jsonl" for split in paths}
     for split, path in paths.items():
-        await asyncio.to_thread(_prepare, context, path, split, suffix)
+        epochs = _number(p["epochs"]) if split == Split.TRAIN else 1
+        await asyncio.to_thread(prepare, context, path, split, suffix, epochs)
     if not intended:
         await _check_resource(context, azure, {names[split]: path.stat().st_size for split, path in paths.items()})
     uploaded = []
@@ -157,54 +155,12 @@ def _number(value: Any) -> Any:
     return None if value == "auto" else value
 
 
-def _images(context: Context, split: Split) -> list[StoredImage]:
-    return context.store.datasets.images(context.job.parameters["dataset"], split)
-
-
-def _prepare(context: Context, path: Path, split: Split, suffix: str) -> None:
-    """Write a file unless an earlier attempt has, and check it against all that the service wants of it.
-
-    Raises:
-        InputError: names lines, images, and cures. The file is gone then: what is corrected is written anew.
-
-    """
-    facts = path.with_suffix(".facts.json")
-    if facts.exists():
-        return
-    p = context.job.parameters
-    what = "training" if split == Split.TRAIN else "validation"
-    images = _images(context, split)
-    if not path.exists():
-        least = MIN_EXAMPLES if split == Split.TRAIN else 1
-        _refuse(context, check_image_files((i.path for i in images), least, what), f"The {what} images cannot be used")
-        labels = context.store.datasets.get(p["dataset"]).labels
-        shard = write_training_file(((i.path, labels[i.label]) for i in images), prompt_of(p), labels, path)
-        context.say(f"wrote {shard.requests} {split} examples, {shard.bytes / 1e6:.1f} MB")
-    # The catalogue has decoded each picture to its end already.
-    found = check_training_file(path, what=what, names=[str(i.path) for i in images], decode=False)
-    tokens = tuning_checks.tokens_of(found, p["model"])
-    epochs = _number(p["epochs"]) if split == Split.TRAIN else 1
-    problems = [*tuning_checks.check_request(p["model"], suffix, tokens, epochs), *found.problems]
-    if problems:
-        path.unlink()
-    _refuse(context, problems, f"The {what} file cannot be used", found.count)
-    context.say(f"checked {found.examples} {split} examples: about {tokens:,} tokens an epoch")
-    write_atomic(facts, json.dumps({"examples": found.examples, "tokens": tokens}))
-
-
-def _refuse(context: Context, problems: list[Problem], what: str, count: int = 0) -> None:
-    """Log all problems, and raise if there are any."""
-    for problem in problems if len(problems) > tuning_checks.SHOWN else ():
-        context.say(str(problem), "error")
-    tuning_checks.refuse(problems, what, count)
-
-
 async def _check_resource(context: Context, azure: Azure, new: dict[str, int]) -> None:
     """Find out for nothing whether the resource has room for the files and the job."""
     place = azure.endpoint.endpoint
     there = await patiently(lambda: fine_tuning.training_files(azure), say=context.say, place=place)
     jobs = await patiently(lambda: fine_tuning.everything(azure), say=context.say, place=place)
-    _refuse(context, tuning_checks.check_resource(there, jobs, list(new.items())), "The service has no room")
+    refuse(context, tuning_checks.check_resource(there, jobs, list(new.items())), "The service has no room")
 
 
 # -- while it runs
@@ -262,7 +218,7 @@ def _facts(made: _Run) -> dict[str, int]:
     if path.exists():
         facts: dict[str, int] = json.loads(path.read_text(encoding="ascii"))
         return facts
-    return {"examples": len(_images(made.context, Split.TRAIN)), "tokens": 0}
+    return {"examples": len(images_of(made.context, Split.TRAIN)), "tokens": 0}
 
 
 async def _events(made: _Run) -> None:
@@ -384,7 +340,7 @@ async def _checkpoints(made: _Run) -> list[Checkpoint]:
 def _left_out(made: _Run, status: TuningStatus, billed: int, steps: int) -> dict[str, Any]:
     """Tell which images the service has not trained on: it drops people, faces and CAPTCHAs without a word."""
     context, facts, p = made.context, _facts(made), made.context.job.parameters
-    names = [str(image.path) for image in _images(context, Split.TRAIN)]
+    names = [str(image.path) for image in images_of(context, Split.TRAIN)]
     named = tuning_checks.named(made.events, names)
     epochs, size = status.epochs or _number(p["epochs"]), status.batch_size or _number(p["batch_size"])
     count = tuning_checks.unused(

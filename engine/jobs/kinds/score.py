@@ -56,7 +56,9 @@ async def run(context: Context) -> dict[str, Any]:
         if deployed and not context.job.parameters.get("keep_deployment"):
             await _clean_up(asking, azure, deployed)
     if unsettled:
-        context.say(f"{unsettled} images have no answer; they count as wrong", "warning")
+        context.say(
+            f"{unsettled} images have no answer; they count as wrong, and a resume asks about them again", "warning"
+        )
     return {"images": len(asking.images), "unanswered": unsettled}
 
 

@@ -1,0 +1,87 @@
+"""The files of a fine-tuning job: written, converted where that was chosen, and checked before any is sent."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.datasets.convert import Converter
+from engine.datasets.jsonl import write_training_file
+from engine.datasets.training_file import MIN_EXAMPLES, Problem, check_image_files, check_training_file
+from engine.jobs import tuning_checks
+from engine.jobs.context import Context
+from engine.jobs.kinds.asking import prompt_of
+from engine.states import Split
+from engine.store.datasets import StoredImage
+from engine.store.files import write_atomic
+
+
+def images_of(context: Context, split: Split) -> list[StoredImage]:
+    """Return the images of a fine-tuning job's dataset."""
+    return context.store.datasets.images(context.job.parameters["dataset"], split)
+
+
+def prepare(context: Context, path: Path, split: Split, suffix: str, epochs: int | None) -> None:
+    """Write a file unless an earlier attempt has, and check it against all that the service wants of it.
+
+    Args:
+        context: of the job.
+        path: the file.
+        split: of which images.
+        suffix: of the tuned model's name.
+        epochs: None where the choice is left to the service.
+
+    Raises:
+        InputError: names lines, images, and cures. The file is gone then: what is corrected is written anew.
+
+    """
+    facts = path.with_suffix(".facts.json")
+    if facts.exists():
+        return
+    p = context.job.parameters
+    what = "training" if split == Split.TRAIN else "validation"
+    images = images_of(context, split)
+    if not path.exists():
+        _write(context, path, split, images, what)
+    # The catalogue has decoded each picture to its end already.
+    found = check_training_file(path, what=what, names=[str(i.path) for i in images], decode=False)
+    tokens = tuning_checks.tokens_of(found, p["model"])
+    problems = [*tuning_checks.check_request(p["model"], suffix, tokens, epochs), *found.problems]
+    if problems:
+        path.unlink()
+    refuse(context, problems, f"The {what} file cannot be used", found.count)
+    context.say(f"checked {found.examples} {split} examples: about {tokens:,} tokens an epoch")
+    write_atomic(facts, json.dumps({"examples": found.examples, "tokens": tokens}))
+
+
+def _write(context: Context, path: Path, split: Split, images: Sequence[StoredImage], what: str) -> None:
+    p = context.job.parameters
+    convert = bool(p.get("convert"))
+    least = MIN_EXAMPLES if split == Split.TRAIN else 1
+    problems = check_image_files((i.path for i in images), least, what, any_mode=convert)
+    refuse(context, problems, f"The {what} images cannot be used")
+    labels = context.store.datasets.get(p["dataset"]).labels
+    converter = Converter()
+    shard = write_training_file(
+        ((i.path, labels[i.label]) for i in images),
+        prompt_of(p),
+        labels,
+        path,
+        read=converter.read if convert else Path.read_bytes,
+    )
+    context.say(f"wrote {shard.requests} {split} examples, {shard.bytes / 1e6:.1f} MB")
+    if converter.converted:
+        modes = Counter(converter.converted.values())
+        told = ", ".join(f"{count} {mode}" for mode, count in sorted(modes.items()))
+        names = path.with_suffix(".converted.txt")
+        write_atomic(names, "".join(f"{mode}\t{name}\n" for name, mode in converter.converted.items()))
+        context.say(f"{len(converter.converted)} {split} images were made RGB JPEGs ({told}); {names.name} names them")
+
+
+def refuse(context: Context, problems: list[Problem], what: str, count: int = 0) -> None:
+    """Log all problems, and raise if there are any."""
+    for problem in problems if len(problems) > tuning_checks.SHOWN else ():
+        context.say(str(problem), "error")
+    tuning_checks.refuse(problems, what, count)
