@@ -128,22 +128,29 @@ def load_backbone(
     stem = f"{name}-cut{cut}-{found.sha256[:12]}-v{FORMAT}"
     onnx_path, head_path = cache / f"{stem}.onnx", cache / f"{stem}.npz"
 
-    def there() -> bool:
-        return onnx_path.is_file() and head_path.is_file()
-
-    if not there():
+    def export_unless_there() -> None:
+        if onnx_path.is_file() and head_path.is_file():
+            return
         check_name(name)
         check_cut(name, cut)
         told = progress or (lambda _name, _done, _total: None)
         with patient_lock(cache / f"{stem}.lock", lambda: told(f"waiting for {name}", 0, 0)):
-            if not there():
-                from engine.backbones.export import export
+            if onnx_path.is_file() and head_path.is_file():
+                return
+            from engine.backbones.export import export
 
-                if not found.path.is_file():  # written down, but deleted since
-                    found = find_weights(name, downloads(cache), weights, progress)
-                export(name, cut, found, onnx_path, head_path)
-    with np.load(head_path, allow_pickle=False) as head:
-        weight, bias, about = head["weight"], head["bias"], json.loads(str(head["about"]))
+            # What was written down may have been deleted since.
+            there = found if found.path.is_file() else find_weights(name, downloads(cache), weights, progress)
+            export(name, cut, there, onnx_path, head_path)
+
+    export_unless_there()
+    try:
+        runner, head = Runner(onnx_path, threads or usable_cores()), _read_head(head_path)
+    except Exception:  # a damaged file; ONNX Runtime has errors of its own
+        onnx_path.unlink(missing_ok=True)
+        export_unless_there()
+        runner, head = Runner(onnx_path, threads or usable_cores()), _read_head(head_path)
+    weight, bias, about = head
     prepared = hashlib.sha256(json.dumps([about["mean"], about["std"]]).encode()).hexdigest()[:8]
     return Backbone(
         name,
@@ -155,8 +162,13 @@ def load_backbone(
         weight,
         bias,
         prepared,
-        Runner(onnx_path, threads or usable_cores()),
+        runner,
     )
+
+
+def _read_head(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as head:  # NumPy leaves a damaged file open
+        return head["weight"], head["bias"], json.loads(str(head["about"]))
 
 
 def _known(name: str, file: Path | None, note: Path) -> Weights | None:

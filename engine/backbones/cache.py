@@ -235,7 +235,7 @@ def _open(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarra
     try:
         # As a plain array: np.memmap itself takes longer to give a row than to read it.
         found = np.asarray(np.load(path, mmap_mode="r" if len(shape) > 2 else None, allow_pickle=False))
-    except (OSError, ValueError):  # not there, or damaged: it is computed again
+    except (OSError, ValueError, EOFError):  # not there, or damaged: it is computed again
         return None
     return found if found.shape == shape and found.dtype == dtype else None
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -48,8 +48,8 @@ def download(url: str, folder: Path, source: str, progress: Progress | None = No
                 if digest.startswith(expected):
                     return Weights(target, source, digest)
             digest = _fetch(url, target, expected, told)
-    except OSError as error:  # URLError and timeouts are OSErrors too
-        reason = getattr(error, "reason", None) or error.strerror or error
+    except (OSError, HTTPException) as error:  # URLError and timeouts are OSErrors too
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise WeightsError(f"{url}: the weights cannot be downloaded ({reason}).", CURE) from None
     return Weights(target, source, digest)
 

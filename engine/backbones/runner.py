@@ -2,7 +2,8 @@
 
 Measured (`tests/benchmarks/backbones.py`): many runs of one or two pictures at a time, each on one thread, are
 faster than one run of many spread over all cores. What a picture needs then fits in a core's own cache, and no
-core waits for another. A picture that comes alone is spread over a few cores, so that it is done sooner.
+core waits for another. A picture that comes alone has one thread too: two made it no sooner (EfficientNet-Lite0 and
+2, on two cores that others used as well).
 """
 
 from __future__ import annotations
@@ -20,37 +21,25 @@ if TYPE_CHECKING:
 AT_ONCE = 2
 """Pictures a run."""
 
-FEW = 4
-"""Threads for a picture that comes alone, at most: with more they wait for each other."""
-
 
 class Runner:
     """A network `pixels` → `features`, for any number of pictures; may be used by several threads at once."""
 
     def __init__(self, path: Path, threads: int) -> None:
         """Load it; with one thread everything is done on the caller's own."""
-        self._path, self._threads = path, threads
+        self._threads = threads
         self._session = session(path, 1)
-        self._spread: onnxruntime.InferenceSession | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._making = Lock()
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Return the outputs `[n, …]` float32 of uint8 `[n, size, size, 3]`."""
         pieces = [np.ascontiguousarray(batch[at : at + AT_ONCE]) for at in range(0, len(batch), AT_ONCE)]
-        if len(batch) == 1 and self._threads > 1:
-            return _run(self._alone(), pieces[0])
         if len(pieces) == 1:
             return _run(self._session, pieces[0])
         if self._threads == 1:
             return np.concatenate([_run(self._session, piece) for piece in pieces])
         return np.concatenate(list(self._workers().map(lambda piece: _run(self._session, piece), pieces)))
-
-    def _alone(self) -> onnxruntime.InferenceSession:
-        with self._making:
-            if self._spread is None:
-                self._spread = session(self._path, min(self._threads, FEW))
-            return self._spread
 
     def _workers(self) -> ThreadPoolExecutor:
         with self._making:

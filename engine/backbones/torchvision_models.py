@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from engine.backbones.download import download
-from engine.backbones.torchvision_import import import_torchvision
 from engine.backbones.weights import Progress, Weights, hash_in_name, load_into, misfit, state_dict
 from engine.errors import WeightsError
 
@@ -20,7 +20,7 @@ def torchvision_names() -> list[str]:
     return [name for name in models.list_models(module=models) if not name.startswith("squeezenet")]
 
 
-def default_weights(name: str, folder: Any, progress: Progress | None) -> Weights:
+def default_weights(name: str, folder: Path, progress: Progress | None) -> Weights:
     """Return torchvision's best weights of a network, downloaded into `folder` if need be.
 
     Raises:
@@ -108,6 +108,8 @@ def take_last_layer(network: Any, weights: Weights) -> Any:
 
 
 def _models() -> Any:
+    from engine.backbones.torchvision_import import import_torchvision  # which imports torch
+
     import_torchvision()
     from torchvision import models
 
