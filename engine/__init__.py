@@ -95,7 +95,8 @@ _ROOMS = {
     "evaluation.details": "Answers ConfusionMap ContestantAnswers confusion_map disagreements mistakes per_class",
     "evaluation.economics": "Economics break_even economics",
     "events": "Checkup CurvePoint DatasetView EmulatorSettings EmulatorView ExperimentView ImageView"
-    " JobDetail JobView Leftover LogLine Metric Payment RecipeView RemoteItem Score StandingCost TrainingView WorstPicture",
+    " JobDetail JobView Leftover LogLine Metric Payment RecipeView RemoteItem Score StandingCost TrainingView"
+    " WorstPicture",
     "jobs.again": "Again",
     "jobs.outline": "Outline",
     "jobs.outlook": "Outlook",

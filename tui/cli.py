@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from engine import __version__
-from tui.commands import data, emulator, jobs, launch, monitor, pilot, remote, results, run
+from tui.commands import data, emulator, jobs, launch, monitor, pilot, remote, results, run, train
 from tui.opening import open_app
 from tui.options import Globals, OnScreen
 
@@ -48,7 +48,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(launch.app, name="launch")
 app.add_typer(emulator.app, name="emulator")
 app.add_typer(remote.app, name="remote")
-for module in (run, pilot, jobs, results, remote):
+for module in (run, train, pilot, jobs, results, remote):
     module.register(app)
 
 

@@ -10,15 +10,29 @@ from engine import JobView, Metric
 
 AXES = ("step", "epoch", "minutes")
 SMOOTHINGS = (0.0, 0.6, 0.9)
-MEASURES = {
-    "loss": (("train_loss", "training"), ("val_loss", "validation"), ("valid_loss", "validation")),
+MEASURES: dict[str, tuple[tuple[str, str], ...]] = {
+    "loss": (
+        ("loss", "training"),
+        ("train_loss", "training"),
+        ("val_loss", "validation"),
+        ("valid_loss", "validation"),
+    ),
     "accuracy": (
+        ("accuracy", "training"),
         ("train_accuracy", "training"),
         ("train_mean_token_accuracy", "training"),
         ("val_accuracy", "validation"),
         ("valid_mean_token_accuracy", "validation"),
     ),
+    "learning rate": (("learning_rate", "training"),),
+    "images a second": (("images_per_second", "training"),),
+    "MB of memory": (("memory_mb", "training"),),
 }
+"""What can be drawn: the names that it may have been measured by. The first that is there of a kind is drawn."""
+SMOOTHED = ("loss", "accuracy")
+"""Those of which a batch says little."""
+FROM_ZERO = ("images a second", "MB of memory")
+"""Amounts: drawn from nothing, or the smallest change would fill the screen."""
 MOST_POINTS = 300
 """More than there are columns; the mean stands for values that would share one."""
 
@@ -41,6 +55,18 @@ class Run:
         """Return the newest value of a name."""
         steps = self.values.get(name)
         return steps[max(steps)][1] if steps else None
+
+    def names(self, measure: str) -> list[tuple[str, str]]:
+        """Return (name, kind) of what this run has of a measure: at most one training and one validation."""
+        found: dict[str, str] = {}
+        for name, kind in MEASURES[measure]:
+            if name in self.values:
+                found.setdefault(kind, name)
+        return [(name, kind) for kind, name in found.items()]
+
+    def best(self, name: str) -> float | None:
+        """Return the highest value of a name."""
+        return max((value for _, value, _ in self.values.get(name, {}).values()), default=None)
 
     def curve(self, name: str, axis: str, smoothing: float, epochs: float | None) -> tuple[list[float], list[float]]:
         """Return x and y of one name.
@@ -82,9 +108,11 @@ def _thinned(values: list[float]) -> list[float]:
 
 
 _SHORT = {
+    "loss": "loss",
     "train_loss": "loss",
     "val_loss": "val loss",
     "valid_loss": "val loss",
+    "accuracy": "acc",
     "train_accuracy": "acc",
     "train_mean_token_accuracy": "acc",
     "val_accuracy": "val acc",
@@ -93,7 +121,9 @@ _SHORT = {
     "full_valid_mean_token_accuracy": "full val acc",
     "learning_rate": "rate",
     "images_per_second": "images/s",
+    "memory_mb": "MB",
 }
+"""Names of columns. Of two names of one column the later counts: an epoch's mean, over its last batch."""
 MOST_ROWS = 1000
 
 
@@ -103,15 +133,16 @@ def epochs(run: Run, count: float | None) -> tuple[list[str], dict[str, list[str
     Within an epoch the last value stands; `count` is how many epochs the whole run has, where that is known.
     """
     found = {name: run.values[name] for name in _SHORT if name in run.values}
-    names, last = list(found), max((max(steps) for steps in found.values()), default=0)
+    names = list(dict.fromkeys(_SHORT[name] for name in found))
+    last = max((max(steps) for steps in found.values()), default=0)
     by_epoch = count is not None or all(e is not None for steps in found.values() for e, _, _ in steps.values())
     rows: dict[int, dict[str, float]] = {}
     for name, steps in found.items():
         for step, (epoch, value, _) in sorted(steps.items()):
             at = epoch if epoch is not None else step / max(1, last) * (count or 0)
-            rows.setdefault(max(1, math.ceil(at - 1e-6)) if by_epoch else step, {})[name] = value
+            rows.setdefault(max(1, math.ceil(at - 1e-6)) if by_epoch else step, {})[_SHORT[name]] = value
     keys = sorted(rows, reverse=True)[:MOST_ROWS]
-    columns = ["epoch" if by_epoch else "step", *(_SHORT[name] for name in names)]
+    columns = ["epoch" if by_epoch else "step", *names]
     return columns, {str(key): [f"{key:,}", *(figure(rows[key].get(name)) for name in names)] for key in keys}
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tui.text import one_line
+from tui.text import one_line, span
 
 if TYPE_CHECKING:
-    from engine import Payment
+    from engine import Payment, RecipeView
 
 _OURS = re.compile(r"dogcls-tui/\S+ \((job \d+)\)")
 
@@ -35,3 +35,14 @@ def tokens(payment: Payment) -> str:
 def counted(number: int, what: str) -> str:
     """Return a number of things in words."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def recipe_lines(recipe: RecipeView) -> list[str]:
+    """Return what a recipe does, in lines that can stand alone."""
+    lines = [recipe.about, f"backbone{'s' * (len(recipe.backbones) > 1)}: {', '.join(recipe.backbones)}"]
+    several = len(recipe.phases) > 1
+    lines += [f"{f'phase {n}' if several else 'trains'}: {phase}" for n, phase in enumerate(recipe.phases, start=1)]
+    lines.append(f"weights: {recipe.weights}")
+    if recipe.seconds is not None:
+        lines.append(f"time: about {span(recipe.seconds)} to train, as it last did on this machine")
+    return lines

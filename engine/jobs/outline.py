@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from engine.azure.connection import Endpoint
-from engine.events import DatasetView
+from engine.events import DatasetView, JobView
 from engine.jobs.plan import AUTOMATIC_EPOCHS, Plan
 from engine.jobs.spec import Spec
 from engine.states import ContestantKind, JobKind
 from engine.store import Store
 from engine.store.experiments import NewJob
 
-_FLAGS = {"model", "epochs", "batch_size", "lr_multiplier", "seed", "detail", "prompt", "recipe", "weights", "max_cost"}
-
+_FLAGS = {
+    *("model", "epochs", "batch_size", "lr_multiplier", "seed", "detail", "prompt"),
+    *("recipe", "weights", "device", "max_cost"),
+}
 _SWITCHES = {"convert"}
 
 
@@ -106,13 +108,13 @@ def _requests(job: NewJob, dataset: DatasetView, place: Endpoint | None) -> list
 def _seconds(store: Store, spec: Spec, plan: Plan, dataset: DatasetView) -> float | None:
     """Return how long it may take: contestants run side by side, so the longest of them.
 
-    From the last job of each kind that succeeded here, by its number of images.
+    From the last job of each kind (and recipe) that succeeded here, by its number of images.
     """
     per_contestant: dict[int, float] = {}
     for job in plan.jobs:
         if job.kind == JobKind.PROBE:
             continue
-        last = next((v for v in reversed(store.jobs.of_kind(job.kind)) if v.state == "succeeded"), None)
+        last = next((v for v in reversed(store.jobs.of_kind(job.kind)) if _like(store, v, job)), None)
         if last is None or last.started_at is None or last.finished_at is None:
             return None
         seconds = last.finished_at - last.started_at
@@ -123,6 +125,12 @@ def _seconds(store: Store, spec: Spec, plan: Plan, dataset: DatasetView) -> floa
             seconds *= _work(job.kind, spec, dataset) / max(1.0, _work_then(job.kind, then, before))
         per_contestant[job.contestant or 0] = per_contestant.get(job.contestant or 0, 0.0) + seconds
     return max(per_contestant.values(), default=0.0)
+
+
+def _like(store: Store, before: JobView, job: NewJob) -> bool:
+    """Tell whether a job of the same kind came to its end, and, of the CNN, by the same recipe."""
+    same = job.kind != JobKind.TRAIN or store.jobs.get(before.id).parameters.get("recipe") == job.parameters["recipe"]
+    return before.state == "succeeded" and same
 
 
 def _work(kind: str, spec: Spec, dataset: DatasetView) -> float:

@@ -46,7 +46,7 @@ class Trained:
         val_accuracy: of the best epochs of all backbones, their answers averaged.
         best_epochs: one a backbone, counted over its phases.
         seconds: all of it, over every attempt, features and decoding included.
-        images_per_second: of the last epoch's steps.
+        images_per_second: of the steps of the last phase.
         seconds_to_accuracy: seconds until a validation first reached a level, for the levels that were reached.
 
     """
@@ -118,7 +118,7 @@ class Trainer:
         self._keeper = Keeper(folder, identity, run.watch.say)
         self._teller = Teller(run.watch, run.runtime)
         self._state = State()
-        self._speed = 0.0  # images a second
+        self._images, self._busy = 0, 0.0  # trained on in this phase, and the seconds that took
         self._before = 0.0  # seconds of earlier attempts
         self._started = self._saved_at = time.monotonic()
 
@@ -158,6 +158,8 @@ class Trainer:
         goes_on = saved is not None and "model" in saved
         place = (self._run.seed, state.member, state.phase)
         torch.manual_seed(hash(place))
+        self._run.watch.phase(f"{name}, {phase.train}: making ready", 0, 0)
+        self._images, self._busy = 0, 0.0
         model, source, origin = open_phase(self._run, name, phase, hash(place) % 2**32)
         model.to(self._run.runtime.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
         optimizer = torch.optim.AdamW(parameter_groups(model, phase), weight_decay=phase.weight_decay)
@@ -185,7 +187,7 @@ class Trainer:
         model.train()
         if phase.train == "blocks":
             freeze_statistics(model)
-        began, seen_before = time.monotonic(), state.seen
+        began = time.monotonic()
         for inputs, truths in source.training(state.epoch, state.step):
             self._check(parts)
             done = ((state.epoch - 1) * steps + state.step) / (phase.epochs * steps)
@@ -215,7 +217,8 @@ class Trainer:
             state.seen += len(truths)
             state.step += 1
             state.total += 1
-            self._speed = (state.seen - seen_before) / max(time.monotonic() - began, 1e-9)
+            self._images += len(truths)
+            self._busy, began = self._busy + time.monotonic() - began, time.monotonic()
             self._teller.step(
                 origin.backbone,
                 phase,
@@ -297,6 +300,11 @@ class Trainer:
         return JobError(
             f"{error} It was in {place}.", "Resume to go on from the checkpoint before, at half the learning rate."
         )
+
+    @property
+    def _speed(self) -> float:
+        """Images a second that this phase has trained on, the wait for them included."""
+        return self._images / max(self._busy, 1e-9)
 
     def _seconds(self) -> float:
         return self._before + time.monotonic() - self._started

@@ -26,7 +26,7 @@ async def running(pilot, engine):
         await pilot.pause(0.2)
         jobs = {job.kind: job for job in await engine.jobs()}
         train = jobs.get("train")
-        if train is not None and train.note.startswith("epoch") and jobs["batch"].progress > 0.3:
+        if train is not None and ", epoch " in train.note and jobs["batch"].progress > 0.3:
             return
 
 

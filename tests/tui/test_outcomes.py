@@ -4,10 +4,9 @@ import asyncio
 import csv
 import json
 
-from textual.widgets import TabPane
-
 from tests.tui.looking import settled, shows, text_of, until
 from tui.app import DogclsApp
+from tui.widgets.plot import Curves
 
 # -- results
 
@@ -92,7 +91,7 @@ async def test_curves_of_both_kinds_lie_over_each_other(done):
 
 
 async def test_values_that_are_there_before_the_plot_wait_for_it(done, monkeypatch):
-    mount, go_on = TabPane.mount, asyncio.Event()
+    mount, go_on = Curves.mount, asyncio.Event()
 
     async def later(self, plot):
         await go_on.wait()
@@ -101,7 +100,7 @@ async def test_values_that_are_there_before_the_plot_wait_for_it(done, monkeypat
     def slow(self, *widgets, **options):
         return later(self, *widgets) if widgets and widgets[0].id == "plot" else mount(self, *widgets, **options)
 
-    monkeypatch.setattr(TabPane, "mount", slow)
+    monkeypatch.setattr(Curves, "mount", slow)
     app = DogclsApp(done, room="train")
     async with app.run_test(size=(120, 40)) as pilot:
         await shows(pilot, "val loss")

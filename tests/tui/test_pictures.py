@@ -12,7 +12,7 @@ ROOMS = {
     "launch": (("3",), ("time about", "dogcls-tui run", "of 5,000,000 enqueued tokens")),
     "monitor": (("4",), ("fine-tune", "following")),
     "job": (("4", "g", "enter", "left_square_bracket"), ("contestant", "attempts")),
-    "train": (("5",), ("validation", "train acc")),
+    "train": (("5",), ("validation", "best ")),
     "results": (("6",), ("Comparison of demo", "pug")),
 }
 

@@ -52,3 +52,16 @@ def test_a_curve_by_epoch_and_by_time():
     told = run(("train_loss", 60, None, 2.0), ("train_loss", 120, None, 1.0))
     assert told.curve("train_loss", "epoch", 0.0, 2.0) == ([1.0, 2.0], [2.0, 1.0])
     assert told.curve("train_loss", "minutes", 0.0, None) == ([0.0, 1.0], [2.0, 1.0])
+
+
+def test_of_two_names_of_one_measure_the_first_is_drawn():
+    told = run(("loss", 1, 0.1, 3.0), ("train_loss", 10, 1.0, 2.0), ("val_loss", 10, 1.0, 2.5))
+    assert told.names("loss") == [("loss", "training"), ("val_loss", "validation")]
+    assert told.names("MB of memory") == []
+    assert (told.best("val_loss"), told.best("val_accuracy")) == (2.5, None)
+
+
+def test_an_epochs_mean_stands_over_its_last_batch():
+    told = run(("loss", 1, 0.5, 3.0), ("train_loss", 2, 1.0, 2.0), ("loss", 2, 1.0, 1.0), ("loss", 3, 1.5, 0.5),
+               ("memory_mb", 3, 1.5, 372.5))  # fmt: skip
+    assert epochs(told, None) == (["epoch", "loss", "MB"], {"2": ["2", "0.5", "372.5"], "1": ["1", "2", ""]})

@@ -10,7 +10,7 @@ import typer
 from engine import Engine, JobKind, Spec
 from tui.commands.common import out, out_json, price_and_start, with_engine
 from tui.commands.follow import follow
-from tui.commands.run import CONVERT, full_path, spec_of
+from tui.commands.run import CONVERT, DEVICE, RECIPE, WEIGHTS, full_path, spec_of
 
 app = typer.Typer(help="Any one job alone.", no_args_is_help=True)
 
@@ -149,16 +149,15 @@ def train(
     context: typer.Context,
     dataset: Dataset,
     name: Name = None,
-    recipe: Annotated[str | None, typer.Option(help="quick or article.  [default: quick]")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Pretrained weights for the recipe, instead of torchvision's download.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=1)] = None,
+    recipe: Annotated[str | None, typer.Option(help=RECIPE)] = None,
+    weights: Annotated[Path | None, typer.Option(help=WEIGHTS)] = None,
+    epochs: Annotated[int | None, typer.Option(help="Of each phase, instead of the recipe's.", min=1)] = None,
     seed: Seed = None,
+    device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
     as_json: Json = False,
     detach: Detach = False,
     yes: Yes = False,
 ) -> None:
-    """Train the local CNN and predict the test images."""
-    spec = spec_of(dataset, name=name, recipe=recipe, weights=full_path(weights), seed=seed)
+    """Train the local CNN and predict the test images; `train` also tells what came of it."""
+    spec = spec_of(dataset, name=name, recipe=recipe, weights=full_path(weights), seed=seed, device=device)
     _launch(context, JobKind.TRAIN, spec, as_json, detach, yes, train_epochs=epochs)

@@ -22,6 +22,9 @@ from tui.commands.follow import follow
 from tui.commands.results import print_results
 from tui.opening import open_app
 
+RECIPE = "quick, article or best; see: recipes.  [default: quick]"
+WEIGHTS = "Pretrained weights for the recipe's backbone, instead of its own."
+DEVICE = "auto, cpu, cuda or mps.  [default: auto]"
 CONVERT = "Fine-tune on RGB copies of grey, CMYK and palette images; else they are refused."
 Plain = Annotated[bool, typer.Option("--plain", help="No screen: narration on stderr, the table on stdout.")]
 Json = Annotated[bool, typer.Option("--json", help="No screen: one JSON object on stdout.")]
@@ -66,10 +69,9 @@ def run(
     prompt: Annotated[
         Path | None, typer.Option(help="A file with the system prompt; {labels} stands for the classes.")
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help="The CNN's: quick or article.  [default: quick]")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Pretrained weights for the recipe, instead of torchvision's download.")
-    ] = None,
+    recipe: Annotated[str | None, typer.Option(help=f"The CNN's: {RECIPE}")] = None,
+    weights: Annotated[Path | None, typer.Option(help=WEIGHTS)] = None,
+    device: Annotated[str | None, typer.Option(help=f"Where the CNN trains: {DEVICE}")] = None,
     retry: Annotated[
         str | None, typer.Option(help="What a batch left unanswered: batch, realtime or none.  [default: batch]")
     ] = None,
@@ -93,6 +95,7 @@ def run(
         "prompt": full_path(prompt),
         "weights": full_path(weights),
         "recipe": recipe,
+        "device": device,
         "retry": retry,
         "max_cost": max_cost,
         "contestants": None if contestants is None else [c.strip() for c in contestants.split(",")],

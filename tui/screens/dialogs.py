@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -15,6 +16,13 @@ from textual.widgets import Input, OptionList, Static
 from tui.styles.theme import look
 from tui.text import literal
 from tui.widgets.lists import List
+
+MEANING = 67
+"""Columns of what a choice means, in a dialog of 76."""
+
+
+def _hanging(line: str) -> str:
+    return fill(line, MEANING, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -44,17 +52,19 @@ class ChooseScreen(ModalScreen[str | None]):
 
     BINDINGS = [Binding("enter", "choose", "choose"), Binding("escape,q", "dismiss(None)", "cancel")]
 
-    def __init__(self, question: str, choices: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, question: str, choices: Sequence[tuple[str, str]], chosen: str | None = None) -> None:
         """Ask.
 
         Args:
             question: one line.
-            choices: (name, what it means) each; the name is the answer.
+            choices: (name, what it means) each; the name is the answer, the meaning may have several lines.
+            chosen: where the cursor stands at first.
 
         """
         super().__init__()
         self._question = question
         self._choices = choices
+        self._chosen = chosen
 
     def compose(self) -> ComposeResult:
         """Show the question, and the choices with what each means."""
@@ -67,9 +77,10 @@ class ChooseScreen(ModalScreen[str | None]):
         """Fill the list."""
         lines = []
         for name, meaning in self._choices:
-            lines.append((name, Text.assemble((f"{name}\n", "bold"), (f"  {meaning}", look().dim))))
+            told = [_hanging(line) for line in meaning.splitlines()]
+            lines.append((name, Text.assemble((f"{name}\n", "bold"), ("\n".join(told), look().dim))))
         choices = self.query_one(List)
-        choices.show(lines)
+        choices.show(lines, self._chosen)
         choices.focus()
 
     def action_choose(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from rich.table import Table as Grid
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
@@ -15,22 +14,19 @@ from textual.widgets import Input, OptionList, Static
 from engine import DogclsError, InputError, Spec, make_spec, parameters
 from tui.bridge import Looked
 from tui.screens.base import Room
-from tui.screens.dialogs import ConfirmScreen
+from tui.screens.dialogs import ChooseScreen, ConfirmScreen
 from tui.screens.papers import TextScreen
 from tui.screens.pilot import IMAGES, VALUE_USD, VOLUME, PilotScreen, pilot_question
 from tui.styles.theme import look
 from tui.text import dollars, one_line
+from tui.widgets.contestants import WHO, contestants
 from tui.widgets.lists import List
 from tui.widgets.price import outlook_lines, price_text
+from tui.wording import recipe_lines
 
 if TYPE_CHECKING:
-    from engine import Outline, Outlook, PilotResult, Plan, Price
+    from engine import Outline, Outlook, PilotResult, Plan, Price, RecipeView
 
-_WHO = (
-    ("zero-shot", "z", "asks the base model as it is, by the Batch API"),
-    ("fine-tuned", "t", "trains it on your images, deploys, asks, deletes"),
-    ("cnn", "c", "trains a small network on this machine"),
-)
 _UNLESS_GIVEN = {
     "name": "the dataset's, numbered",
     "prompt": "the article's",
@@ -52,7 +48,8 @@ class LaunchScreen(Room):
         super().__init__()
         self._parameters = parameters()
         self._values: dict[str, str] = {}
-        self._contestants = {name for name, _, _ in _WHO}
+        self._recipes: dict[str, RecipeView] = {}
+        self._contestants = {name for name, _, _ in WHO}
         self._datasets: list[str] = []
         self._known: object = None
         self._dataset: str | None = None
@@ -106,6 +103,17 @@ class LaunchScreen(Room):
         self._dataset = self._dataset if self._dataset in found else wanted
         self._changed()
 
+    @work(exclusive=True, group="recipes")
+    async def _find_recipes(self) -> None:
+        """Find out what the recipes do, and how long they would take on this dataset."""
+        try:
+            found = await self.engine.browse.learning.recipes(self._dataset)
+        except DogclsError as error:
+            self.desk.trouble(str(error))
+            return
+        self._recipes = {each.name: each for each in found}
+        self._explain()
+
     @on(Looked)
     def _looked(self, message: Looked) -> None:
         """Nothing here hangs on jobs."""
@@ -114,17 +122,8 @@ class LaunchScreen(Room):
 
     def _draw(self) -> None:
         at = look()
-        who = Grid.grid(padding=(0, 1), expand=True)
-        who.add_column(no_wrap=True)
-        who.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-        who.add_column(justify="right", no_wrap=True)
-        for name, key, what in _WHO:
-            taken = name in self._contestants
-            mark = Text.assemble((f" {key} ", f"bold {at.accent}"), ("● " if taken else "○ ", at.contestant(name)))
-            mark.append(f"{name:<11}", at.contestant(name) if taken else at.dim)
-            price = self._price_of(name) if taken else Text("left out", at.dim)
-            who.add_row(mark, Text(what, at.dim), price)
-        self.query_one("#who", Static).update(who)
+        price = self._made[1] if self._made is not None else None
+        self.query_one("#who", Static).update(contestants(self._contestants, price))
         title = f"Contestants on {one_line(self._dataset, 40)}" if self._dataset else "Contestants"
         self.query_one("#who").border_title = Text(title)
         self.query_one("#who").border_subtitle = f"D: next of {len(self._datasets)}" if len(self._datasets) > 1 else ""
@@ -143,23 +142,20 @@ class LaunchScreen(Room):
         self._explain()
         self._draw_price()
 
-    def _price_of(self, name: str) -> Text:
-        if self._made is None:
-            return Text("…", look().dim)
-        lines = [line for line in self._made[1].lines if line.contestant == name]
-        return Text(dollars(sum(line.usd for line in lines)) if lines else "$0.00")
-
     def _explain(self) -> None:
         chosen = self.query_one("#parameters", List).chosen
         told = next((p for p in self._parameters if p.name == chosen), None)
         box = self.query_one("#meaning", Static)
+        box.border_subtitle = "enter: all recipes" if chosen == "recipe" and self._recipes else ""
         if self._refused and not self._problem:
             box.update(Text(one_line(f"Not started. {self._refused}", 400), look().bad))
         elif self._problem:
             box.update(Text(one_line(self._problem.removesuffix("See: dogcls-tui run --help"), 400), look().bad))
         elif told is not None:
-            own = f"  (default {told.default})" if told.name in self._values else ""
-            box.update(Text.assemble(told.help, (own, look().dim)))
+            recipe = self._recipes.get(self._values.get("recipe", told.default)) if told.name == "recipe" else None
+            own = f"  (default: {told.default or _UNLESS_GIVEN[told.name]})" if told.name in self._values else ""
+            meaning = told.help if recipe is None else f"{recipe.name}: {recipe.about}"
+            box.update(Text.assemble(meaning, (own, look().dim)))
 
     def _draw_price(self) -> None:
         box, at = self.query_one("#price", Static), look()
@@ -190,7 +186,7 @@ class LaunchScreen(Room):
             raise InputError("There is no dataset yet.", "2 adds one.")
         if not self._contestants:
             raise InputError("Nobody takes part.", "z, t and c choose.")
-        wanted = [name for name, _, _ in _WHO if name in self._contestants]
+        wanted = [name for name, _, _ in WHO if name in self._contestants]
         given = {name: value for name, value in values.items() if value != ""}
         prompt = self.desk.prompts.get(self._dataset)
         return make_spec(
@@ -208,6 +204,7 @@ class LaunchScreen(Room):
             self._spec, self._problem = None, str(error) if self._dataset else ""
         self._draw()
         self.refresh_bindings()
+        self._find_recipes()
         if self._spec is not None:
             self._find_price(self._spec)
 
@@ -258,6 +255,9 @@ class LaunchScreen(Room):
         chosen = self.query_one("#parameters", List).chosen
         if chosen is None:
             return
+        if chosen == "recipe" and self._recipes:
+            self._choose_recipe()
+            return
         editor = self.query_one("#editor", Input)
         told = next(p for p in self._parameters if p.name == chosen)
         editor.border_title = f"{chosen}: enter accepts, esc leaves it"
@@ -265,6 +265,19 @@ class LaunchScreen(Room):
             editor.value = self._values.get(chosen, told.default)
         editor.add_class("shown")
         editor.focus()
+
+    @work
+    async def _choose_recipe(self) -> None:
+        """Show what each recipe does, and take one."""
+        default = next(p.default for p in self._parameters if p.name == "recipe")
+        choices = [(each.name, "\n".join(recipe_lines(each))) for each in self._recipes.values()]
+        now = self._values.get("recipe", default)
+        chosen = await self.app.push_screen_wait(ChooseScreen("By which recipe does the CNN learn?", choices, now))
+        if chosen is not None:
+            self._values = {**self._values, "recipe": chosen}
+            if chosen == default:
+                del self._values["recipe"]
+            self._changed()
 
     @on(Input.Changed, "#editor")
     def _typing(self, event: Input.Changed) -> None:

@@ -15,6 +15,7 @@ from tui.screens.jobs import JobRoom
 from tui.styles.theme import look
 from tui.text import dollars, one_line, size, span
 from tui.widgets.bar import bar
+from tui.widgets.jobs import state_of
 from tui.widgets.labelling import labelling
 from tui.widgets.lists import List
 from tui.widgets.plot import Curves, Layer
@@ -24,8 +25,8 @@ from tui.widgets.worst import Mistake, Worst
 MOST_MISTAKES = 500
 FIGURES = (
     ("train", "loss", ("loss", "train_loss")),
-    ("train", "acc", ("accuracy", "train_accuracy", "train_mean_token_accuracy")),
     ("val", "loss", ("val_loss", "valid_loss")),
+    ("train", "acc", ("accuracy", "train_accuracy", "train_mean_token_accuracy")),
     ("val", "acc", ("val_accuracy", "valid_mean_token_accuracy")),
 )
 """What is told of the newest values: of which images, what, and by which names it may have been measured."""
@@ -42,7 +43,7 @@ class TrainScreen(JobRoom):
         self._jobs: dict[str, JobView] = {}
         self._runs: dict[str, Run] = {}
         self._epochs: dict[str, float | None] = {}
-        self._told: dict[str, TrainingView] = {}
+        self._views: dict[str, TrainingView] = {}
         self._over: set[str] = set()
         self._measure, self._axis, self._smoothing = "loss", AXES[0], 2
         self._read_at: dict[str, object] = {}
@@ -113,7 +114,7 @@ class TrainScreen(JobRoom):
                     told = detail.parameters.get("epochs")
                     self._epochs[key] = float(told) if isinstance(told, int | float) else None
                 if job.kind == "train":
-                    self._told[key] = await self.engine.browse.learning.run(job.id)
+                    self._views[key] = await self.engine.browse.learning.run(job.id)
                 run.add(await self.engine.browse.metrics_since(job.id, run.last - 1e-3))
             except DogclsError as error:
                 self.desk.trouble(str(error))
@@ -144,12 +145,12 @@ class TrainScreen(JobRoom):
     def _figures(self, job: JobView) -> Text:
         """Return how the run stands, how and where it trains, and its newest values: a line each."""
         wide = self.has_class("-wide") or self.has_class("-huge")
-        told, run, dim = self._told.get(str(job.id)), self._runs.get(str(job.id), Run()), look().dim
+        told, run, dim = self._views.get(str(job.id)), self._runs.get(str(job.id), Run()), look().dim
         text = bar(job.progress, 10 if wide else 6, look().state(job.state)[1])
         left = self.bridge.pace.left(job)
         age = (job.finished_at or self._at) - job.started_at if job.started_at else 0
-        if job.state not in ACTIVE:
-            text.append(f"  {job.state}")
+        if job.state not in ACTIVE or job.request:
+            text.append("  ").append_text(state_of(job))
         elif told is not None:  # its note names the backbone first, and has its own time left
             first, comma, rest = one_line(job.note, 120).partition(", ")
             text.append(f"  {rest if comma and not wide else first + comma + rest}")
@@ -169,8 +170,9 @@ class TrainScreen(JobRoom):
         text.append("\n")
         for whose, what, names in FIGURES:
             value = next((run.latest(name) for name in names if name in run.values), None)
-            if value is not None:
-                text.append(f"{whose} {what} ", dim).append(f"{value:.3f}  ")
+            if value is not None:  # on a narrow screen each is told beside what it belongs to, in one word
+                words = f"{whose} {what}" if wide else what if whose == "train" else whose
+                text.append(f"{words} ", dim).append(f"{value:.3f}  ")
         best = told.val_accuracy if told is not None and told.val_accuracy is not None else run.best("val_accuracy")
         if best is not None:
             text.append("best ", dim).append(f"{best:.1%}", f"bold {look().ok}")
@@ -184,7 +186,12 @@ class TrainScreen(JobRoom):
             key: [Text(cell, look().dim if n == 0 else "", justify="right") for n, cell in enumerate(row)]
             for key, row in rows.items()
         }
-        self.query_one("#epoch-table", Table).fill(columns, cells)
+        table = self.query_one("#epoch-table", Table)
+        room, shown = table.content_size.width or self.size.width, 0
+        for n in range(len(columns)):  # what has no room at all is not cut to pieces
+            room -= 2 + max([len(columns[n]), *(row[n].cell_len for row in cells.values())])
+            shown += room >= 0
+        table.fill(columns[:shown], {key: row[:shown] for key, row in cells.items()})
 
     @work(exclusive=True, group="worst")
     async def _draw_worst(self, job: JobView) -> None:
@@ -200,7 +207,7 @@ class TrainScreen(JobRoom):
     async def _validated(self, job: JobView) -> tuple[str, list[Mistake]]:
         found = await self.engine.browse.learning.worst(job.id)
         wrong = sum(each.truth != each.said for each in found)
-        about = f"Of the last validation, the least likely truth first; {wrong} of these {len(found)} are wrong."
+        about = f"Last validation, worst first: {wrong} of these {len(found)} are wrong."
         return about, [Mistake(str(w.image_id), w.path, w.name, w.truth, w.said, w.sure, w.truth_sure) for w in found]
 
     async def _mistaken(self, job: JobView) -> tuple[str, list[Mistake]]:
@@ -216,7 +223,7 @@ class TrainScreen(JobRoom):
         return f"Test images that were taken for others, the surest first: {len(found):,}.", found
 
     def _draw_labels(self, job: JobView) -> None:
-        told = self._told.get(str(job.id))
+        told = self._views.get(str(job.id))
         box = self.query_one("#labels-text", Static)
         if job.kind != "train":
             box.update(Text("Learning curves are measured of the local CNN; choose one of its runs.", look().dim))
