@@ -31,10 +31,11 @@ class ModelPrices:
 
 @dataclass(frozen=True)
 class Prices:
-    """The table, and when it was true."""
+    """The table, and when it was true. `machine` is US dollars an hour of the machine that a local network runs on."""
 
     as_of: str
     models: dict[str, ModelPrices]
+    machine: float = 0.0
 
     def of(self, model: str) -> ModelPrices:
         """Return a model's prices; a tuned model has its base's.
@@ -83,12 +84,15 @@ def load_prices(*overrides: Path) -> Prices:
             raise InputError(f"{path}: {error}.", "Correct it; it is TOML.") from None
         for model, prices in own.get("models", {}).items():
             table["models"][model] = table["models"].get(model, {}) | prices
+        table["machine"] = own.get("machine", table["machine"])
         table["as_of"] = str(own.get("as_of", table["as_of"]))
     try:
+        machine = float(table["machine"]["hourly"])
         models = {name: ModelPrices(**{k: float(v) for k, v in p.items()}) for name, p in table["models"].items()}
-    except (TypeError, ValueError) as error:
-        raise InputError(f"prices.toml: {error}.", "Give each model all six prices, as numbers.") from None
-    return Prices(table["as_of"], models)
+    except (TypeError, ValueError, KeyError) as error:
+        cure = "Give each model all six prices, and the machine `hourly`, as numbers."
+        raise InputError(f"prices.toml: {error}.", cure) from None
+    return Prices(table["as_of"], models, machine)
 
 
 def tokens_of_image(width: int, height: int, detail: str, model: str) -> int:

@@ -1,35 +1,307 @@
-"""What contestants cost beyond this test: an image more, a thousand, and where two of them cost the same."""
+"""What contestants cost beyond this test: once, by the hour and by the image, for a volume and a horizon.
+
+Money is US dollars. Under given `Terms` each contestant's cost is a straight line over the number of images a
+month; `line` is that line, and all that follows is arithmetic on lines.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from engine.errors import InputError
 from engine.evaluation.comparison import ContestantResult
-from engine.states import Outcome
+from engine.states import ContestantKind, Outcome
+
+if TYPE_CHECKING:
+    from engine.azure.prices import ModelPrices
+
+EMULATED = " (emulated)"
+"""How the comparison ends the name of an emulated contestant."""
+DAYS_A_MONTH = 365 / 12
+"""With 24 hours a day it makes the 730 hours by which Azure's price pages reckon a month."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the user sets, and everything that is reckoned ahead depends on.
+
+    Attributes:
+        volume: images a month.
+        months: the horizon; what is paid once is paid within it.
+        hosting_hours: hours a day for which a tuned model is deployed; 24 is always.
+        batch: answers may wait (up to 24 hours), so that whoever can be asked in batches is.
+        machine_hourly: US dollars an hour of the machine that a local network runs on; 0 for one that costs nothing.
+        machine_hours: hours a day for which that machine is kept; None: it is paid only while it computes.
+        value: US dollars that one correct answer is worth.
+
+    Raises:
+        InputError: a value is out of its range.
+
+    """
+
+    volume: float = 10_000
+    months: float = 12
+    hosting_hours: float = 24
+    batch: bool = False
+    machine_hourly: float = 0.0
+    machine_hours: float | None = None
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        for what, number in (("images a month", self.volume), ("months", self.months)):
+            if not 0 < number < math.inf:
+                raise InputError(f"The number of {what} is above 0, not {number:g}.", "Give another one.")
+        for what, hours in (("hosting", self.hosting_hours), ("the machine", self.machine_hours or 0.0)):
+            if not 0 <= hours <= 24:
+                raise InputError(f"Hours a day of {what} are 0 to 24, not {hours:g}.", "Give another number.")
+        for what, usd in (("An hour of the machine", self.machine_hourly), ("A correct answer", self.value)):
+            if not 0 <= usd < math.inf:
+                raise InputError(f"{what} costs or is worth $0 or more, not {usd:g}.", "Give another amount.")
+
+    @property
+    def images(self) -> float:
+        """How many images there are in all."""
+        return self.volume * self.months
 
 
 @dataclass(frozen=True)
 class Economics:
-    """US dollars: once (training), and for 1,000 images more. Hosting goes by the hour and is neither."""
+    """What a contestant's costs are made of. No terms are in it.
+
+    Attributes:
+        name: the contestant.
+        once: US dollars of training on a service.
+        per_thousand: US dollars that a service takes for 1,000 images more, in real time where both ways are known.
+        batch_per_thousand: the same in batches; None: it cannot be asked in batches, or the price is not known.
+        hosting_hourly: US dollars an hour for which it is deployed.
+        machines: how many machines of one's own it needs.
+        machine_seconds: for which an image keeps such a machine busy.
+        machine_once_seconds: for which the training did.
+        accuracy: share of the test images; None where nobody knows.
+        kind: of the contestant.
+        emulated: it is list prices that nobody charges.
+
+    """
 
     name: str
     once: float
     per_thousand: float
+    batch_per_thousand: float | None = None
+    hosting_hourly: float = 0.0
+    machines: int = 0
+    machine_seconds: float = 0.0
+    machine_once_seconds: float = 0.0
+    accuracy: float | None = None
+    kind: str = ""
+    emulated: bool = False
+
+    @property
+    def capacity(self) -> float:
+        """Images that one machine can do in an hour; inf where it needs none, or its speed is not known."""
+        return 3600 / self.machine_seconds if self.machine_seconds else math.inf
 
 
-def economics(result: ContestantResult) -> Economics:
-    """Return what a contestant costs once, and by the image, from what its own test cost."""
+def economics(
+    result: ContestantResult,
+    prices: ModelPrices | None = None,
+    tokens: tuple[float, float] | None = None,
+    *,
+    machine_seconds: float | None = None,
+) -> Economics:
+    """Return what a contestant's costs are made of.
+
+    Args:
+        result: its row of the comparison.
+        prices: of its model; without them an image costs what it did in the test, whichever way it was asked, and
+            hosting is not known (0).
+        tokens: mean tokens of an image, in and out; without them likewise.
+        machine_seconds: of a local network, for an image; the mean of its single images' latency unless told.
+
+    """
     asked = result.n - result.outcomes[Outcome.MISSING]
-    return Economics(result.name, result.cost.training, 1000 * result.cost.inference / asked if asked else 0.0)
+    per_thousand = 1000 * result.cost.inference / asked if asked else 0.0
+    batch = None
+    if prices is not None and tokens is not None:
+        into, out = tokens
+        per_thousand = (into * prices.input + out * prices.output) / 1000
+        if result.kind == ContestantKind.ZERO_SHOT:  # the Batch API takes no tuned model
+            batch = (into * prices.batch_input + out * prices.batch_output) / 1000
+    local = result.kind == ContestantKind.CNN
+    if machine_seconds is None:
+        machine_seconds = result.latency.mean / 1000 if local and result.latency else 0.0
+    return Economics(
+        name=result.name,
+        once=result.cost.training,
+        per_thousand=per_thousand,
+        batch_per_thousand=batch,
+        hosting_hourly=prices.hosting if prices is not None and result.kind == ContestantKind.FINE_TUNED else 0.0,
+        machines=int(local),
+        machine_seconds=machine_seconds,
+        machine_once_seconds=(result.train_seconds or 0.0) if local else 0.0,
+        accuracy=result.accuracy if result.n else None,
+        kind=str(result.kind),
+        emulated=result.emulated,
+    )
+
+
+def by_name(contestants: Iterable[Economics]) -> dict[str, Economics]:
+    """Return them by name, and an emulated one by its plain name as well, which is the one that `Answers` has."""
+    found = {}
+    for e in contestants:
+        found[e.name] = found[e.name.removesuffix(EMULATED)] = e
+    return found
+
+
+@dataclass(frozen=True)
+class Line:
+    """A contestant's cost under given terms: `fixed` + `per_image` × images, over the whole horizon."""
+
+    name: str
+    fixed: float
+    per_image: float
+
+    def at(self, images: float) -> float:
+        """Return US dollars for a number of images."""
+        return self.fixed + self.per_image * images
+
+
+@dataclass(frozen=True)
+class Total:
+    """US dollars over the horizon, item by item. `machine` is the one of a local network, its training included."""
+
+    name: str
+    images: float
+    training: float
+    hosting: float
+    machine: float
+    inference: float
+
+    @property
+    def usd(self) -> float:
+        """All of it."""
+        return self.training + self.hosting + self.machine + self.inference
+
+    @property
+    def per_thousand(self) -> float:
+        """US dollars for 1,000 images, with their share of what is paid once and by the hour."""
+        return 1000 * self.usd / self.images
+
+
+def per_thousand(e: Economics, terms: Terms) -> float:
+    """Return US dollars for 1,000 images more: nothing that is paid once or by the hour."""
+    service = e.batch_per_thousand if terms.batch and e.batch_per_thousand is not None else e.per_thousand
+    return service + 1000 * _machine_per_image(e, terms)
+
+
+def _machine_per_image(e: Economics, terms: Terms) -> float:
+    return terms.machine_hourly * e.machine_seconds / 3600 if terms.machine_hours is None else 0.0
+
+
+def _machine_fixed(e: Economics, terms: Terms) -> float:
+    kept = (terms.machine_hours or 0.0) * DAYS_A_MONTH * terms.months * e.machines
+    return terms.machine_hourly * (kept + e.machine_once_seconds / 3600)
+
+
+def _hosting(e: Economics, terms: Terms) -> float:
+    return e.hosting_hourly * terms.hosting_hours * DAYS_A_MONTH * terms.months
+
+
+def line(e: Economics, terms: Terms) -> Line:
+    """Return a contestant's cost as a line over the number of images (of the whole horizon, not of a month)."""
+    return Line(e.name, e.once + _hosting(e, terms) + _machine_fixed(e, terms), per_thousand(e, terms) / 1000)
+
+
+def total(e: Economics, terms: Terms) -> Total:
+    """Return what a contestant costs for the volume and the horizon."""
+    machine = _machine_per_image(e, terms)
+    return Total(
+        name=e.name,
+        images=terms.images,
+        training=e.once,
+        hosting=_hosting(e, terms),
+        machine=_machine_fixed(e, terms) + machine * terms.images,
+        inference=(per_thousand(e, terms) / 1000 - machine) * terms.images,
+    )
+
+
+def overloaded(e: Economics, terms: Terms) -> bool:
+    """Tell whether the volume is more than the machines can do in the hours for which they are kept."""
+    hours = 24 if terms.machine_hours is None else terms.machine_hours
+    return terms.volume > e.capacity * hours * DAYS_A_MONTH * max(1, e.machines)
 
 
 def break_even(a: Economics, b: Economics) -> float | None:
     """Return the number of images from which on `a` is cheaper than `b` in all; None if that never happens.
 
-    0 when it is cheaper from the first image.
+    0 when it is cheaper from the first image. Training and inference alone: see `even` for hosting and machines.
     """
     more_once = a.once - b.once
     saved = (b.per_thousand - a.per_thousand) / 1000
     if saved <= 0:
         return 0.0 if more_once < 0 and saved == 0 else None
     return max(0.0, more_once / saved)
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """Where two contestants cost the same.
+
+    Attributes:
+        a: the one.
+        b: the other.
+        volume: images a month at which they do. 0: they cost the same before the first image, and `above` is cheaper
+            from there on. inf: an image costs the same with both, so the one that starts cheaper stays it. None:
+            nowhere, for one is cheaper at any volume, or everywhere, for they are alike.
+        below: the cheaper one at fewer images; None where there is none.
+        above: the cheaper one at more images; None where there is none.
+
+    """
+
+    a: str
+    b: str
+    volume: float | None
+    below: str | None
+    above: str | None
+
+    @property
+    def sentence(self) -> str:
+        """The same in words."""
+        if self.volume is None or math.isinf(self.volume):
+            winner = self.below or self.above
+            if winner is None:
+                return f"{self.a} and {self.b} cost the same at any volume."
+            return f"{winner} is cheaper than {self.b if winner == self.a else self.a} at any volume."
+        other = self.b if self.above == self.a else self.a
+        since = "from the first image" if self.volume == 0 else f"from {self.volume:,.0f} images a month on"
+        return f"{self.above} is cheaper than {other} {since}."
+
+
+def even(a: Economics, b: Economics, terms: Terms) -> BreakEven:
+    """Return at which number of images a month two contestants cost the same over the horizon.
+
+    The volume of the terms is not looked at; everything else is.
+    """
+    first, second = line(a, terms), line(b, terms)
+    fixed, slope = _apart(first.fixed, second.fixed), _apart(first.per_image, second.per_image)
+    cheaper_start = None if fixed == 0 else (a.name if fixed < 0 else b.name)
+    cheaper_image = None if slope == 0 else (a.name if slope < 0 else b.name)
+    if cheaper_image is None:
+        return BreakEven(a.name, b.name, math.inf if cheaper_start else None, cheaper_start, None)
+    if cheaper_start is None:
+        return BreakEven(a.name, b.name, 0.0, None, cheaper_image)
+    if cheaper_start == cheaper_image:
+        return BreakEven(a.name, b.name, None, cheaper_start, cheaper_start)
+    return BreakEven(a.name, b.name, -fixed / slope / terms.months, cheaper_start, cheaper_image)
+
+
+def _apart(x: float, y: float) -> float:
+    """Return the difference, and 0 where it is rounding: a break-even in the quadrillions would come of it."""
+    return 0.0 if math.isclose(x, y, rel_tol=1e-12, abs_tol=1e-15) else x - y
+
+
+def pairs(contestants: Sequence[Economics], terms: Terms) -> list[BreakEven]:
+    """Return the break-even of any two, in the order in which they were named."""
+    return [even(a, b, terms) for n, a in enumerate(contestants) for b in contestants[n + 1 :]]
