@@ -15,7 +15,7 @@ class ContestantInput:
     """One contestant's predictions, in the order of the test images that all contestants share."""
 
     name: str
-    kind: ContestantKind
+    kind: str
     model: str
     emulated: bool
     prompt: str
@@ -32,6 +32,22 @@ class ContestantInput:
     complete: bool = True
     timings: Sequence[tuple[float | None, float, int]] = ()
     """Of each real-time request: ms of the first attempt (None where it failed), ms in all, attempts."""
+    images: Sequence[str] = ()
+    """What tells the test images apart (a path, a hash), where that is known."""
+    labels: Sequence[str] = ()
+    """The labels that it was asked for, where they may differ from the others'."""
+    raw: Sequence[str | None] = ()
+    """What it wrote about each image."""
+    rankings: Sequence[Sequence[tuple[int, float]]] = ()
+    """Of each image, (label's position, probability) of the likeliest labels, best first."""
+    probabilities: Sequence[float | None] = ()
+    """How sure each answer is, where there are no rankings."""
+    sequential: Sequence[tuple[float | None, float, int]] = ()
+    """Those of `timings` that were made one after another."""
+    concurrent: Sequence[tuple[float | None, float, int]] = ()
+    """Those of `timings` that were made many at a time."""
+    caution: str = ""
+    """Why its figures may say more than they should; nothing as a rule."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +68,12 @@ class Cost:
 class ContestantResult:
     """One row of the comparison. An emulated contestant says so in its name.
 
-    `estimate` is what it was expected to cost when it was started; None where nobody estimated.
+    `estimate` is what it was expected to cost when it was started; None where nobody estimated. `caution` says why its
+    figures may say more than they should.
     """
 
     name: str
-    kind: ContestantKind
+    kind: str
     model: str
     emulated: bool
     prompt: str
@@ -74,6 +91,7 @@ class ContestantResult:
     complete: bool
     estimate: Cost | None = None
     requests: Requests | None = None
+    caution: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,6 +162,11 @@ def compare(
     return Comparison(experiment, dataset, split, results, differences)
 
 
+def shown_name(contestant: ContestantInput) -> str:
+    """Return a contestant's name as it stands in every result: an emulated one says so."""
+    return f"{contestant.name} (emulated)" if contestant.emulated else contestant.name
+
+
 def _hits(contestant: ContestantInput) -> list[bool]:
     return [p is not None and p == t for p, t in zip(contestant.predictions, contestant.truths, strict=True)]
 
@@ -157,7 +180,7 @@ def _result(contestant: ContestantInput, labels: Sequence[str]) -> ContestantRes
     if sum(outcomes.values()) != n:
         raise ValueError(f"{contestant.name}: {sum(outcomes.values())} outcomes for {n} images")
     return ContestantResult(
-        name=f"{contestant.name} (emulated)" if contestant.emulated else contestant.name,
+        name=shown_name(contestant),
         kind=contestant.kind,
         model=contestant.model,
         emulated=contestant.emulated,
@@ -176,6 +199,7 @@ def _result(contestant: ContestantInput, labels: Sequence[str]) -> ContestantRes
         complete=contestant.complete,
         estimate=_estimate(contestant.estimate_usd),
         requests=requests(contestant.timings),
+        caution=contestant.caution,
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 
+@lru_cache(maxsize=8192)  # scipy takes a millisecond, and classes have few counts that differ
 def wilson(correct: int, n: int) -> tuple[float, float]:
     """Return the 95% Wilson score interval of a share (Wilson 1927); (0, 1) when n is 0."""
     from scipy.stats import binomtest

@@ -21,7 +21,7 @@ LABELS = ["Pug", "Silky Terrier", "Saint Bernard"]
         ('"Saint-Bernard"', "Saint Bernard"),
         ('{"label": "silky terrier"}', "Silky Terrier"),
         ('```json\n{"label": "Pug"}\n```', "Pug"),
-        ("It is a Pug", None),
+        ("It is a Pug", "Pug"),
         ("Pugs", None),
         ('{"label": "Pug", "other": "Saint Bernard"}', None),
         ('{"label": 3}', None),

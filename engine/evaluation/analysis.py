@@ -1,0 +1,235 @@
+"""Everything that is said about an experiment, in one value: made from contestants' answers, nothing else is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from engine.evaluation.comparison import ContestantInput, shown_name
+from engine.evaluation.differences import PairedDifference, holm, paired
+from engine.evaluation.latency import Latencies, latencies
+from engine.evaluation.properties import Bucket, ImageProperties, by_property
+from engine.evaluation.quality import Quality, quality, right
+from engine.evaluation.reading import Reader, Reading, Synonyms
+from engine.evaluation.verdict import Price, Standing, Verdict, verdict
+from engine.states import Outcome
+
+
+@dataclass(frozen=True)
+class ContestantAnalysis:
+    """One contestant; an emulated one says so in its name, as in the comparison.
+
+    `predictions`, `hits` and `readings` are by test image, in the order that all share; `readings` is empty where no
+    raw answers are known, and has None for an image without one.
+    """
+
+    name: str
+    kind: str
+    model: str
+    emulated: bool
+    complete: bool
+    prompt: str
+    answer_format: str
+    quality: Quality
+    latency: Latencies
+    by_property: tuple[Bucket, ...]
+    price: Price
+    predictions: tuple[str | None, ...]
+    hits: tuple[bool, ...]
+    outcomes: tuple[Outcome, ...]
+    readings: tuple[Reading | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All of it; `differences` has every two contestants once, in their order."""
+
+    experiment: str
+    dataset: str
+    split: Mapping[str, int]
+    labels: tuple[str, ...]
+    truths: tuple[str, ...]
+    images: tuple[str, ...]
+    contestants: tuple[ContestantAnalysis, ...]
+    differences: tuple[PairedDifference, ...]
+    verdict: Verdict
+
+    @property
+    def n(self) -> int:
+        """Number of test images."""
+        return len(self.truths)
+
+    def of(self, name: str) -> ContestantAnalysis:
+        """Return a contestant by its name; raises KeyError."""
+        for contestant in self.contestants:
+            if contestant.name == name:
+                return contestant
+        raise KeyError(name)
+
+    def between(self, a: str, b: str) -> PairedDifference:
+        """Return the difference between two contestants, whichever is named first; raises KeyError."""
+        for difference in self.differences:
+            if {difference.a, difference.b} == {a, b}:
+                return difference
+        raise KeyError((a, b))
+
+
+def analyse(
+    experiment: str,
+    dataset: str,
+    split: Mapping[str, int],
+    labels: Sequence[str],
+    inputs: Sequence[ContestantInput],
+    *,
+    properties: ImageProperties | None = None,
+    synonyms: Synonyms | None = None,
+    prices: Mapping[str, Price] | None = None,
+    volume: float = 1000,
+    hours: float = 0.0,
+    seed: int = 0,
+) -> Analysis:
+    """Return everything that can be said about contestants on the same test images.
+
+    Args:
+        experiment: its name.
+        dataset: its name.
+        split: the number of images of `train`, `val` and `test`.
+        labels: all classes.
+        inputs: the contestants; none, one or many.
+        properties: of the test images, where they are known.
+        synonyms: with which raw answers are read again, to tell what was lenient; predictions stay as they are.
+        prices: by contestant's name, as it is given or as it is shown; of others, what their own test cost.
+        volume: for how many images the verdict compares prices.
+        hours: for how many hours of hosting.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: contestants have different test images or labels, two have one name, or their columns do not fit.
+
+    """
+    check_alike(labels, inputs)
+    reader = Reader(labels, synonyms)
+    contestants = tuple(_contestant(i, labels, properties, reader, prices or {}) for i in inputs)
+    differences = holm([_difference(a, b, seed) for a, b in combinations(contestants, 2)])
+    standings = [
+        Standing(c.name, c.quality, c.price, c.complete, c.emulated, c.prompt, c.answer_format) for c in contestants
+    ]
+    return Analysis(
+        experiment=experiment,
+        dataset=dataset,
+        split=dict(split),
+        labels=tuple(labels),
+        truths=tuple(inputs[0].truths) if inputs else (),
+        images=next((tuple(i.images) for i in inputs if i.images), ()),
+        contestants=contestants,
+        differences=differences,
+        verdict=verdict(standings, differences, volume=volume, hours=hours),
+    )
+
+
+def check_alike(labels: Sequence[str], inputs: Sequence[ContestantInput]) -> None:
+    """Refuse contestants that cannot be compared.
+
+    Raises:
+        ValueError: says who differs from whom, and in what.
+
+    """
+    names = [shown_name(i) for i in inputs]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"two contestants are called {min(twice)!r}")
+    for given in inputs:
+        if given.labels and set(given.labels) != set(labels):
+            odd = sorted(set(given.labels) ^ set(labels))
+            raise ValueError(
+                f"{given.name} was asked for other labels than the {len(labels)} here; {len(odd)} differ, as {odd[0]!r}"
+            )
+        first = inputs[0]
+        if given.images and first.images and list(given.images) != list(first.images):
+            alone = len(set(given.images) - set(first.images)), len(set(first.images) - set(given.images))
+            what = (
+                f"{alone[0]} images that {first.name} has not, and lacks {alone[1]} that it has"
+                if any(alone)
+                else "the same images in another order"
+            )
+            raise ValueError(
+                f"{given.name} and {first.name} were not tested on the same images: {given.name} has {what}"
+            )
+        if list(given.truths) != list(first.truths):
+            raise ValueError(
+                f"{given.name} and {first.name} were not tested on the same images: the true labels differ"
+                f" ({len(given.truths)} and {len(first.truths)} of them)"
+            )
+
+
+def _contestant(
+    given: ContestantInput,
+    labels: Sequence[str],
+    properties: ImageProperties | None,
+    reader: Reader,
+    prices: Mapping[str, Price],
+) -> ContestantAnalysis:
+    try:
+        readings = _readings(given, reader)
+        found = quality(
+            given.truths,
+            given.predictions,
+            labels,
+            given.outcomes,
+            readings=readings,
+            rankings=given.rankings,
+            probabilities=given.probabilities,
+        )
+        times = latencies(given.latencies_ms, given.sequential, given.concurrent)
+        hits = right(given.truths, given.predictions)
+        buckets = by_property(hits, properties) if properties else ()
+    except ValueError as error:
+        raise ValueError(f"{given.name}: {error}") from error
+    return ContestantAnalysis(
+        name=shown_name(given),
+        kind=str(given.kind),
+        model=given.model,
+        emulated=given.emulated,
+        complete=given.complete,
+        prompt=given.prompt,
+        answer_format=given.answer_format,
+        quality=found,
+        latency=times,
+        by_property=buckets,
+        price=prices.get(shown_name(given)) or prices.get(given.name) or _own_price(given),
+        predictions=tuple(given.predictions),
+        hits=tuple(hits),
+        outcomes=tuple(given.outcomes),
+        readings=tuple(readings),
+    )
+
+
+def _readings(given: ContestantInput, reader: Reader) -> list[Reading | None]:
+    """Return what each raw answer says; few are different, so that each is read once."""
+    if not given.raw:
+        return []
+    read: dict[str, Reading] = {}
+    found: list[Reading | None] = []
+    for raw, outcome in zip(given.raw, given.outcomes, strict=True):
+        if raw is None or outcome not in (Outcome.ANSWERED, Outcome.UNKNOWN_LABEL):
+            found.append(None)
+            continue
+        if raw not in read:
+            read[raw] = reader.read(raw, given.answer_format)
+        found.append(read[raw])
+    return found
+
+
+def _own_price(given: ContestantInput) -> Price:
+    """Return what its own test says of a contestant's price; what an hour of hosting costs it does not."""
+    asked = sum(outcome != Outcome.MISSING for outcome in given.outcomes)
+    return Price(once=given.training_usd, per_thousand=1000 * given.inference_usd / asked if asked else 0.0)
+
+
+def _difference(a: ContestantAnalysis, b: ContestantAnalysis, seed: int) -> PairedDifference:
+    """Compare two contestants; where one is unfinished, on the images that both were asked about."""
+    among = None
+    if not (a.complete and b.complete):
+        both = zip(a.outcomes, b.outcomes, strict=True)
+        among = [n for n, ends in enumerate(both) if Outcome.MISSING not in ends]
+    return paired(a.name, b.name, a.hits, b.hits, said_a=a.predictions, said_b=b.predictions, among=among, seed=seed)

@@ -1,0 +1,338 @@
+"""The plain sentences on top: which contestant, how sure, at what price, and what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.evaluation.differences import LEVEL, PairedDifference, UnpairedDifference
+from engine.evaluation.quality import Quality, Share
+from engine.states import Outcome
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a contestant costs, in US dollars: once, for 1,000 images, and for each hour that it is kept ready.
+
+    `in_all` is the total for the volume and horizon that the verdict is about, where more goes into it than these.
+    """
+
+    once: float = 0.0
+    per_thousand: float = 0.0
+    per_hour: float = 0.0
+    in_all: float | None = None
+
+    def total(self, images: float, hours: float = 0.0) -> float:
+        """Return what so many images in so many hours cost in all."""
+        if self.in_all is not None:
+            return self.in_all
+        return self.once + self.per_thousand * images / 1000 + self.per_hour * hours
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the verdict has to know of one contestant."""
+
+    name: str
+    quality: Quality
+    price: Price | None = None
+    complete: bool = True
+    emulated: bool = False
+    prompt: str = ""
+    answer_format: str = ""
+
+    @property
+    def answered(self) -> int:
+        """How many images it was asked about and came to an end with, well or not."""
+        return self.quality.coverage.n - self.quality.coverage.outcomes[Outcome.MISSING]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a comparison says.
+
+    Attributes:
+        best: who got the most right of those that are finished; None where nobody can be judged.
+        tied: who cannot be told from the best.
+        choice: whom to take: the best, or of those that cannot be told apart the cheapest.
+        sure: `clear` (the best is beyond chance against every other), `tied`, `alone`, or `open` (nothing to judge).
+        sentence: the above in one or two plain sentences, price included where it is known.
+        may: what may be concluded, a sentence each.
+        may_not: what may not.
+        would_change: what would change the verdict.
+
+    """
+
+    best: str | None
+    tied: tuple[str, ...]
+    choice: str | None
+    sure: Literal["clear", "tied", "alone", "open"]
+    sentence: str
+    may: tuple[str, ...] = ()
+    may_not: tuple[str, ...] = ()
+    would_change: tuple[str, ...] = ()
+
+
+def verdict(
+    standings: Sequence[Standing],
+    differences: Sequence[PairedDifference],
+    *,
+    volume: float = 1000,
+    hours: float = 0.0,
+) -> Verdict:
+    """Return what the figures say, in words.
+
+    Args:
+        standings: the contestants.
+        differences: between every two of them, corrected for their number.
+        volume: for how many images prices are compared.
+        hours: for how many hours of hosting.
+
+    """
+    finished = [s for s in standings if s.complete and s.quality.coverage.n]
+    unfinished = tuple(_unfinished(s) for s in standings if not s.complete)
+    if not finished:
+        reason = "There is no contestant yet." if not standings else "There are no test images."
+        if unfinished:
+            reason = " ".join(("No contestant is finished, so nobody can be judged yet.", *unfinished))
+        return Verdict(None, (), None, "open", reason, (), unfinished, ())
+    ranked = sorted(finished, key=lambda s: -s.quality.accuracy.k)
+    best = ranked[0]
+    against = {_other(d, best.name): d for d in differences if best.name in (d.a, d.b)}
+    tied = [s for s in ranked[1:] if s.name not in against or not against[s.name].real]
+    choice = _cheapest([best, *tied], volume, hours)
+    sure: Literal["clear", "tied", "alone"] = "alone" if len(ranked) == 1 else "tied" if tied else "clear"
+    names = {s.name for s in finished}
+    pairs = [d for d in differences if d.a in names and d.b in names]
+    return Verdict(
+        best=best.name,
+        tied=tuple(s.name for s in tied),
+        choice=choice.name,
+        sure=sure,
+        sentence=_sentence(best, tied, choice, against, sure, volume, hours),
+        may=tuple([_scored(s) for s in ranked] + [_real(d, len(differences)) for d in pairs if d.real]),
+        may_not=(*(_chance(d) for d in pairs if not d.real), *unfinished, *_limits(ranked)),
+        would_change=tuple(_changes(best, tied, ranked, against, volume, hours)),
+    )
+
+
+def said_unpaired(a: str, b: str, d: UnpairedDifference) -> str:
+    """Return in words what the counts of two contestants say where their images cannot be paired."""
+    better, other, sign = (a, b, 1) if d.gain >= 0 else (b, a, -1)
+    low, high = sorted((sign * d.low, sign * d.high))
+    said = (
+        f"Unpaired, for only the counts of {a} and {b} are known: {better} has {abs(100 * d.gain):.1f} points more than"
+        f" {other} (95% interval {100 * low:.1f} to {100 * high:.1f}; {p_value(d.p)})."
+    )
+    if d.p >= LEVEL and d.needed is not None:
+        said += f" That is within chance; it would take about {d.needed:,} images each to tell them apart."
+    elif d.p >= LEVEL:
+        said += " Nothing tells them apart."
+    if d.p_if_paired is not None:
+        least, most = d.p_if_paired
+        if most < LEVEL:
+            said += " If both were asked about the same images, the difference is real whichever those were."
+        elif least < LEVEL:
+            said += " If both were asked about the same images, it takes the pairs to know whether it is real."
+    return said
+
+
+def p_value(p: float) -> str:
+    """Return a p as it is written: `p = 0.032`, `p < 0.001`."""
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+
+
+def dollars(usd: float) -> str:
+    """Return an amount; below a cent, with what it takes to see it."""
+    return f"${usd:,.2f}" if usd >= 0.01 or usd == 0 else f"${usd:.2g}"
+
+
+def priced(price: Price) -> str:
+    """Return a price in words."""
+    parts = [f"{dollars(price.per_thousand)} per 1,000 images"]
+    parts += [f"{dollars(price.once)} once"] if price.once else []
+    parts += [f"{dollars(price.per_hour)} an hour of hosting"] if price.per_hour else []
+    return " + ".join(parts)
+
+
+def _share(share: Share) -> str:
+    return f"{share.k} of {share.n} ({share.value:.1%}; 95% interval {share.low:.1%} to {share.high:.1%})"
+
+
+def _points(d: PairedDifference, name: str) -> tuple[float, float, float]:
+    """Return a difference as points that `name` has more, with its interval."""
+    signed = (d.gain, d.low, d.high) if d.a == name else (-d.gain, -d.high, -d.low)
+    gain, low, high = (100 * value for value in signed)
+    return gain, low, high
+
+
+def _other(d: PairedDifference, name: str) -> str:
+    return d.b if d.a == name else d.a
+
+
+def _better(d: PairedDifference) -> str:
+    return d.a if d.gain >= 0 else d.b
+
+
+def _cheapest(standings: Sequence[Standing], volume: float, hours: float) -> Standing:
+    """Return the cheapest where all prices are known, else the first, who got the most right."""
+    totals = [s.price.total(volume, hours) for s in standings if s.price is not None]
+    return standings[totals.index(min(totals))] if len(totals) == len(standings) else standings[0]
+
+
+def _sentence(
+    best: Standing,
+    tied: Sequence[Standing],
+    choice: Standing,
+    against: Mapping[str, PairedDifference],
+    sure: str,
+    volume: float,
+    hours: float,
+) -> str:
+    if sure == "alone":
+        said = f"{best.name} recognised {_share(best.quality.accuracy)}; there is no other to hold it against."
+    elif sure == "clear":
+        nearest = max(against.values(), key=lambda d: d.p_holm)
+        gain, low, high = _points(nearest, best.name)
+        said = (
+            f"{best.name} is the best: {_share(best.quality.accuracy)}, {gain:.1f} points more than"
+            f" {_other(nearest, best.name)} (95% interval {low:.1f} to {high:.1f}, {p_value(nearest.p_holm)})."
+        )
+    else:
+        others = _listed([s.name for s in tied])
+        equal = tied[0].quality.accuracy.k == best.quality.accuracy.k
+        said = (
+            f"{best.name} recognised {'as many as any' if equal else 'the most'}, {_share(best.quality.accuracy)}, but"
+            f" {others} cannot be told from it on these {best.quality.accuracy.n:,} images."
+        )
+        if choice is not best:
+            said += f" Take {choice.name}: it is the cheapest of them."
+    if choice.price is None:
+        return said
+    whole = f"{dollars(choice.price.total(volume, hours))} for {volume:,.0f} images"
+    return f"{said} {'It' if choice is best else choice.name} costs {priced(choice.price)}, {whole} in all."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _unfinished(s: Standing) -> str:
+    return (
+        f"{s.name} is not finished: {s.answered:,} of {s.quality.coverage.n:,} images have been asked about,"
+        f" {s.quality.accuracy.k:,} of them were recognised; it is left out of the verdict."
+    )
+
+
+def _scored(s: Standing) -> str:
+    return f"On these {s.quality.accuracy.n:,} images {s.name} recognised {_share(s.quality.accuracy)}."
+
+
+def _real(d: PairedDifference, pairs: int) -> str:
+    better = _better(d)
+    gain, low, high = _points(d, better)
+    corrected = f", corrected for {pairs} pairs" if pairs > 1 else ""
+    return (
+        f"{better} is better than {_other(d, better)} by {gain:.1f} points (95% interval {low:.1f} to {high:.1f};"
+        f" {p_value(d.p_holm)}{corrected})."
+    )
+
+
+def _chance(d: PairedDifference) -> str:
+    better = _better(d)
+    gain, low, high = _points(d, better)
+    if d.needed is None:
+        return (
+            f"{d.a} and {d.b} recognised equally many; a difference up to {max(-low, high):.1f} points may be hidden in"
+            f" these {d.n:,} images."
+        )
+    return (
+        f"The difference of {gain:.1f} points between {better} and {_other(d, better)} is within chance:"
+        f" {p_value(d.p_holm)}; it would take about {d.needed:,} images like these to tell them apart."
+    )
+
+
+def _limits(ranked: Sequence[Standing]) -> list[str]:
+    """Return what cannot be concluded from the way in which the test was made."""
+    found = []
+    held = [c.support for c in ranked[0].quality.classes if c.support]
+    if len(held) == 1:
+        found.append("All images are of one class: always naming it would be right, so this is no classification.")
+    elif held and min(held) < 30:
+        least = min(held)
+        found.append(
+            f"Single classes cannot be judged: the smallest has {least} image{'s' * (least != 1)}, and the interval of"
+            f" a class is as wide as its row shows."
+        )
+    for s in ranked:
+        if s.quality.coverage.outcomes[Outcome.UNKNOWN_LABEL] == s.quality.coverage.n:
+            found.append(f"{s.name} named no label in any answer: that is about the question, not about its eye.")
+    emulated = [s.name for s in ranked if s.emulated]
+    if emulated:
+        verb = "is" if len(emulated) == 1 else "are"
+        found.append(f"Nothing about GPT-4o: {_listed(emulated)} {verb} the local emulator's own small network.")
+    asked = {(s.prompt, s.answer_format) for s in ranked if s.prompt}
+    if len(asked) > 1:
+        found.append("Not all were asked the same: part of a difference may come from the prompt or the answer's form.")
+    found.append("Nothing about pictures of another kind than these, nor about other labels.")
+    return found
+
+
+def _changes(
+    best: Standing,
+    tied: Sequence[Standing],
+    ranked: Sequence[Standing],
+    against: Mapping[str, PairedDifference],
+    volume: float,
+    hours: float,
+) -> list[str]:
+    found = []
+    needed = [(d.needed, s.name) for s in tied if (d := against.get(s.name)) is not None and d.needed is not None]
+    if needed:
+        most, name = max(needed)
+        found.append(f"More test images: about {most:,} like these would tell {best.name} from {name}.")
+    for reading, words in (("over_answered", "Counting answered images only"), ("strict", "Reading answers strictly")):
+        leader = _leader(ranked, reading)
+        if leader is not None and leader is not best:
+            found.append(f"{words}, {leader.name} would be ahead.")
+    for s in ranked:
+        lost = s.quality.coverage.n - s.quality.coverage.replied
+        if lost:
+            found.append(
+                f"{lost:,} images of {s.name} have no answer and count as wrong; asked again they may be right."
+            )
+    found += _dearer(best, ranked, against, volume, hours)
+    return found
+
+
+def _leader(ranked: Sequence[Standing], reading: str) -> Standing | None:
+    """Return who leads by another reading of accuracy; None where one of them has none."""
+    values = []
+    for s in ranked:
+        if reading == "over_answered":
+            values.append(s.quality.coverage.over_answered.value)
+        elif s.quality.leniency is None:
+            return None
+        else:
+            values.append(s.quality.leniency.strict.value)
+    return ranked[values.index(max(values))]
+
+
+def _dearer(
+    best: Standing, ranked: Sequence[Standing], against: Mapping[str, PairedDifference], volume: float, hours: float
+) -> list[str]:
+    """Return what each further right answer costs against those who are cheaper and really worse."""
+    found = []
+    for s in ranked[1:]:
+        d = against.get(s.name)
+        if s.price is None or best.price is None or d is None or not d.real:
+            continue
+        more = best.price.total(volume, hours) - s.price.total(volume, hours)
+        added = abs(d.gain) * volume
+        if more > 0 and added:
+            found.append(
+                f"The price: for {volume:,.0f} images, each further right answer of {best.name} over {s.name} costs"
+                f" {dollars(more / added)}; where one is worth less, {s.name} is the choice."
+            )
+    return found

@@ -1,0 +1,242 @@
+"""The analysis as a whole, and the sentences on top of it."""
+
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.evaluation.analysis import analyse
+from engine.evaluation.comparison import ContestantInput, compare
+from engine.evaluation.differences import unpaired
+from engine.evaluation.properties import ImageProperties
+from engine.evaluation.verdict import Price, dollars, said_unpaired
+from engine.states import ContestantKind, Outcome
+from tests.properties import quick
+
+LABELS = [f"Breed {n}" for n in range(120)]
+SPLIT = {"train": 4800, "val": 600, "test": 600}
+
+
+def contestant(name, hits, kind=ContestantKind.CNN, labels=LABELS, **more):
+    """A contestant that is right where `hits` says so, five images a class."""
+    truths = [labels[n // 5 % len(labels)] for n in range(len(hits))]
+    said = [t if hit else labels[(labels.index(t) + 1) % len(labels)] for t, hit in zip(truths, hits, strict=True)]
+    given_ = {"emulated": False, "prompt": "p", "answer_format": "text", "outcomes": [Outcome.ANSWERED] * len(hits)}
+    return ContestantInput(name, kind, "m", truths=truths, predictions=said, **given_ | more)
+
+
+def hits(k, n=600, seed=0):
+    drawn = [True] * k + [False] * (n - k)
+    random.Random(seed).shuffle(drawn)
+    return drawn
+
+
+def analysis(*inputs, labels=LABELS, **more):
+    return analyse("e", "dogs", SPLIT, labels, inputs, **more)
+
+
+def test_the_best_of_three_is_named_with_its_price_and_what_would_change_it():
+    found = analysis(
+        contestant("zero-shot", hits(442, seed=1), ContestantKind.ZERO_SHOT, inference_usd=0.45),
+        contestant("fine-tuned", hits(496, seed=2), ContestantKind.FINE_TUNED, training_usd=157.44, inference_usd=0.9),
+        contestant("cnn", hits(370, seed=3)),
+        prices={"cnn": Price(per_thousand=0.01)},
+        volume=10_000,
+    )
+    verdict = found.verdict
+    assert (verdict.best, verdict.choice, verdict.sure, verdict.tied) == ("fine-tuned", "fine-tuned", "clear", ())
+    assert verdict.sentence.startswith(
+        "fine-tuned is the best: 496 of 600 (82.7%; 95% interval 79.4% to 85.5%), 9.0 points more than zero-shot ("
+    )
+    assert verdict.sentence.endswith(
+        "It costs $1.50 per 1,000 images + $157.44 once, $172.44 for 10,000 images in all."
+    )
+    assert "On these 600 images cnn recognised 370 of 600 (61.7%; 95% interval 57.7% to 65.5%)." in verdict.may
+    assert sum("is better than" in line for line in verdict.may) == 3
+    assert any("the smallest has 5 images" in line for line in verdict.may_not)
+    (line,) = [line for line in verdict.would_change if "over zero-shot" in line]
+    # 10,000 images: 15 + 157.44 − 7.50 dollars for 900 more right answers
+    assert f"each further right answer of fine-tuned over zero-shot costs {dollars((15 + 157.44 - 7.5) / 900)}" in line
+    assert [d.p_holm >= d.p for d in found.differences] == [True] * 3
+    assert found.between("cnn", "zero-shot") is found.differences[1]
+    assert found.of("cnn").quality.macro_f1 == compare("e", "d", SPLIT, LABELS, [contestant("cnn", hits(370, seed=3))]).contestants[0].macro_f1  # fmt: skip
+    with pytest.raises(KeyError):
+        found.of("nobody")
+    with pytest.raises(KeyError):
+        found.between("cnn", "nobody")
+
+
+def test_of_those_that_cannot_be_told_apart_the_cheapest_is_taken():
+    found = analysis(
+        contestant("dear", [False] * 8 + [True] * 304 + [False] * 288),
+        contestant("cheap", [True] * 300 + [False] * 300),
+        prices={"dear": Price(2.0, 3.0, 1.0), "cheap": Price(0, 0.5)},
+        hours=2,
+    )
+    verdict, (difference,) = found.verdict, found.differences
+    assert (len(difference.only_a), len(difference.only_b)) == (12, 8)
+    assert (verdict.best, verdict.choice, verdict.sure, verdict.tied) == ("dear", "cheap", "tied", ("cheap",))
+    assert "but cheap cannot be told from it on these 600 images. Take cheap: it is the cheapest" in verdict.sentence
+    assert verdict.sentence.endswith("cheap costs $0.50 per 1,000 images, $0.50 for 1,000 images in all.")
+    needed = f"about {difference.needed:,}"
+    assert verdict.may_not[0] == (
+        "The difference of 0.7 points between dear and cheap is within chance: p = 0.503; it would take"
+        f" {needed} images like these to tell them apart."
+    )
+    assert f"More test images: {needed} like these would tell dear from cheap." in verdict.would_change
+    assert Price(2.0, 3.0, 1.0).total(1000, 2) == 7.0
+    assert Price(2.0, 3.0, 1.0, in_all=9.0).total(1000, 2) == 9.0
+
+
+def test_equal_contestants_are_said_to_be_equal():
+    one, other = hits(300, seed=4), hits(300, seed=5)
+    found = analysis(contestant("a", one), contestant("b", other))
+    assert found.differences[0].needed is None
+    assert "a and b recognised equally many; a difference up to" in found.verdict.may_not[0]
+    assert "recognised as many as any" in found.verdict.sentence
+    same = analysis(contestant("a", one), contestant("b", one))
+    assert same.differences[0].interval == "score interval"
+    assert same.differences[0].high > 0
+
+
+def test_nobody_nothing_and_one():
+    assert analysis().verdict.sentence == "There is no contestant yet."
+    assert analysis().n == 0
+    empty = analysis(contestant("a", []), contestant("b", []))
+    assert (empty.verdict.sure, empty.verdict.sentence) == ("open", "There are no test images.")
+    alone = analysis(contestant("a", hits(5, 9))).verdict
+    assert (alone.sure, alone.best) == ("alone", "a")
+    assert "no other to hold it against" in alone.sentence
+    single = analysis(contestant("a", [True]), contestant("b", [False]))
+    assert single.verdict.sure == "tied"
+    assert single.differences[0].needed == 6
+
+
+def test_one_class_is_no_classification():
+    found = analysis(contestant("a", [True] * 4), labels=["Breed 0"])
+    assert any("All images are of one class" in line for line in found.verdict.may_not)
+    assert found.contestants[0].quality.balanced_accuracy == 1.0
+
+
+def test_a_contestant_that_named_nothing_or_answered_nothing():
+    unknown = replace(contestant("u", hits(0)), predictions=[None] * 600, outcomes=[Outcome.UNKNOWN_LABEL] * 600)
+    failed = replace(contestant("f", hits(0)), predictions=[None] * 600, outcomes=[Outcome.FAILED] * 600)
+    found = analysis(unknown, failed, contestant("a", hits(400)))
+    assert found.verdict.best == "a"
+    assert any("u named no label in any answer" in line for line in found.verdict.may_not)
+    assert any("600 images of f have no answer" in line for line in found.verdict.would_change)
+    assert found.of("f").quality.coverage.over_answered.n == 0
+    assert analysis(unknown, failed).verdict.sure == "tied"
+
+
+def test_the_unfinished_are_left_out_and_compared_on_what_both_answered():
+    outcomes = [Outcome.ANSWERED] * 200 + [Outcome.MISSING] * 400
+    half = replace(contestant("half", hits(600)), predictions=LABELS[:40:1] * 5 + [None] * 400, outcomes=outcomes)
+    half = replace(half, predictions=[*half.truths[:200], *[None] * 400], complete=False)
+    found = analysis(contestant("a", hits(400)), half)
+    assert found.verdict.sure == "alone"
+    assert any("half is not finished: 200 of 600 images have been asked about" in s for s in found.verdict.may_not)
+    assert (found.differences[0].n, found.differences[0].partial) == (200, True)
+    assert not found.of("half").complete
+    only = analysis(half).verdict
+    assert (only.sure, only.best) == ("open", None)
+    assert only.sentence.startswith("No contestant is finished")
+
+
+def test_another_reading_may_have_another_leader():
+    lost = [Outcome.FAILED] * 100 + [Outcome.ANSWERED] * 500
+    truths = contestant("x", hits(0)).truths
+    said = [None] * 100 + [t if n % 20 else "Breed 1" for n, t in enumerate(truths[100:])]
+    patchy = replace(contestant("patchy", hits(0)), predictions=said, outcomes=lost)
+    steady = replace(contestant("steady", hits(500)), raw=[f"a {p}" for p in contestant("s", hits(500)).predictions])
+    found = analysis(patchy, steady)
+    assert found.verdict.best == "steady"
+    assert "Counting answered images only, patchy would be ahead." in found.verdict.would_change
+    strict = replace(patchy, raw=list(said))
+    found = analysis(strict, steady)
+    assert "Reading answers strictly, patchy would be ahead." in found.verdict.would_change
+    assert found.of("steady").quality.leniency.strict.k == 0
+    assert found.of("steady").quality.leniency.lenient.value == 1.0
+    assert found.of("patchy").readings[0] is None
+
+
+def test_an_emulated_contestant_and_different_questions_are_pointed_out():
+    found = analysis(
+        contestant("zero-shot", hits(400), ContestantKind.ZERO_SHOT, emulated=True),
+        contestant("tuned", hits(400), prompt="q"),
+    )
+    assert found.contestants[0].name == "zero-shot (emulated)"
+    assert any(
+        line.startswith("Nothing about GPT-4o: zero-shot (emulated) is the local") for line in found.verdict.may_not
+    )
+    assert any("Not all were asked the same" in line for line in found.verdict.may_not)
+
+
+def test_properties_come_by_contestant():
+    found = analysis(contestant("a", hits(400)), properties=ImageProperties(bytes=list(range(600))))
+    assert [b.share.n for b in found.contestants[0].by_property] == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"truths": ["Breed 9"] * 600}, "b and a were not tested on the same images: the true labels differ"),
+        ({"images": ["x"] * 600}, "b has 1 images that a has not, and lacks 600 that it has"),
+        ({"images": [str(n) for n in range(599, -1, -1)]}, "b has the same images in another order"),
+        ({"labels": ["Breed 1", "Cat"]}, "b was asked for other labels than the 120 here; 120 differ"),
+        ({"name": "a"}, "two contestants are called 'a'"),
+        ({"predictions": ["Cat"] * 600}, "b: 'Cat' is not among the 120 labels"),
+        ({"outcomes": [Outcome.ANSWERED]}, "b: 600 predictions and 1 outcomes for 600 images"),
+        ({"raw": ["x"]}, "b: "),
+        ({"latencies_ms": [-1.0]}, "b: a latency is no number of milliseconds"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_clear_words(change, message):
+    first = replace(contestant("a", hits(400)), images=[str(n) for n in range(600)])
+    with pytest.raises(ValueError, match=message):
+        analysis(first, replace(contestant("b", hits(400)), **change))
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ((496, 600, 442, 600), "tuned has 9.0 points more than zero (95% interval 4.3 to 13.6; p < 0.001). If both"),
+        (
+            (300, 600, 310, 600),
+            "zero has 1.7 points more than tuned (95% interval -4.0 to 7.3; p = 0.564). That is within",
+        ),
+        ((300, 600, 150, 300), "Nothing tells them apart."),
+    ],
+)
+def test_counts_alone_are_said_to_be_unpaired(counts, words):
+    said = said_unpaired("tuned", "zero", unpaired(*counts))
+    assert said.startswith("Unpaired")
+    assert words in said
+
+
+@quick
+@given(st.integers(0, 12), st.integers(0, 3), st.randoms(use_true_random=False))
+def test_whatever_comes_there_is_a_verdict(n, contestants, rng):
+    labels = LABELS[: rng.randint(1, 4)]
+    truths = [rng.choice(labels) for _ in range(n)]
+    inputs = []
+    for number in range(contestants):
+        outcomes = [rng.choice(list(Outcome)) for _ in range(n)]
+        said = [rng.choice(labels) if o == Outcome.ANSWERED else None for o in outcomes]
+        raw = [rng.choice(["It is a Breed 1", "Breed 0", "no", None, "{"]) for _ in range(n)]
+        inputs.append(
+            replace(
+                contestant(f"c{number}", []), truths=truths, predictions=said, outcomes=outcomes, raw=raw,
+                complete=rng.random() < 0.7, emulated=rng.random() < 0.5,
+            )
+        )  # fmt: skip
+    found = analyse("e", "d", SPLIT, labels, inputs)
+    assert found.verdict.sentence
+    assert len(found.differences) == contestants * (contestants - 1) // 2
+    assert (found.verdict.best is None) == (found.verdict.choice is None) == (found.verdict.sure == "open")
+    assert found == analyse("e", "d", SPLIT, labels, inputs)  # seeded
+    for c in found.contestants:
+        assert sum(c.quality.coverage.outcomes.values()) == n
+        assert 0 <= c.quality.accuracy.low <= c.quality.accuracy.value <= c.quality.accuracy.high <= 1
