@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.browsing import Browser as Browser
+    from engine.curating import Curating as Curating
+    from engine.datasets.export import Exported as Exported
+    from engine.datasets.findings import CheckReport as CheckReport
     from engine.datasets.findings import Finding as Finding
+    from engine.datasets.image_form import Form as Form
     from engine.datasets.prompt import ARTICLE_PROMPT as ARTICLE_PROMPT
+    from engine.datasets.prompt import Prompt as Prompt
     from engine.datasets.thumbnails import Thumbnail as Thumbnail
     from engine.dials import DIALS as DIALS
     from engine.dials import Dial as Dial
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
     from engine.errors import NotFoundError as NotFoundError
     from engine.errors import PriceError as PriceError
     from engine.errors import ReadOnlyError as ReadOnlyError
+    from engine.evaluation.analysis import Analysis as Analysis
+    from engine.evaluation.analysis import ContestantAnalysis as ContestantAnalysis
     from engine.evaluation.comparison import Comparison as Comparison
     from engine.evaluation.comparison import ContestantResult as ContestantResult
     from engine.evaluation.details import Answers as Answers
@@ -36,9 +43,19 @@ if TYPE_CHECKING:
     from engine.evaluation.details import disagreements as disagreements
     from engine.evaluation.details import mistakes as mistakes
     from engine.evaluation.details import per_class as per_class
+    from engine.evaluation.differences import PairedDifference as PairedDifference
     from engine.evaluation.economics import Economics as Economics
+    from engine.evaluation.economics import Terms as Terms
     from engine.evaluation.economics import break_even as break_even
     from engine.evaluation.economics import economics as economics
+    from engine.evaluation.frontier import Point as Point
+    from engine.evaluation.latency import Figure as Figure
+    from engine.evaluation.latency import Latencies as Latencies
+    from engine.evaluation.latency import LatencyProfile as LatencyProfile
+    from engine.evaluation.latency import Waits as Waits
+    from engine.evaluation.quality import ClassQuality as ClassQuality
+    from engine.evaluation.verdict import said_paired as said_paired
+    from engine.evaluation.volumes import Stretch as Stretch
     from engine.events import Checkup as Checkup
     from engine.events import CurvePoint as CurvePoint
     from engine.events import DatasetView as DatasetView
@@ -58,12 +75,16 @@ if TYPE_CHECKING:
     from engine.events import StandingCost as StandingCost
     from engine.events import TrainingView as TrainingView
     from engine.events import WorstPicture as WorstPicture
+    from engine.exports import Exports as Exports
     from engine.jobs.again import Again as Again
+    from engine.jobs.choices import Choice as Choice
+    from engine.jobs.exporting import Order as Order
     from engine.jobs.outline import Outline as Outline
     from engine.jobs.outlook import Outlook as Outlook
     from engine.jobs.pilot import PilotResult as PilotResult
     from engine.jobs.plan import Plan as Plan
     from engine.jobs.plan import Price as Price
+    from engine.jobs.predicting import Predicted as Predicted
     from engine.jobs.preview import RequestPreview as RequestPreview
     from engine.jobs.spec import Parameter as Parameter
     from engine.jobs.spec import Spec as Spec
@@ -84,24 +105,38 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "browsing": "Browser",
-    "datasets.findings": "Finding",
-    "datasets.prompt": "ARTICLE_PROMPT",
+    "datasets.export": "Exported",
+    "curating": "Curating",
+    "datasets.findings": "CheckReport Finding",
+    "datasets.image_form": "Form",
+    "datasets.prompt": "ARTICLE_PROMPT Prompt",
     "datasets.thumbnails": "Thumbnail",
     "dials": "DIALS Dial dial_text emulator_patch",
     "emulation": "Emulation emulator_command",
     "engine": "Engine at_rest",
     "errors": "ConfigurationError DogclsError InputError JobError NotFoundError PriceError ReadOnlyError",
     "evaluation.comparison": "Comparison ContestantResult",
+    "evaluation.analysis": "Analysis ContestantAnalysis",
+    "evaluation.differences": "PairedDifference",
+    "evaluation.frontier": "Point",
+    "evaluation.latency": "Figure Latencies LatencyProfile Waits",
+    "evaluation.quality": "ClassQuality",
+    "evaluation.verdict": "said_paired",
+    "evaluation.volumes": "Stretch",
     "evaluation.details": "Answers ConfusionMap ContestantAnswers confusion_map disagreements mistakes per_class",
-    "evaluation.economics": "Economics break_even economics",
+    "evaluation.economics": "Economics Terms break_even economics",
     "events": "Checkup CurvePoint DatasetView EmulatorSettings EmulatorView ExperimentView ImageView"
     " JobDetail JobView Leftover LogLine Metric Payment RecipeView RemoteItem Score StandingCost TrainingView"
     " WorstPicture",
+    "exports": "Exports",
     "jobs.again": "Again",
+    "jobs.choices": "Choice",
+    "jobs.exporting": "Order",
     "jobs.outline": "Outline",
     "jobs.outlook": "Outlook",
     "jobs.pilot": "PilotResult",
     "jobs.plan": "Plan Price",
+    "jobs.predicting": "Predicted",
     "jobs.preview": "RequestPreview",
     "jobs.spec": "Parameter Spec make_spec parameters read_spec",
     "remote": "Remote",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from engine.jobs.again import Again
     from engine.jobs.preview import RequestPreview
 
+SHOWN_FINDINGS = 500
+"""As many as anybody reads through."""
 PRINTED_BYTES = 32_768
 """As much as anybody reads of what a process printed."""
 
@@ -74,20 +76,10 @@ class Browser:
         return await asyncio.to_thread(read)
 
     async def findings(self, dataset: str) -> list[Finding]:
-        """Return what is worth knowing of a dataset: copies, leakage, imbalance, tiny pictures."""
-        from engine.datasets.findings import ImageFacts, find
+        """Return the first findings of a dataset's last check, the worst first; `Engine.curate` has them all."""
+        from engine.jobs.importing import findings
 
-        def read() -> list[Finding]:
-            labels = self._store.datasets.get(dataset).labels
-            images = self._store.datasets.page(dataset, None, None, 0, -1)
-            return find(
-                [
-                    ImageFacts(i.path.name, labels[i.label], i.split, i.bytes, i.width, i.height, i.sha256)
-                    for i in images
-                ]
-            )
-
-        return await asyncio.to_thread(read)
+        return await asyncio.to_thread(findings, self._store, dataset, 0, SHOWN_FINDINGS)
 
     async def thumbnail(self, path: Path, width: int, height: int) -> Thumbnail:
         """Fit a picture into width × height pixels; raises InputError."""

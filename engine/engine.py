@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.browsing import Browser
+from engine.curating import Curating, stoppable
 from engine.emulation import Emulation
 from engine.errors import InputError, PriceError, ReadOnlyError
 from engine.events import DatasetView, ExperimentView, JobView, LogLine, Metric
@@ -27,6 +28,7 @@ from engine.settings import home_folder, load_settings
 from engine.states import ACTIVE, ContestantKind, JobKind, JobState, Split
 from engine.store import Store
 from engine.store.files import private_folder, write_atomic
+from engine.trained import Trained
 
 if TYPE_CHECKING:
     from engine.azure.connection import Endpoint
@@ -64,9 +66,11 @@ class Engine:
             settings.resource(self.profile)
         self.readonly = readonly
         self.store = Store(self.home.store)
+        self.curate = Curating(self.store, readonly=readonly)
         self.browse = Browser(self.store, self.home, self.profile)
         self.pilots = Piloting(self.store, self.home, self.profile, readonly=readonly)
         self.remote = Remote(self.store, self.home, self.profile, readonly=readonly)
+        self.trained = Trained(self.store, self.home, readonly=readonly)
         self.emulation = Emulation(self.home, self.profile, readonly=readonly)
 
     def _writing(self) -> None:
@@ -85,20 +89,14 @@ class Engine:
 
     # -- datasets
 
-    async def add_dataset(
-        self,
-        source: str,
-        name: str,
-        progress: Progress | None = None,
-        **split: Any,
-    ) -> DatasetView:
+    async def add_dataset(self, source: str, name: str, progress: Progress | None = None, **split: Any) -> DatasetView:
         """Catalogue a dataset.
 
         Args:
-            source: a folder, tar or zip of class folders; or the word `demo`.
+            source: see `engine.datasets.sources.open_source`; or `demo`, `digits`, `stanford-dogs`.
             name: its name in the store.
             progress: called with (phase, done, total), from another thread.
-            split: options of `engine.datasets.catalog.build_catalog`.
+            split: options of `engine.datasets.catalog.build_catalog`, and of `sources.stanford.stanford_dogs`.
 
         Raises:
             InputError: names what is wrong with the source; nothing is half-written.
@@ -107,7 +105,7 @@ class Engine:
         from engine.jobs.importing import add_dataset
 
         self._writing()
-        return await asyncio.to_thread(add_dataset, self.store, self.home, source, name, progress, split)
+        return await stoppable(lambda tell: add_dataset(self.store, self.home, source, name, tell, split), progress)
 
     async def datasets(self) -> list[DatasetView]:
         """Return all datasets."""

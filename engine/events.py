@@ -316,3 +316,4 @@ class TrainingView:
     val_accuracy: float | None = None
     curve: tuple[CurvePoint, ...] = ()
     caution: str = ""
+    doubled: str = ""

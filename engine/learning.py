@@ -84,6 +84,7 @@ class Learning:
             val_accuracy=float(best) if isinstance(best, int | float) else None,
             curve=tuple(_point(each) for each in _rows(result.get("learning_curve")) if "accuracy" in each),
             caution=str(result.get("caution") or ""),
+            doubled=_sentence(str((result.get("labels_doubled") or {}).get("sentence") or "")),
         )
 
     def _device(self, job_id: int) -> str:
@@ -156,7 +157,7 @@ def outcome(
     told["latency_ms"] = {name: getattr(latency, name) for name in percentiles} if latency is not None else None
     told["device"] = result.get("device")
     told["best_epochs"] = result.get("best_epochs", [])
-    for name in ("learning_curve", "caution"):
+    for name in ("learning_curve", "labels_doubled", "learning_curve_about", "caution"):
         if name in result:
             told[name] = result[name]
     return told
@@ -212,3 +213,8 @@ def _weights(backbones: tuple[str, ...]) -> str:
     if all(name.startswith(PACKAGED) for name in backbones):
         return "of ImageNet, packaged: nothing to download"
     return "of ImageNet, by torchvision: downloaded, or from a file"
+
+
+def _sentence(text: str) -> str:
+    """Return a line of a log as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}." if text else ""

@@ -6,12 +6,11 @@ Secrets live in `SecretStr` and are handed to `engine.azure` alone.
 
 from __future__ import annotations
 
-import os
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_config_path, user_data_path
+from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -21,6 +20,7 @@ from pydantic_settings import (
 )
 
 from engine.errors import ConfigurationError, InputError
+from engine.places import home_folder as home_folder
 
 API_VERSION = "2025-04-01-preview"
 ARM_ENDPOINT = "https://management.azure.com"
@@ -95,12 +95,6 @@ class Settings(BaseSettings):
     def default_profile(self) -> str:
         """Return `azure` as soon as an endpoint is configured, else `demo`."""
         return self.profile or ("azure" if self.endpoint else "demo")
-
-
-def home_folder(home: Path | None) -> Path:
-    """Return the folder that holds everything: `--home`, else `DOGCLS_HOME`, else the platform's."""
-    chosen = home or (Path(os.environ["DOGCLS_HOME"]) if os.environ.get("DOGCLS_HOME") else None)
-    return (chosen or user_data_path("dogcls-tui", appauthor=False)).expanduser().resolve()
 
 
 class _File(TomlConfigSettingsSource):

@@ -11,8 +11,7 @@ from typing import Annotated
 import typer
 
 from engine import __version__
-from tui.commands import data, emulator, jobs, launch, monitor, pilot, remote, results, run, train
-from tui.opening import open_app
+from tui.lazy import Commands
 from tui.options import Globals, OnScreen
 
 
@@ -36,6 +35,7 @@ class Pictures(StrEnum):
 
 app = typer.Typer(
     name="dogcls-tui",
+    cls=Commands,
     help="For your labelled images: zero-shot GPT-4o, fine-tuned GPT-4o, or a small local CNN?",
     epilog="Without a command the app opens. stdout is data, stderr is narration."
     " Exit codes: 0 done, 1 a job failed, 2 bad usage or input, 3 not signed in or not configured,"
@@ -44,12 +44,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(data.app, name="data")
-app.add_typer(launch.app, name="launch")
-app.add_typer(emulator.app, name="emulator")
-app.add_typer(remote.app, name="remote")
-for module in (run, train, pilot, jobs, results, remote):
-    module.register(app)
 
 
 def _version(wanted: bool) -> None:
@@ -86,11 +80,13 @@ def root(
     context.obj = Globals(home, profile, os.umask(0o077), readonly, screen)
     if context.invoked_subcommand is not None:
         return
-    if once:
-        monitor.once(context)
-    elif plain:
-        monitor.narrate(context)
+    if once or plain:
+        from tui.commands import monitor
+
+        (monitor.once if once else monitor.narrate)(context)
     elif sys.stdout.isatty():
+        from tui.opening import open_app
+
         open_app(context.obj)
     else:
         raise typer.BadParameter("the app needs a terminal; for data, name a command (see --help)")

@@ -1,26 +1,28 @@
-"""The catalogue of a dataset: which images, which labels, which split, proven by content."""
+"""The catalogue of a dataset: which images, which labels, which split, proven by content.
+
+Nothing here grows with the set but 24 bytes an image of fingerprints, and the ids of one class: images are staged on
+disk (`engine.store.staging`) on their way from the source to the store.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from engine.datasets.checks import BadImageError, check_image
-from engine.datasets.labels import clean_labels
-from engine.datasets.sources import Entry, Source, open_source
-from engine.datasets.splits import SplitKind, assign
+from engine.datasets.examining import Progress, examine, flag_passed, refuse_bad
+from engine.datasets.labels import Labels
+from engine.datasets.sources import Passed, Source, open_source
+from engine.datasets.splits import SplitKind, SplitPlan
 from engine.errors import InputError
 from engine.states import Split
+from engine.store.staging import StagedRow, Staging
 
-Progress = Callable[[str, int, int], None]
-THREADS = min(8, (os.cpu_count() or 2) + 2)
+BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -38,28 +40,49 @@ class CatalogImage:
 
 @dataclass
 class Catalog:
-    """A dataset, frozen: `digest` changes whenever an image, a label or the split does."""
+    """A dataset, frozen: `digest` changes whenever an image, a label or the split does. Close it after use."""
 
     root: Path
     labels: list[str]
-    images: list[CatalogImage]
     source: str
     split: str
     seed: int | None
     digest: str
+    staging: Staging
+
+    @property
+    def images(self) -> list[CatalogImage]:
+        """All images at once; for sets that are small."""
+        return [
+            CatalogImage(path, label, Split(split), size, width, height, sha256)
+            for path, label, split, size, width, height, sha256 in self.staging.rows()
+        ]
+
+    def rows(self) -> Iterator[tuple[str, int, str, int, int, int, str]]:
+        """Yield the images one by one, as the store takes them."""
+        positions = {label: n for n, label in enumerate(self.labels)}
+        for path, label, split, size, width, height, sha256 in self.staging.rows():
+            yield path, positions[label], split, size, width, height, sha256
+
+    def close(self) -> None:
+        """Forget it."""
+        self.staging.close()
 
 
 def build_catalog(
-    source: Path,
+    source: Path | Source,
     target: Path,
     *,
-    split: SplitKind = "stratified",
+    split: SplitKind | None = None,
     per_class: int | None = None,
     train: int | None = None,
     val: int | None = None,
     test: int | None = None,
     seed: int = 42,
+    skip_bad: bool = False,
     progress: Progress | None = None,
+    processes: int | None = None,
+    **reading: Any,
 ) -> Catalog:
     """Choose, check and catalogue a source's images.
 
@@ -67,125 +90,139 @@ def build_catalog(
     appears only when all of them are there.
 
     Args:
-        source: a folder, tar or zip of class folders.
-        target: where an archive's images go.
-        split: see `engine.datasets.splits.assign`, as the next five.
+        source: a path (see `engine.datasets.sources.open_source`), or a source that is open, which will be closed.
+        target: where images go that cannot be used in place.
+        split: see `engine.datasets.splits`, as the next five; the official one where the source has it, unless given.
         per_class: images a class.
         train: training images a class.
         val: validation images a class.
         test: test images a class.
         seed: of the shuffle.
+        skip_bad: leave out what cannot be used; it is among the findings.
         progress: called with (phase, done, total).
+        processes: see `engine.datasets.looking.look_at_all`.
+        reading: more options of `open_source`.
 
     Raises:
         InputError: names the file or class, what is wrong, and the cure. Nothing is left behind.
 
     """
-    opened = open_source(source)
+    opened = open_source(source, **reading) if isinstance(source, Path) else source
+    staging = Staging()
+    partial = None if opened.in_place else target.with_name(f".{target.name}.partial")
+    counts = {"per_class": per_class, "train": train, "val": val, "test": test, "seed": seed}
     try:
-        return _build(opened, target, split, (per_class, train, val, test), seed, progress)
-    finally:
-        opened.close()
+        with closing(opened):
+            labels = _list(opened, staging, progress)
+            if not skip_bad:
+                refuse_bad(staging, opened)
+            kind = _choose(opened, staging, labels, split, counts)
+            if partial is not None:
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir(parents=True, mode=0o700)
+            examine(staging, opened, partial, progress, skip_bad=skip_bad, processes=processes)
+            _complete(opened, staging, labels)
+            if partial is not None:
+                partial.rename(target)
+    except BaseException:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+        staging.close()
+        raise
+    return Catalog(
+        root=opened.path if opened.in_place else target,
+        labels=labels,
+        source=str(source if isinstance(source, Path) else opened.path),
+        split=kind,
+        seed=None if kind == "article" else seed,
+        digest=digest_of(staging.contents()),
+        staging=staging,
+    )
 
 
-def _build(
-    source: Source,
-    target: Path,
-    kind: SplitKind,
-    counts: tuple[int | None, int | None, int | None, int | None],
-    seed: int,
-    progress: Progress | None,
-) -> Catalog:
-    entries = source.entries()
-    if not entries:
+def digest_of(contents: Iterable[str]) -> str:
+    """Return the digest of lines `sha256 split label`, which come sorted."""
+    digest = hashlib.sha256()
+    for number, line in enumerate(contents):
+        digest.update(f"\n{line}".encode() if number else line.encode())
+    return digest.hexdigest()
+
+
+def _list(source: Source, staging: Staging, progress: Progress | None) -> list[str]:
+    """Stage all of a source's images; return their labels."""
+    labels = Labels(given=source.labels_given)
+    rows: list[StagedRow] = []
+    passed: list[Passed] = []
+    count = 0
+
+    def keep() -> None:
+        twice = staging.put(rows)
+        if twice is not None:
+            raise InputError(f"{source.path}: {twice} is there twice.", "Rename or remove one of the two.")
+        flag_passed(staging, passed)
+        rows.clear()
+        passed.clear()
+
+    for entry in source.scan():
+        if isinstance(entry, Passed):
+            passed.append(entry)
+        else:
+            count += 1
+            rows.append((entry.path, entry.where, entry.origin, labels.of(entry.folder), entry.split, None))
+        if len(rows) >= BATCH or len(passed) >= BATCH:
+            keep()
+            if progress is not None and count % (10 * BATCH) == 0:
+                progress("listing images", count, count)
+    keep()
+    if not count:
+        bad = staging.first_bad()
+        if bad is not None:
+            refuse_bad(staging, source)
         raise InputError(
             f"{source.path}: no images in class folders.",
             "Put each class's images into a folder of its name.",
         )
-    labels = clean_labels({entry.folder for entry in entries})
-    if len(labels) < 2:
-        raise InputError(f"{source.path}: only one class, {next(iter(labels.values()))!r}.", "Give at least two.")
-    by_where = {entry.where: entry for entry in entries}
-    items: dict[str, list[str]] = {}
-    # `sorted` inside `assign` must sort by path, and an archive's `where` may be a mere number.
-    names: dict[str, str] = {}
-    for entry in entries:
-        name = _name(source, entry)
-        if names.setdefault(name, entry.where) != entry.where:
-            raise InputError(f"{source.path}: {name} is there twice.", "Rename one of the two.")
-        items.setdefault(labels[entry.folder], []).append(name)
-    per_class, train, val, test = counts
-    chosen = assign(items, kind, per_class=per_class, train=train, val=val, test=test, seed=seed)
-    partial = None if source.in_place else target.with_name(f".{target.name}.partial")
-    try:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True, mode=0o700)
-        images = list(_check_all(source, [(by_where[names[n]], label, s) for n, label, s in chosen], partial, progress))
-        if partial is not None:
-            partial.rename(target)
-    except BaseException:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
-        raise
-    return Catalog(
-        root=source.path if source.in_place else target,
-        labels=sorted(items),
-        images=images,
-        source=str(source.path),
-        split=kind,
-        seed=seed if kind == "stratified" else None,
-        digest=_digest(images),
-    )
+    staging.index_labels()
+    found = staging.labels()
+    if len(found) < 2:
+        raise InputError(f"{source.path}: only one class, {found[0]!r}.", "Give at least two.")
+    return found
 
 
-def _name(source: Source, entry: Entry) -> str:
-    return entry.where if source.in_place else f"{entry.folder}/{entry.name}"
+def _choose(
+    source: Source, staging: Staging, labels: list[str], kind: SplitKind | None, counts: dict[str, int | None]
+) -> SplitKind:
+    """Keep the images that the split wants, each in its part; return the kind of split."""
+    if kind is None:
+        kind = "official" if staging.has_splits() else "stratified"
+    plan = SplitPlan(kind, **counts)
+    if kind == "official":
+        unknown = staging.without_split()
+        if unknown is not None:
+            raise InputError(
+                f"{source.path}/{unknown}: the source says no split for it.",
+                "Move it below train, val or test (or fill the column of splits), or choose --split stratified.",
+            )
+
+    def chosen() -> Iterator[tuple[str, int, int]]:
+        rank = 0
+        for label in labels:
+            of_label = [(number, Split(split) if split else None) for number, split in staging.of_label(label)]
+            for number, split in plan.of_class(label, of_label):
+                rank += 1
+                yield split, rank, number
+
+    staging.choose(chosen())
+    return kind
 
 
-def _check_all(
-    source: Source, chosen: list[tuple[Entry, str, Split]], unpack_to: Path | None, progress: Progress | None
-) -> Iterator[CatalogImage]:
-    """Check pictures in threads (Pillow decodes without the GIL), a bounded number at a time, in order."""
-
-    def look(entry: Entry, label: str, split: Split) -> CatalogImage:
-        path = entry.where if unpack_to is None else f"{entry.folder}/{entry.name}"
-        try:
-            data = source.read(entry)
-            found = check_image(data)
-        except OSError as error:
-            raise InputError(f"{source.path}/{path}: {error.strerror}.", "Check the file.") from error
-        except BadImageError as error:
-            raise InputError(f"{source.path}/{path}: {error.problem}.", error.cure) from None
-        if unpack_to is not None:
-            file = unpack_to / path
-            file.parent.mkdir(mode=0o700, exist_ok=True)
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-                out.write(data)
-        return CatalogImage(path, label, split, found.bytes, found.width, found.height, found.sha256)
-
-    pending: deque[Future[CatalogImage]] = deque()
-    done = 0
-    with ThreadPoolExecutor(THREADS) as pool:
-        try:
-            todo = iter(chosen)
-            while True:
-                with contextlib.suppress(StopIteration):
-                    while len(pending) < 4 * THREADS:
-                        pending.append(pool.submit(look, *next(todo)))
-                if not pending:
-                    return
-                image = pending.popleft().result()
-                done += 1
-                if progress is not None and (done % 100 == 0 or done == len(chosen)):
-                    progress("checking images", done, len(chosen))
-                yield image
-        except BaseException:
-            for future in pending:
-                future.cancel()
-            raise
-
-
-def _digest(images: list[CatalogImage]) -> str:
-    lines = sorted(f"{i.sha256} {i.split} {i.label}" for i in images)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+def _complete(source: Source, staging: Staging, labels: list[str]) -> None:
+    """See that every class is still in every split after unusable images were left out."""
+    there = {(split, label) for split, label, _ in staging.counts()}
+    for label in labels:
+        for split in Split:
+            if (split, label) not in there:
+                raise InputError(
+                    f"{source.path}: the class {label!r} has no {split} image left that can be used.",
+                    "Replace the unusable ones, or leave the class out.",
+                )

@@ -24,16 +24,17 @@ def rgb_jpeg(data: bytes) -> tuple[bytes, str]:
             mode = image.mode
             if mode in TRAINED:
                 return data, mode
-            made = _rgb(ImageOps.exif_transpose(image))
+            made = to_rgb(ImageOps.exif_transpose(image))
     copy = io.BytesIO()
     made.save(copy, "JPEG", quality=QUALITY, subsampling=0)
     return copy.getvalue(), mode
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return a picture in RGB; what is transparent becomes white."""
     if image.mode.startswith("I"):  # 16 bits, which `convert` would cut off instead of scaling them down
         return image.convert("I").point(lambda value: value * (1 / 257)).convert("L").convert("RGB")
-    if image.mode in ("LA", "La", "PA") or "transparency" in image.info:
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")

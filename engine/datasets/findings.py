@@ -1,77 +1,139 @@
-"""What is worth knowing of a dataset before money is spent on it. Nothing is changed or dropped."""
+"""What is worth knowing of a dataset before money is spent on it. Nothing is changed or dropped.
+
+Findings are made of a staged set (`engine.store.staging`), streamed: no list of all images is held.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-SMALL_PIXELS = 64
+from engine.datasets.kinds import KINDS, UNUSABLE
+from engine.datasets.likeness import Likeness
+from engine.states import Split
+from engine.store.staging import Staging
+
 IMBALANCE = 3.0
-
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """What the catalogue knows of one image."""
-
-    path: str
-    label: str
-    split: str
-    bytes: int
-    width: int
-    height: int
-    sha256: str
+EXAMPLES = (10, 50_000)
+"""Of fine-tuning with images."""
+Member = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding: how bad it is (`error`, `warning`, `note`), what, where, and the cure."""
+    """One finding: how bad it is (`error`, `warning`, `note`), what, where, and the cure.
+
+    Attributes:
+        level: how bad.
+        what: a sentence.
+        where: the first of its files, each with its split and label, or with what is the matter there.
+        cure: what to do about it.
+        kind: one word for programs.
+        files: how many files it is about; more than are in `where` perhaps.
+        id: in the store, to page through its files; 0 where it is in none.
+
+    """
 
     level: str
     what: str
     where: tuple[str, ...]
     cure: str
+    kind: str = ""
+    files: int = 0
+    id: int = 0
+
+    @property
+    def left_out(self) -> bool:
+        """Whether it is about files that cannot be used."""
+        return self.kind in UNUSABLE
 
 
-def find(images: Sequence[ImageFacts]) -> list[Finding]:
-    """Return all findings, the worst first."""
-    order = {"error": 0, "warning": 1, "note": 2}
-    found = [*_copies(images), *_imbalance(images), *_small(images)]
-    return sorted(found, key=lambda f: order[f.level])
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check came to: counts of findings and their files by kind, time, speed."""
+
+    dataset: str
+    images: int
+    seconds: float
+    at: float
+    kinds: tuple[tuple[str, str, int, int], ...]
+    """(kind, level, findings, files), the worst first."""
+
+    @property
+    def images_per_second(self) -> float:
+        """How many images were checked a second."""
+        return self.images / self.seconds if self.seconds else 0.0
 
 
-def _copies(images: Sequence[ImageFacts]) -> Iterator[Finding]:
-    by_content: dict[str, list[ImageFacts]] = defaultdict(list)
-    for image in images:
-        by_content[image.sha256].append(image)
-    for same in by_content.values():
-        if len(same) < 2:
-            continue
-        where = tuple(f"{i.path} ({i.split}, {i.label})" for i in same)
-        if len({i.label for i in same}) > 1:
-            yield Finding("error", "one picture under different labels", where, "Remove the wrong ones.")
-        elif len({i.split for i in same}) > 1:
-            yield Finding(
-                "error", "one picture in more than one split (leakage)", where, "Remove the copies; add the set again."
+def find(staging: Staging, likeness: Likeness) -> None:
+    """Write all that is found of a staged set into it.
+
+    Args:
+        staging: looked through; its images have been looked at.
+        likeness: fingerprints of its images.
+
+    """
+    order = {kind: n for n, kind in enumerate(KINDS)}
+    for kind, count in sorted(staging.flagged(), key=lambda found: order[found[0]]):
+        about = KINDS[kind]
+        staging.find(kind, about.level, about.sentence(count), about.cure, staging.flagged_files(kind))
+    _copies(staging)
+    _alike(staging, likeness)
+    for paths in staging.same_but_for_case():
+        staging.find(
+            "case", "warning", "names that differ in capitals alone", "Rename them: some disks keep one of these.",
+            [(path, "") for path in paths],
+        )  # fmt: skip
+    _counts(staging)
+
+
+def _copies(staging: Staging) -> None:
+    for same in staging.copies():
+        spots = _spots(same)
+        if len({label for _, label, _ in same}) > 1:
+            staging.find(
+                "label-conflict", "error", "one picture under different labels", "Remove the wrong ones.", spots
             )
+        elif len({split for _, _, split in same}) > 1:
+            cure = "Remove the copies; add the set again."
+            staging.find("leakage", "error", "one picture in more than one split (leakage)", cure, spots)
         else:
-            yield Finding("warning", "one picture more than once", where, "Remove the copies.")
+            staging.find("duplicate", "warning", "one picture more than once", "Remove the copies.", spots)
 
 
-def _imbalance(images: Sequence[ImageFacts]) -> Iterator[Finding]:
-    for split in ("train", "test"):
-        counts = Counter(i.label for i in images if i.split == split)
-        if not counts:
+def _alike(staging: Staging, likeness: Likeness) -> None:
+    for keys in likeness.groups():
+        labels, splits, contents = (set(found) for found in zip(*staging.of_some(keys), strict=True))
+        if len(contents) < 2:
+            continue  # copies, which are found as such
+        if len(labels) > 1:
+            kind, what = "near-conflict", "pictures that look alike under different labels"
+        elif len(splits) > 1:
+            kind, what = "near-leakage", "pictures that look alike in more than one split"
+        else:
+            kind, what = "near-duplicate", "pictures that look alike"
+        level = "note" if kind == "near-duplicate" else "warning"
+        cure = "Look at them; if they are one picture, keep one."
+        staging.find(kind, level, what, cure, staging.spots(keys))
+
+
+def _spots(group: Sequence[Member]) -> list[tuple[str, str]]:
+    return [(path, f"{split}, {label}") for path, label, split in group]
+
+
+def _counts(staging: Staging) -> None:
+    by_split: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for split, label, count in staging.counts():
+        by_split[split].append((count, label))
+    for split in (Split.TRAIN, Split.TEST):
+        if not by_split[split]:
             continue
-        (most, many), (least, few) = counts.most_common(1)[0], counts.most_common()[-1]
+        (many, most), (few, least) = max(by_split[split]), min(by_split[split])
         if many > IMBALANCE * few:
             what = f"{split}: {many:,} of {most!r}, but {few:,} of {least!r}"
-            yield Finding("warning", what, (), "Look at accuracy by class, not only at the total.")
-
-
-def _small(images: Sequence[ImageFacts]) -> Iterator[Finding]:
-    small = [i for i in images if min(i.width, i.height) < SMALL_PIXELS]
-    if small:
-        where = tuple(f"{i.path} ({i.width}×{i.height})" for i in small)
-        what = f"{len(small):,} pictures with a side under {SMALL_PIXELS} pixels"
-        yield Finding("note", what, where, "Expect them to be hard for everybody.")
+            staging.find("imbalance", "warning", what, "Look at accuracy by class, not only at the total.")
+    examples = sum(count for count, _ in by_split[Split.TRAIN])
+    if not EXAMPLES[0] <= examples <= EXAMPLES[1]:
+        what = f"{examples:,} training images, and fine-tuning takes {EXAMPLES[0]} to {EXAMPLES[1]:,}"
+        staging.find("examples", "note", what, "Give --train, --val and --test, or compare without fine-tuning.")

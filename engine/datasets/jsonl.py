@@ -1,42 +1,27 @@
 """JSONL files for batches and fine-tuning, streamed: one image is in memory at a time.
 
-The request is serialised once with a mark where the image goes; base64 needs no escaping in JSON, so
-each line is that frame with the image's bytes put in. Same input, same bytes.
+How a line is made, `lines` tells; how a file is written, `shard_file`. Same input, same bytes.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import os
+from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Protocol
 
+from engine.datasets.lines import BatchLines, TrainingLines, frame
 from engine.datasets.prompt import Prompt, image_mime
+from engine.datasets.shard_file import Shard as Shard
+from engine.datasets.shard_file import ShardFile
 from engine.errors import InputError
 
 BATCH_BYTES = 200_000_000
 BATCH_REQUESTS = 100_000
 TRAINING_BYTES = 512_000_000
 Item = tuple[str, Path, int]
-_MARK = "\x00image\x00"
-_ID = "\x00id\x00"
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A written file."""
-
-    path: Path
-    requests: int
-    bytes: int
-    sha256: str
-    tokens: int = 0
-    """About how many it takes; what a batch counts against the quota of its deployment."""
 
 
 class _Filled(Protocol):
@@ -64,46 +49,13 @@ class _Most:
         )
 
 
-class _Writer:
-    """Writes one file under a temporary name, counting and hashing on the way."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._partial = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._file: BinaryIO = os.fdopen(descriptor, "wb", buffering=1 << 20)
-        self._hash = hashlib.sha256()
-        self.bytes = self.lines = self.tokens = 0
-
-    def write(self, line: bytes, tokens: int = 0) -> None:
-        self._file.write(line)
-        self._hash.update(line)
-        self.bytes += len(line)
-        self.lines += 1
-        self.tokens += tokens
-
-    def close(self) -> Shard:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._partial.replace(self.path)
-        return Shard(self.path, self.lines, self.bytes, self._hash.hexdigest(), self.tokens)
-
-    def abandon(self) -> None:
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
-
-
-def _frame(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _url(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> bytes:
+def _read(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> tuple[str, bytes]:
+    """Return an image's media type and its base64."""
     try:
         data = read(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}.", "The dataset's files have changed; add it again.") from error
-    return b"data:" + image_mime(data).encode() + b";base64," + base64.b64encode(data)
+    return image_mime(data), b2a_base64(data, newline=False)
 
 
 def write_batch_shards(
@@ -136,27 +88,25 @@ def write_batch_shards(
         InputError: an image cannot be read, or is too large for a file; nothing half-written stays.
 
     """
-    request = {"custom_id": _ID, "method": "POST", "url": "/chat/completions"}
-    frame = _frame({**request, "body": prompt.request(model, labels, _MARK)})
-    before, between, after = _cut(frame, _ID, _MARK)
+    lines = BatchLines(prompt, labels, model)
     most = _Most(max_bytes, max_requests, max_tokens)
     shards: list[Shard] = []
-    writer: _Writer | None = None
+    writer: ShardFile | None = None
     try:
         for custom_id, path, tokens in items:
-            name = json.dumps(custom_id)[1:-1].encode()
-            line = b"".join((before, name, between, _url(path), after))
-            if len(line) > max_bytes:
+            parts = lines.parts(custom_id, *_read(path))
+            length = sum(map(len, parts))
+            if length > max_bytes:
                 raise InputError(
-                    f"{path}: its request has {len(line):,} bytes; a batch file has at most {max_bytes:,}.",
+                    f"{path}: its request has {length:,} bytes; a batch file has at most {max_bytes:,}.",
                     "Make the image smaller.",
                 )
-            if writer and most.full(writer, len(line), tokens):
+            if writer and most.full(writer, length, tokens):
                 shards.append(writer.close())
                 writer = None
             if writer is None:
-                writer = _Writer(folder / f"{stem}-{len(shards) + 1:05d}.jsonl")
-            writer.write(line, tokens)
+                writer = ShardFile(folder / f"{stem}-{len(shards) + 1:05d}.jsonl")
+            writer.add(parts, length, tokens)
         if writer is not None:
             shards.append(writer.close())
             writer = None
@@ -189,13 +139,13 @@ def measure_batch_shards(
 
     """
     request = {"custom_id": "", "method": "POST", "url": "/chat/completions"}
-    frame = len(_frame({**request, "body": prompt.request(model, labels, "data:image/;base64,")}).encode()) + 1
+    empty = len(frame({**request, "body": prompt.request(model, labels, "data:image/;base64,")}).encode()) + 1
     most = _Most(max_bytes, max_requests, max_tokens)
     shards: list[Shard] = []
     file = _Counted()
     for custom_id, path, size, tokens in items:
         kind = 3 if path.suffix.lower() == ".png" else 4  # of `png`, `jpeg` and `webp`, by its name
-        line = frame + len(custom_id) + kind + 4 * -(-size // 3)
+        line = empty + len(custom_id) + kind + 4 * -(-size // 3)
         if file.lines and most.full(file, line, tokens):
             shards.append(file.close(len(shards) + 1))
             file = _Counted()
@@ -234,10 +184,10 @@ def split_shard(shard: Shard, parts: int) -> list[Shard]:
     with shard.path.open("rb") as lines:
         for part in range(parts):
             count = shard.requests * (part + 1) // parts - shard.requests * part // parts
-            writer = _Writer(shard.path.with_name(f"{shard.path.stem}-{part + 1}.jsonl"))
+            writer = ShardFile(shard.path.with_name(f"{shard.path.stem}-{part + 1}.jsonl"))
             try:
                 for line in islice(lines, count):
-                    writer.write(line)
+                    writer.add((line,), len(line))
                 writer.tokens = -(-shard.tokens * count // shard.requests)
                 found.append(writer.close())
             except BaseException:
@@ -269,11 +219,12 @@ def write_training_file(
         InputError: an image cannot be read, or the file would be too large.
 
     """
-    writer = _Writer(path)
+    lines = TrainingLines(replace(prompt, answer="text"), labels)
+    writer = ShardFile(path)
     try:
         for image, label in items:
-            before, after = _cut(_frame(prompt.example(labels, label, _MARK)), _MARK)
-            writer.write(b"".join((before, _url(image, read), after)))
+            parts = lines.parts(label, *_read(image, read))
+            writer.add(parts, sum(map(len, parts)))
             if writer.bytes > max_bytes:
                 raise InputError(
                     f"The fine-tuning file is over {max_bytes / 1e6:,.0f} MB at example {writer.lines:,}.",
@@ -283,11 +234,3 @@ def write_training_file(
     except BaseException:
         writer.abandon()
         raise
-
-
-def _cut(frame: str, *marks: str) -> list[bytes]:
-    parts = []
-    for mark in marks:
-        part, frame = frame.split(json.dumps(mark)[1:-1], 1)
-        parts.append(part.encode())
-    return [*parts, frame.encode() + b"\n"]

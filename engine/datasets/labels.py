@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from engine.errors import InputError
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SYNSET = re.compile(r"n\d{8}-(.+)")
 
 
@@ -29,12 +30,42 @@ def clean_labels(folders: Iterable[str]) -> dict[str, str]:
         InputError: two folders have one label, so that their images could not be told apart.
 
     """
-    labels: dict[str, str] = {}
-    first: dict[str, str] = {}
-    for folder in sorted(folders):
-        label = clean_label(folder)
-        other = first.setdefault(label.casefold(), folder)
+    labels = Labels()
+    return {folder: labels.of(folder) for folder in sorted(folders)}
+
+
+class Labels:
+    """The labels of a source, met one by one."""
+
+    def __init__(self, *, given: bool = False) -> None:
+        """Begin.
+
+        Args:
+            given: whether labels stand as they are, and are no folders' names.
+
+        """
+        self._given = given
+        self._labels: dict[str, str] = {}
+        self._first: dict[str, str] = {}
+
+    def of(self, folder: str) -> str:
+        """Return the label of a class folder, or a label as it is given.
+
+        Raises:
+            InputError: two have one label, or one could steer a prompt or a terminal.
+
+        """
+        if folder in self._labels:
+            return self._labels[folder]
+        label = folder if self._given else clean_label(folder)
+        if _CONTROL.search(label):
+            raise InputError(
+                f"The class {folder!a} has control characters or marks of direction in its name.", "Rename it."
+            )
+        other = self._first.setdefault(label.casefold(), folder)
         if other != folder:
-            raise InputError(f"The class folders {other!r} and {folder!r} both mean {label!r}.", "Rename or merge one.")
-        labels[folder] = label
-    return labels
+            one, two = sorted((other, folder))
+            what = "labels" if self._given else "class folders"
+            raise InputError(f"The {what} {one!r} and {two!r} both mean {label!r}.", "Rename or merge one.")
+        self._labels[folder] = label
+        return label

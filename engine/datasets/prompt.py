@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +18,25 @@ _MAGIC = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
 
 @dataclass(frozen=True)
 class Prompt:
-    """A system message (`{labels}` stands for the classes), the form of the answer, the image's detail."""
+    """The question, as a template: `{labels}` stands for the classes, in the system message or in the user's.
+
+    Attributes:
+        system: the system message; none is sent where it is empty.
+        answer: a JSON object, or the bare label.
+        detail: in which the model sees the image.
+        user: text beside the image; none unless given.
+        labels_as: how the classes are listed: with commas between them, one a line, or as a JSON list, which
+            stays unambiguous where labels themselves have commas, quotes or line breaks.
+        key: of a JSON answer.
+
+    """
 
     system: str
     answer: Literal["json", "text"]
     detail: Literal["low", "high"]
+    user: str = ""
+    labels_as: Literal["commas", "lines", "json"] = "commas"
+    key: str = "label"
 
     @classmethod
     def default(cls) -> Prompt:
@@ -36,25 +51,77 @@ class Prompt:
             InputError: it cannot be read, is empty, or never names the labels.
 
         """
-        try:
-            text = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: {error}.", "Give a text file (UTF-8).") from None
+        if path.suffix == ".toml":
+            raise InputError(f"{path}: an experiment takes a system message alone.", "Give it as a text file.")
+        text = _text_of(path).strip()
         if "{labels}" not in text:
             raise InputError(f"{path}: the prompt never says {{labels}}.", "Put {labels} where the classes go.")
         return cls(text, "json", "low")
 
+    @classmethod
+    def from_template(
+        cls, path: Path, answer: Literal["json", "text"], detail: Literal["low", "high"], *, forced: bool = False
+    ) -> Prompt:
+        """Read a system message from a text file, or a whole template from a `.toml` file.
+
+        Args:
+            path: the file. TOML has `system`, `user`, `labels` (commas, lines or json), `answer` and `key`.
+            answer: unless the file says it.
+            detail: see `Prompt`.
+            forced: the answer, whatever the file says.
+
+        Raises:
+            InputError: it cannot be read, has other keys or values, or never names the labels.
+
+        """
+        if path.suffix != ".toml":
+            return replace(cls.from_file(path), answer=answer, detail=detail)
+        import tomllib  # a command that writes files has little time to start
+
+        try:
+            found = tomllib.loads(_text_of(path))
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"{path}: {error}.", "Correct it; it is TOML.") from None
+        known = ("system", "user", "labels", "answer", "key")
+        for key, value in found.items():
+            if key not in known or not isinstance(value, str):
+                raise InputError(f"{path}: {key!r} is no text that a prompt has.", f"Known are: {', '.join(known)}.")
+        for key, allowed in (("labels", ("commas", "lines", "json")), ("answer", ("json", "text"))):
+            if key in found and found[key] not in allowed:
+                raise InputError(f"{path}: {key} = {found[key]!r}.", f"Choose {' or '.join(allowed)}.")
+        system, user = found.get("system", "").strip(), found.get("user", "").strip()
+        if "{labels}" not in system + user:
+            raise InputError(f"{path}: the prompt never says {{labels}}.", "Put {labels} where the classes go.")
+        return cls(
+            system,
+            answer if forced else found.get("answer", answer),
+            detail,
+            user,
+            found.get("labels", "commas"),
+            found.get("key", "label"),
+        )
+
     def render(self, labels: Sequence[str]) -> str:
         """Return the system message with the labels in it."""
-        return self.system.replace("{labels}", ", ".join(labels))
+        return self.system.replace("{labels}", self._listed(labels))
+
+    def text(self, labels: Sequence[str]) -> str:
+        """Return all the text that a request has, with the labels in it."""
+        return self.render(labels) + self.user.replace("{labels}", self._listed(labels))
+
+    def _listed(self, labels: Sequence[str]) -> str:
+        if self.labels_as == "json":
+            return json.dumps(list(labels), ensure_ascii=False)
+        return ("\n" if self.labels_as == "lines" else ", ").join(labels)
 
     def messages(self, labels: Sequence[str], url: str) -> list[dict[str, Any]]:
         """Return the system and the user message; the image is its data URL."""
-        image = {"type": "image_url", "image_url": {"url": url, "detail": self.detail}}
-        return [
-            {"role": "system", "content": self.render(labels)},
-            {"role": "user", "content": [image]},
-        ]
+        content: list[dict[str, Any]] = []
+        if self.user:
+            content.append({"type": "text", "text": self.user.replace("{labels}", self._listed(labels))})
+        content.append({"type": "image_url", "image_url": {"url": url, "detail": self.detail}})
+        system = [{"role": "system", "content": self.render(labels)}] if self.system else []
+        return [*system, {"role": "user", "content": content}]
 
     def body(self, model: str, labels: Sequence[str], data: bytes, mime: str) -> dict[str, Any]:
         """Return a chat request about one image."""
@@ -66,8 +133,8 @@ class Prompt:
         if self.answer == "json":
             schema = {
                 "type": "object",
-                "properties": {"label": {"type": "string"}},
-                "required": ["label"],
+                "properties": {self.key: {"type": "string"}},
+                "required": [self.key],
                 "additionalProperties": False,
             }
             body["response_format"] = {
@@ -78,8 +145,15 @@ class Prompt:
 
     def example(self, labels: Sequence[str], label: str, url: str) -> dict[str, Any]:
         """Return one line of a fine-tuning file."""
-        answer = {"role": "assistant", "content": label}
-        return {"messages": [*self.messages(labels, url), answer]}
+        text = json.dumps({self.key: label}, ensure_ascii=False) if self.answer == "json" else label
+        return {"messages": [*self.messages(labels, url), {"role": "assistant", "content": text}]}
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}.", "Give a text file (UTF-8).") from None
 
 
 def data_url(data: bytes, mime: str) -> str:

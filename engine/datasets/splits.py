@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, TypeVar
 
 from engine.errors import InputError
 from engine.states import Split
 
-SplitKind = Literal["article", "stratified"]
+SplitKind = Literal["article", "stratified", "official"]
+Item = TypeVar("Item")
 ARTICLE = {Split.TRAIN: 40, Split.VAL: 5, Split.TEST: 5}
 SHARES = {Split.TRAIN: 0.8, Split.VAL: 0.1, Split.TEST: 0.1}
 
@@ -46,22 +47,86 @@ def assign(
         InputError: a class has too few images, or the counts do not fit together.
 
     """
-    counts = _counts(kind, per_class, train, val, test)
-    assigned = []
-    for label in sorted(items):
-        paths = sorted(items[label])
-        if kind == "stratified":
-            random.Random(f"{seed}:{label}").shuffle(paths)
-            if counts is None and per_class is not None:
-                _enough(label, len(paths), per_class)
-                paths = paths[:per_class]
-        wanted = counts or _shares(label, len(paths))
-        _enough(label, len(paths), sum(wanted.values()))
+    plan = SplitPlan(kind, per_class=per_class, train=train, val=val, test=test, seed=seed)
+    return [
+        (path, label, split)
+        for label in sorted(items)
+        for path, split in plan.of_class(label, [(path, None) for path in sorted(items[label])])
+    ]
+
+
+class SplitPlan:
+    """How each class is split, one class at a time; as `assign` does, and one kind more.
+
+    `official`: as the source says. Where it knows no validation part, a tenth of each class's training part is drawn
+    for it. Counts take so many of each part, drawn by the seed.
+    """
+
+    def __init__(
+        self,
+        kind: SplitKind = "stratified",
+        *,
+        per_class: int | None = None,
+        train: int | None = None,
+        val: int | None = None,
+        test: int | None = None,
+        seed: int | None = 42,
+    ) -> None:
+        if kind == "official" and per_class is not None:
+            raise InputError("The official split takes no --per-class.", "Give --train, --val and --test, or none.")
+        self.kind = kind
+        self._counts = _counts(kind, per_class, train, val, test)
+        self._per_class = per_class
+        self._seed = seed
+
+    def of_class(self, label: str, items: Sequence[tuple[Item, Split | None]]) -> Iterator[tuple[Item, Split]]:
+        """Yield the chosen images of one class with their splits, in split order.
+
+        Args:
+            label: the class.
+            items: its images, sorted by path, each with the split that the source gives it.
+
+        Raises:
+            InputError: there are too few.
+
+        """
+        if self.kind == "official":
+            yield from self._official(label, items)
+            return
+        chosen = [item for item, _ in items]
+        if self.kind == "stratified":
+            random.Random(f"{self._seed}:{label}").shuffle(chosen)
+            if self._counts is None and self._per_class is not None:
+                _enough(label, len(chosen), self._per_class)
+                chosen = chosen[: self._per_class]
+        wanted = self._counts or _shares(label, len(chosen))
+        _enough(label, len(chosen), sum(wanted.values()))
         start = 0
         for split, count in wanted.items():
-            assigned += [(path, label, split) for path in paths[start : start + count]]
+            yield from ((item, split) for item in chosen[start : start + count])
             start += count
-    return assigned
+
+    def _official(self, label: str, items: Sequence[tuple[Item, Split | None]]) -> Iterator[tuple[Item, Split]]:
+        parts: dict[Split, list[Item]] = {split: [] for split in Split}
+        for item, split in items:
+            assert split is not None
+            parts[split].append(item)
+        draw = random.Random(f"{self._seed}:{label}")
+        if not parts[Split.VAL] and len(parts[Split.TRAIN]) > 1:
+            drawn = list(range(len(parts[Split.TRAIN])))
+            draw.shuffle(drawn)
+            for_val = set(drawn[: max(1, round(len(drawn) * SHARES[Split.VAL]))])
+            if self._counts is not None:
+                for_val = set(drawn[: self._counts[Split.VAL]])
+            parts[Split.VAL] = [item for n, item in enumerate(parts[Split.TRAIN]) if n in for_val]
+            parts[Split.TRAIN] = [item for n, item in enumerate(parts[Split.TRAIN]) if n not in for_val]
+        for split, part in parts.items():
+            if self._counts is not None:
+                _enough(label, len(part), self._counts[split], f" in its official {split} part")
+                kept = set(draw.sample(range(len(part)), self._counts[split]))
+                part = [item for n, item in enumerate(part) if n in kept]
+            _enough(label, len(part), 1, f" in its official {split} part")
+            yield from ((item, split) for item in part)
 
 
 def _counts(
@@ -78,7 +143,7 @@ def _counts(
                 "Leave --per-class out, or add them up.",
             )
         return counts
-    if kind == "stratified":
+    if kind != "article":
         return None
     if per_class in (None, sum(ARTICLE.values())):
         return dict(ARTICLE)
@@ -94,9 +159,9 @@ def _shares(label: str, available: int) -> dict[Split, int]:
     return {Split.TRAIN: available - sum(held_out.values()), **held_out}
 
 
-def _enough(label: str, available: int, needed: int) -> None:
+def _enough(label: str, available: int, needed: int, where: str = "") -> None:
     if available < needed:
         raise InputError(
-            f"The class {label!r} has {available} images, and {needed} are needed.",
+            f"The class {label!r} has {available} images{where}, and {needed} are needed.",
             "Add images, leave the class out, or ask for fewer (--train, --val, --test).",
         )

@@ -178,6 +178,8 @@ def notes(comparison: Comparison) -> list[str]:
             found.append(f"{literal(c.name)} is not finished: {answered} of {c.n} images are answered.")
         elif lost:
             found.append(f"{literal(c.name)}: {', '.join(lost)} of {c.n}; all count as wrong.")
+        if c.caution:
+            found.append(f"{literal(c.name)}: {literal(c.caution)}")
         if c.prompt:
             found.append(
                 f"{literal(c.name)} ({literal(c.model)}) was asked “{literal(c.prompt)}”, answers as {c.answer_format}."

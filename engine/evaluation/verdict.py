@@ -117,6 +117,11 @@ def verdict(
     )
 
 
+def said_paired(d: PairedDifference, pairs: int = 1) -> str:
+    """Return in words what may be concluded of two contestants, among so many pairs."""
+    return _real(d, pairs) if d.real else _chance(d)
+
+
 def said_unpaired(a: str, b: str, d: UnpairedDifference) -> str:
     """Return in words what the counts of two contestants say where their images cannot be paired."""
     better, other, sign = (a, b, 1) if d.gain >= 0 else (b, a, -1)

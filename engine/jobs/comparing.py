@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.errors import NotFoundError
 from engine.evaluation.comparison import Comparison, ContestantInput, compare
 from engine.evaluation.details import Answers, ContestantAnswers
-from engine.states import ContestantKind, Outcome, Split
+from engine.states import ContestantKind, JobKind, Outcome, Split
 from engine.store import Store
 from engine.store.predictions import Prediction
 
@@ -48,7 +48,9 @@ def comparison(store: Store, experiment: str | None, baseline: str | None = None
         raise NotFoundError(f"Experiment {name!r} has no contestants to compare.", "See: dogcls-tui jobs")
     dataset = store.datasets.get(stored.dataset)
     images = store.datasets.images(dataset.name, Split.TEST)
-    unfinished = {j.contestant for j in store.jobs.views(name) if j.state != "succeeded"}
+    jobs = store.jobs.views(name)
+    unfinished = {j.contestant for j in jobs if j.state != "succeeded"}
+    cautions = {j.contestant: _caution(store, j.id) for j in jobs if j.kind == JobKind.TRAIN}
     inputs = []
     for contestant in contestants:
         found = store.predictions.of(contestant.id)
@@ -73,7 +75,13 @@ def comparison(store: Store, experiment: str | None, baseline: str | None = None
                 train_seconds=contestant.train_seconds,
                 complete=contestant.name not in unfinished,
                 timings=[(t.first_ms, t.total_ms, t.attempts) for t in store.predictions.timings(contestant.id)],
+                caution=cautions.get(contestant.name, ""),
             )
         )
     split = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
     return compare(name, dataset.name, split, list(dataset.labels), inputs, baseline)
+
+
+def _caution(store: Store, job_id: int) -> str:
+    """Return the caution that a training job ended with."""
+    return str((store.jobs.get(job_id).result or {}).get("caution") or "")

@@ -1,22 +1,34 @@
-"""Adds a dataset: catalogues the source, then writes it to the store in one go."""
+"""Adds a dataset: catalogues the source, then writes it to the store in one go; and checks one again."""
 
 from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine.datasets.catalog import Catalog, build_catalog
+from engine.datasets.catalog import Catalog, build_catalog, digest_of
+from engine.datasets.examining import examine
+from engine.datasets.findings import CheckReport, Finding
+from engine.datasets.sources.folder import FolderSource
 from engine.errors import InputError
 from engine.events import DatasetView
 from engine.jobs.paths import Home
 from engine.store import Store
+from engine.store.findings import write_findings
+from engine.store.staging import Staging
 
+Progress = Callable[[str, int, int], None]
 DEMO = "demo"
+DIGITS = "digits"
+STANFORD_DOGS = "stanford-dogs"
 DEMO_COUNTS = {"train": 40, "val": 5, "test": 26}
 """Pictures a breed: with 12 breeds or more, over 300 test pictures."""
+WHERE = 100
+"""So many files of a finding are read with it; the rest by the page."""
+BATCH = 1000
 
 
 def add_dataset(
@@ -24,7 +36,7 @@ def add_dataset(
     home: Home,
     source: str,
     name: str,
-    progress: Callable[[str, int, int], None] | None,
+    progress: Progress | None,
     options: dict[str, Any],
 ) -> DatasetView:
     """Add a dataset; see `Engine.add_dataset`."""
@@ -35,8 +47,11 @@ def add_dataset(
     target = home.datasets / name
     if target.exists():  # left by an import that was killed before the store knew of it
         shutil.rmtree(target)
+    started = time.perf_counter()
+    catalog = None
     try:
-        catalog = _demo(target, progress, options) if source == DEMO else _source(source, target, progress, options)
+        catalog = _catalog(home, source, target, progress, dict(options))
+        staging, count = catalog.staging, catalog.staging.count()
         store.datasets.add(
             name,
             source=catalog.source,
@@ -45,24 +60,43 @@ def add_dataset(
             seed=catalog.seed,
             digest=catalog.digest,
             labels=catalog.labels,
-            images=(
-                (i.path, catalog.labels.index(i.label), i.split, i.bytes, i.width, i.height, i.sha256)
-                for i in catalog.images
-            ),
+            images=catalog.rows(),
+            found=lambda db, number: write_findings(db, number, staging, count, time.perf_counter() - started),
         )
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
+    finally:
+        if catalog is not None:
+            catalog.close()
     return store.datasets.get(name)
 
 
-def _source(
-    source: str, target: Path, progress: Callable[[str, int, int], None] | None, options: dict[str, Any]
-) -> Catalog:
+def _catalog(home: Home, source: str, target: Path, progress: Progress | None, options: dict[str, Any]) -> Catalog:
+    if source == DEMO:
+        return _demo(target, progress, options)
+    licence = {key: options.pop(key, None) for key in ("accept_licence", "crop_boxes", "url")}
+    if source == STANFORD_DOGS:
+        from engine.datasets.sources.stanford import stanford_dogs
+
+        given: dict[str, Any] = {key: value for key, value in licence.items() if value}
+        dogs = stanford_dogs(home.cache / STANFORD_DOGS, progress=progress, **given)
+        catalog = build_catalog(dogs, target, progress=progress, **options)
+        catalog.source = f"{STANFORD_DOGS}, cropped" if licence["crop_boxes"] else STANFORD_DOGS
+        return catalog
+    for option in ("crop_boxes", "url"):
+        if licence[option]:
+            raise InputError(f"{source}: only stanford-dogs has that (--{option.replace('_', '-')}).", "Leave it out.")
+    if source == DIGITS:
+        from engine.datasets.sources.digits import DigitsSource
+
+        catalog = build_catalog(DigitsSource(), target, progress=progress, **options)
+        catalog.source = DIGITS
+        return catalog
     return build_catalog(Path(source).expanduser(), target, progress=progress, **options)
 
 
-def _demo(target: Path, progress: Callable[[str, int, int], None] | None, options: dict[str, Any]) -> Catalog:
+def _demo(target: Path, progress: Progress | None, options: dict[str, Any]) -> Catalog:
     from engine.datasets.demo import write_demo_set
 
     options = {**DEMO_COUNTS, **{key: value for key, value in options.items() if value is not None}}
@@ -77,3 +111,60 @@ def _demo(target: Path, progress: Callable[[str, int, int], None] | None, option
     catalog = build_catalog(target, target, split="stratified", seed=seed, progress=progress, **counts)
     catalog.source = DEMO
     return catalog
+
+
+def check_dataset(
+    store: Store, name: str, progress: Progress | None = None, *, processes: int | None = None
+) -> CheckReport:
+    """Look at all images of a catalogued dataset again, and keep what is found; see `Curating.check`."""
+    dataset = store.datasets.get(name)
+    started = time.perf_counter()
+    staging = Staging()
+    try:
+        rows = []
+        for path, label, split, sha256 in store.datasets.catalogued(name):
+            rows.append((path, path, "", label, split, sha256))
+            if len(rows) == BATCH:
+                staging.put(rows)
+                rows.clear()
+        staging.put(rows)
+        staging.choose_all()
+        count = staging.count()
+        frozen = digest_of(staging.expected())
+        examine(staging, FolderSource(Path(dataset.root)), progress=progress, processes=processes)
+        if frozen != dataset.digest:
+            what = f"the catalogue is not the one that was frozen ({dataset.digest[:16]}, now {frozen[:16]})"
+            staging.find("digest", "error", what, "Somebody has written to the store; add the set again.")
+        store.findings.keep(name, staging, count, time.perf_counter() - started)
+    finally:
+        staging.close()
+    return report(store, name)
+
+
+def report(store: Store, name: str) -> CheckReport:
+    """Return what the last check of a dataset came to.
+
+    Raises:
+        NotFoundError: there is no such dataset.
+        InputError: it was never checked.
+
+    """
+    store.datasets.get(name)
+    checked = store.findings.checked(name)
+    if checked is None:
+        raise InputError(f"Dataset {name!r} was never checked.", f"See: dogcls-tui data check {name}")
+    at, images, seconds = checked
+    return CheckReport(name, images, seconds, at, tuple(store.findings.counts(name)))
+
+
+def findings(store: Store, name: str, offset: int, limit: int, kind: str | None = None) -> list[Finding]:
+    """Return some findings of a dataset's last check, each with the first of its files."""
+    found = []
+    for f in store.findings.page(name, offset, limit, kind):
+        where = tuple(_spot(*spot) for spot in store.findings.files(f.id, 0, WHERE))
+        found.append(Finding(f.level, f.what, where, f.cure, f.kind, f.files, f.id))
+    return found
+
+
+def _spot(path: str, note: str) -> str:
+    return f"{path} ({note})" if note else path

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.azure.prices import Prices, estimate_text_tokens, tokens_of_image
-from engine.datasets.jsonl import Shard, write_batch_shards, write_training_file
+from engine.datasets.jsonl import Shard
 from engine.datasets.prompt import Prompt
 from engine.errors import InputError
-from engine.jobs.kinds.asking import custom_id
 from engine.jobs.plan import ANSWER_TOKENS
 from engine.jobs.spec import Spec
 from engine.states import Split
 from engine.store import Store
-from engine.store.datasets import StoredImage
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def write_jsonl(
     to: Path,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[Shard]:
-    """Write a dataset's split as files for the service, as the jobs themselves do.
+    """Write a dataset's split as files for the service; see `engine.jobs.exporting`.
 
     Args:
         kind: `batch` or `fine-tune`.
@@ -82,27 +80,8 @@ def write_jsonl(
         InputError: the folder cannot be written, or an image cannot be read.
 
     """
-    dataset = store.datasets.get(name)
-    found = store.datasets.images(name, split)
-    to = to.expanduser().absolute()
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-        images: Iterable[StoredImage] = found if progress is None else _told(found, f"{kind} {split}", progress)
-        if kind == "batch":
-            items = ((custom_id(i), i.path, 0) for i in images)
-            return write_batch_shards(items, prompt, dataset.labels, model, to, f"{name}-{split}")
-        pairs = ((i.path, dataset.labels[i.label]) for i in images)
-        return [write_training_file(pairs, prompt, dataset.labels, to / f"{name}-{split}.jsonl")]
-    except OSError as error:
-        raise InputError(f"{to}: {error.strerror}.", "Choose another folder.") from None
+    from engine.jobs.exporting import Order, write
 
-
-def _told(
-    images: Sequence[StoredImage], phase: str, progress: Callable[[str, int, int], None]
-) -> Iterator[StoredImage]:
-    step = max(1, len(images) // 100)
-    for done, image in enumerate(images):
-        if done % step == 0:
-            progress(phase, done, len(images))
-        yield image
-    progress(phase, len(images), len(images))
+    order = Order(name, kind, split.value, prompt, model)  # type: ignore[arg-type]
+    exported, _ = write(store.db, order, to, progress=progress)
+    return list(exported.shards)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +52,20 @@ class Datasets:
         digest: str,
         labels: Sequence[str],
         images: Iterable[ImageRow],
+        found: Callable[[sqlite3.Connection, int], None] | None = None,
     ) -> int:
         """Add a dataset with all its images at once.
+
+        Args:
+            name: its name.
+            source: where it came from.
+            root: what its images' paths are below.
+            split: how it was split.
+            seed: of the shuffle, if there was one.
+            digest: of its images' contents, splits and labels.
+            labels: in order.
+            images: read one by one.
+            found: writes what was found of it, in the same transaction.
 
         Raises:
             InputError: the name is taken.
@@ -79,6 +91,8 @@ class Datasets:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 ((dataset_id, *image) for image in images),
             )
+            if found is not None:
+                found(db, dataset_id)
         return dataset_id
 
     def get(self, name: str) -> DatasetView:
@@ -120,6 +134,15 @@ class Datasets:
             limit,
         )
         return [_image(r) for r in rows]
+
+    def catalogued(self, name: str) -> Iterator[tuple[str, str, str, str]]:
+        """Yield (path below the root, label, split, sha256) of all images, in order, one by one."""
+        for r in self._db.stream(
+            "SELECT i.path, l.name, i.split, i.sha256 FROM datasets d JOIN images i ON i.dataset_id = d.id"
+            " JOIN labels l ON l.dataset_id = d.id AND l.position = i.label WHERE d.name = ? ORDER BY i.id",
+            name,
+        ):
+            yield tuple(r)
 
     def ids(self, name: str, split: str) -> array[int]:
         """Return the ids of one split's images, in ascending order, in as little memory as they take."""

@@ -179,4 +179,42 @@ CREATE TABLE validations (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
+# What the last check of a dataset found; and what is catalogued stays as it is: an image or a label is never another
+# one, and none comes or goes once an experiment looks at the set, so that all contestants see the same.
+VERSION_5 = """
+CREATE TABLE checks (
+    dataset_id INTEGER PRIMARY KEY REFERENCES datasets ON DELETE CASCADE,
+    at REAL NOT NULL,
+    images INTEGER NOT NULL,
+    seconds REAL NOT NULL
+) STRICT;
+CREATE TABLE findings (
+    id INTEGER PRIMARY KEY,
+    dataset_id INTEGER NOT NULL REFERENCES datasets ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    level TEXT NOT NULL CHECK (level IN ('error', 'warning', 'note')),
+    what TEXT NOT NULL,
+    cure TEXT NOT NULL,
+    files INTEGER NOT NULL
+) STRICT;
+CREATE INDEX findings_by_dataset ON findings (dataset_id, id);
+CREATE TABLE finding_files (
+    finding_id INTEGER NOT NULL REFERENCES findings ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    note TEXT NOT NULL,
+    PRIMARY KEY (finding_id, position)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER images_frozen BEFORE UPDATE ON images
+BEGIN SELECT RAISE(ABORT, 'a catalogued image never changes'); END;
+CREATE TRIGGER labels_frozen BEFORE UPDATE ON labels
+BEGIN SELECT RAISE(ABORT, 'a catalogued label never changes'); END;
+CREATE TRIGGER images_kept BEFORE DELETE ON images
+WHEN EXISTS (SELECT 1 FROM experiments WHERE dataset_id = OLD.dataset_id)
+BEGIN SELECT RAISE(ABORT, 'an experiment looks at these images'); END;
+CREATE TRIGGER images_complete BEFORE INSERT ON images
+WHEN EXISTS (SELECT 1 FROM experiments WHERE dataset_id = NEW.dataset_id)
+BEGIN SELECT RAISE(ABORT, 'an experiment looks at these images'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)

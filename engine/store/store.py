@@ -7,6 +7,7 @@ from pathlib import Path
 from engine.store.datasets import Datasets
 from engine.store.db import Database
 from engine.store.experiments import Experiments
+from engine.store.findings import Findings
 from engine.store.jobs import Jobs
 from engine.store.logs import Logs
 from engine.store.predictions import Predictions
@@ -20,6 +21,7 @@ class Store:
         self.db = Database(path)
         self.datasets = Datasets(self.db)
         self.experiments = Experiments(self.db)
+        self.findings = Findings(self.db)
         self.jobs = Jobs(self.db)
         self.logs = Logs(self.db)
         self.predictions = Predictions(self.db)

@@ -22,12 +22,14 @@ class Runtime:
         device: where weights and pictures are.
         precision: of the forward pass; weights and optimizer stay float32. On a CPU it is float32: bfloat16 was
             no faster in the backward pass of depthwise convolutions, which is where these networks spend it.
+        threads: that a CPU uses, at most.
         workers: processes that decode and augment beside it.
 
     """
 
     device: torch.device
     precision: torch.dtype
+    threads: int
     workers: int
 
     @property
@@ -37,8 +39,12 @@ class Runtime:
         if self.device.type == "cuda":
             return f"{torch.cuda.get_device_name(self.device)} ({kind})"
         if self.device.type == "cpu":
-            return f"cpu, {torch.get_num_threads()} threads ({kind})"
+            return f"cpu, {self.threads} threads ({kind})"
         return f"{self.device.type} ({kind})"
+
+    def use(self, *, light: bool) -> None:
+        """Set torch's threads: one for a last layer alone, whose steps are over before others have woken up."""
+        torch.set_num_threads(1 if light else self.threads)
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context of a forward pass."""
@@ -70,9 +76,8 @@ def pick_runtime(name: str = "auto") -> Runtime:
         there = ", ".join(device for device, is_there in available.items() if is_there)
         raise InputError(f"There is no device {name!r} here.", f"Choose one of: {there}.")
     cores = usable_cores()
-    torch.set_num_threads(cores)
     if name == "cuda":
         precision = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-        return Runtime(torch.device(name), precision, workers=max(1, min(cores - 1, 12)))
+        return Runtime(torch.device(name), precision, cores, workers=max(1, min(cores - 1, 12)))
     # Beside a CPU that trains, one process in four augments: about 5 ms a picture against 20 and more.
-    return Runtime(torch.device(name), torch.float32, workers=max(1, cores // 4))
+    return Runtime(torch.device(name), torch.float32, cores, workers=max(1, cores // 4))

@@ -160,6 +160,7 @@ class Trainer:
         torch.manual_seed(hash(place))
         self._run.watch.phase(f"{name}, {phase.train}: making ready", 0, 0)
         self._images, self._busy = 0, 0.0
+        self._run.runtime.use(light=phase.train == "head")
         model, source, origin = open_phase(self._run, name, phase, hash(place) % 2**32)
         model.to(self._run.runtime.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
         optimizer = torch.optim.AdamW(parameter_groups(model, phase), weight_decay=phase.weight_decay)

@@ -45,7 +45,7 @@ def table(source, split, names, weights):
                 told = json.loads(text)
                 reached = told["seconds_to_accuracy"].get("0.6167")
                 print(
-                    f"{name + ', ' + cache:<16}{told['accuracy']:>10.2%}{told['low']:>9.1%}–{told['high']:.1%}"
+                    f"{name + ', ' + cache:<16}{told['accuracy']:>10.2%}{told['accuracy_low']:>9.1%}–{told['accuracy_high']:.1%}"
                     f"{told['train_seconds']:>9.1f}{reached or float('nan'):>10.1f}{told['images_per_second']:>8.0f}"
                     f"{told['latency_ms']['p50']:>8.1f}{time.monotonic() - began:>8.1f}",
                     flush=True,
@@ -78,6 +78,7 @@ def throughput(source, count, size=64):
     files = sorted(Path(source).rglob("*.jp*g"))[:count]
     examples = [Example(f, n % 120, hashlib.sha256(f.read_bytes()).hexdigest()) for n, f in enumerate(files)]
     runtime = pick_runtime()
+    runtime.use(light=False)
     recipe = get_recipe("article")
     (phase,) = recipe.phases
     torch.manual_seed(0)

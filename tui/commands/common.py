@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import signal
@@ -13,12 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from engine import Engine
 from tui.options import Globals
 from tui.text import literal
 
 if TYPE_CHECKING:
-    from engine import Plan, Price
+    import asyncio  # the event loop and the engine: only for commands that need them, which some do not
+
+    from engine import Engine, Plan, Price
 
 T = TypeVar("T")
 
@@ -34,6 +34,10 @@ def with_engine(context: typer.Context, work: Callable[[Engine], Coroutine[Any, 
 
     A closed terminal (SIGHUP) and SIGTERM end it as Ctrl-C does, not in the middle of a step.
     """
+    import asyncio
+
+    from engine import Engine
+
     options = globals_of(context)
     ended_by: list[int] = []
 
@@ -95,6 +99,8 @@ async def agreed(usd: float, yes: bool) -> None:
         typer.Exit: with 2, when nobody can be asked, or the answer was no.
 
     """
+    import asyncio
+
     if yes:
         return
     if not in_terminal():
@@ -138,6 +144,8 @@ async def price_and_start(
 @contextlib.contextmanager
 def jobs_go_on(see: str) -> Iterator[None]:
     """Say, when the person or the terminal leaves meanwhile, that the jobs stay."""
+    import asyncio
+
     try:
         yield
     except (asyncio.CancelledError, KeyboardInterrupt):

@@ -85,6 +85,8 @@ def outcome_table(found: dict[str, Any]) -> str:
         rows.append(("latency ms", told))
     for point in found.get("learning_curve") or ():
         rows.append(("labels", f"{point.get('per_class')} a class: {point.get('accuracy', 0):.1%}"))
+    if doubled := found.get("labels_doubled"):
+        rows.append(("", str(doubled["sentence"])))
     if found.get("caution"):
         rows.append(("caution", str(found["caution"])))
     rows.append(("experiment", f"{found['experiment']}, job {found['job']}"))

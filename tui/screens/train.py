@@ -228,7 +228,8 @@ class TrainScreen(JobRoom):
         if job.kind != "train":
             box.update(Text("Learning curves are measured of the local CNN; choose one of its runs.", look().dim))
         else:
-            box.update(labelling(told.curve if told else (), self.query_one("#labels-box").content_size.width))
+            width = self.query_one("#labels-box").content_size.width
+            box.update(labelling(told.curve, width, told.doubled) if told else labelling((), width))
 
     # -- what the reader does
 

@@ -22,8 +22,8 @@ WIDE = 70
 """Cells from which the number of images has room among them."""
 
 
-def labelling(curve: Sequence[CurvePoint], width: int) -> Group | Text:
-    """Draw a learning curve on one axis from 0 to 100%, and say what a doubling of the labels brought last."""
+def labelling(curve: Sequence[CurvePoint], width: int, doubled: str = "") -> Group | Text:
+    """Draw a learning curve on one axis from 0 to 100%, and say what its end promises (`doubled`, where given)."""
     at = look()
     if not curve:
         return Text(NOTHING, at.dim)
@@ -43,7 +43,7 @@ def labelling(curve: Sequence[CurvePoint], width: int) -> Group | Text:
             Text(f"{point.low:.1%}–{point.high:.1%}", at.dim),
             interval((point.low, point.accuracy, point.high), cells, at.cnn),
         )
-    return Group(grid, "", Text(sentence(points)))
+    return Group(grid, "", Text(doubled or sentence(points)))
 
 
 def sentence(points: Sequence[CurvePoint]) -> str:

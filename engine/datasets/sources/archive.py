@@ -1,87 +1,213 @@
 """Tar and zip files of class folders. They are untrusted: only names and bytes are taken from them.
 
-Nothing is unpacked by the archive's own paths: the catalogue writes `<class folder>/<file name>`, both
-single path parts, so that no entry can leave the target. Links and devices are passed over.
+Nothing is unpacked by the archive's own paths: the catalogue writes `<class folder>/<file name>`, both single path
+parts, so that no entry can leave the target. Links and devices are passed over, and told. Members are read in the
+order in which they lie there, one at a time: a compressed tar is read twice, whatever its size, and never unpacked.
 """
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import tarfile
-import threading
 import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any, cast
 
-from engine.datasets.sources.base import Entry, entry_of
+from engine.datasets.checks import MAX_BYTES, BadImageError, too_large
+from engine.datasets.looking import Task
+from engine.datasets.sources.base import Entry, Passed, entry_of, shown
 from engine.errors import InputError
 
-MAX_BYTES = 100_000_000
-"""No picture is larger; an entry that says it is, is refused before it is read."""
+MOST_AT_ONCE = 16_000_000
+"""No honest header or picture is longer; a member that says it is would be read into memory whole."""
+MOST_SKIPPED = 2_000_000_000
+"""A member of a compressed tar is decompressed to be skipped, which an archive bomb would make last for ever."""
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
 
 
-class TarSource:
-    """Reads a tar file, compressed or not."""
+class ArchiveFile:
+    """An archive's file, and whether it is what it was."""
 
     in_place = False
+    labels_given = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.Lock()  # one file position for all threads
+        self._before = self._stat()
+        self._bytes = 0
+
+    def _stat(self) -> tuple[int, int, int]:
         try:
-            self._tar = tarfile.open(path)  # noqa: SIM115 - closed by `close`
-            self._members = {str(n): m for n, m in enumerate(self._tar.getmembers()) if m.isfile()}
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise InputError(f"{path}: no readable tar file ({error}).", "Check the file.") from error
+            found = self.path.stat()
+        except OSError as error:
+            raise InputError(f"{self.path}: {error.strerror}.", "Check the file.") from None
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
-    def entries(self) -> list[Entry]:
+    def unpacked_bytes(self) -> int:
+        """Return what the members say that they take."""
+        return self._bytes
+
+    def same(self, where: str, size: int, mtime: int) -> bool:
+        """Tell whether the archive is what it was when it was opened."""
+        return self._stat() == self._before
+
+    def _broken(self, what: str, error: BaseException) -> InputError:
+        return InputError(f"{self.path}: no readable {what} file ({error}).", "Check the file, or fetch it again.")
+
+
+class _Capped:
+    """A file from which nobody reads more at once than any honest archive needs."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MOST_AT_ONCE:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        return self._file.read(size)
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        return self._file.seek(position, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+class TarSource(ArchiveFile):
+    """Reads a tar file, compressed (gzip, bzip2, xz) or not; which of these is told by its content."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._stream: IO[bytes] | None = None
+        self._tar: tarfile.TarFile | None = None
+        self._number = 0
+        try:
+            with path.open("rb") as file:
+                magic = file.read(6)
+        except OSError as error:
+            raise self._broken("tar", error) from None
+        openers: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+        self._open = openers.get(magic[:2], open)
+        self._plain = self._open is open
+
+    def _rewind(self) -> None:
+        self.close()
+        self._stream = cast(IO[bytes], self._open(self.path, "rb"))
+        self._tar = tarfile.open(fileobj=cast(Any, _Capped(self._stream)), mode="r:")  # noqa: SIM115 - see `close`
+        self._number = 0
+
+    def _next(self) -> tarfile.TarInfo | None:
+        assert self._tar is not None
+        member = self._tar.next()
+        self._tar.__dict__["members"] = []  # it would keep them all
+        self._number += 1
+        return member
+
+    def scan(self) -> Iterator[Entry | Passed]:
         """List the pictures."""
-        found = ((entry_of(m.name, where), m.name) for where, m in self._members.items())
-        return [e for e, name in sorted(((e, n) for e, n in found if e), key=lambda p: (p[0].folder, p[1]))]
+        try:
+            self._rewind()
+            while (member := self._next()) is not None:
+                found = self._entry(member)
+                if found is not None:
+                    yield found
+        except _BROKEN as error:
+            raise self._broken("tar", error) from error
 
-    def read(self, entry: Entry) -> bytes:
-        """Return a picture's bytes."""
-        member = self._members[entry.where]
-        if member.size > MAX_BYTES:
-            raise InputError(f"{self.path}: {member.name}: {member.size:,} bytes.", "Leave it out.")
-        with self._lock:
-            file = self._tar.extractfile(member)
-            return file.read() if file else b""
+    def _entry(self, member: tarfile.TarInfo) -> Entry | Passed | None:
+        name = shown(member.name)
+        if member.isdir():
+            return None
+        if member.issym() or member.islnk():
+            return Passed(name, "archive-link", f"to {shown(member.linkname)}")
+        if not member.isfile():
+            return Passed(name, "special")
+        if not self._plain and member.size > MOST_SKIPPED:
+            raise InputError(f"{self.path}: {name}: {member.size:,} bytes, unpacked.", "Leave it out of the archive.")
+        where = f"{member.offset_data}:{member.size}" if self._plain else f"{self._number}:{member.size}"
+        found = entry_of(member.name, where, unpack=True)
+        if isinstance(found, Entry):
+            if member.issparse():
+                return Passed(name, "sparse", "", "it is stored as a sparse file", "Pack it with its content.")
+            if member.size > MAX_BYTES:
+                return Passed(name, "bytes", f"{member.size:,} bytes", too_large(member.size).problem, "Scale it down.")
+            self._bytes += member.size
+        return found
+
+    def task(self, number: int, path: str, where: str, to: str | None) -> Task:
+        """Let the part of a plain tar be read where it is looked at; go on in a compressed one."""
+        at, size = map(int, where.split(":"))
+        if self._plain:
+            return Task(number, path, file=str(self.path), offset=at, size=size, to=to)
+        try:
+            if self._tar is None or self._number >= at:
+                self._rewind()
+            member = None
+            while self._number < at:
+                member = self._next()
+            assert self._tar is not None
+            file = self._tar.extractfile(member) if member is not None else None
+            data = file.read(size) if file is not None else b""
+        except _BROKEN as error:
+            raise self._broken("tar", error) from error
+        if len(data) != size:
+            return Task(number, path, error=BadImageError("it changed while it was read", "Try again.", "changed"))
+        return Task(number, path, data, to=to)
 
     def close(self) -> None:
         """Close the file."""
-        self._tar.close()
+        if self._tar is not None:
+            self._tar.close()
+        if self._stream is not None:
+            self._stream.close()
+        self._tar = self._stream = None
 
 
-class ZipSource:
-    """Reads a zip file."""
-
-    in_place = False
+class ZipSource(ArchiveFile):
+    """Reads a zip file. Its directory stays in memory, about half a kilobyte an entry, as Python reads it."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise InputError(f"{path}: no readable zip file ({error}).", "Check the file.") from error
+        except _BROKEN as error:
+            raise self._broken("zip", error) from error
 
-    def entries(self) -> list[Entry]:
+    def scan(self) -> Iterator[Entry | Passed]:
         """List the pictures; what a zip marks as a link is passed over."""
-        found = []
-        for info in self._zip.infolist():
-            is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
-            entry = None if info.is_dir() or is_link else entry_of(info.filename, info.filename)
-            if entry is not None:
-                found.append(entry)
-        return sorted(found, key=lambda e: (e.folder, e.where))
+        for number, info in enumerate(self._zip.infolist()):
+            kind = (info.external_attr >> 16) & 0o170000
+            if info.is_dir():
+                continue
+            if kind == 0o120000:
+                yield Passed(shown(info.filename), "archive-link")
+                continue
+            if kind not in (0, 0o100000):
+                yield Passed(shown(info.filename), "special")
+                continue
+            found = entry_of(info.filename, str(number), unpack=True)
+            if isinstance(found, Entry):
+                if info.file_size > MAX_BYTES:
+                    problem = too_large(info.file_size)
+                    found = Passed(found.path, "bytes", f"{info.file_size:,} bytes", problem.problem, problem.cure)
+                else:
+                    self._bytes += info.file_size
+            if found is not None:
+                yield found
 
-    def read(self, entry: Entry) -> bytes:
-        """Return a picture's bytes."""
-        info = self._zip.getinfo(entry.where)
-        if info.file_size > MAX_BYTES:
-            raise InputError(f"{self.path}: {entry.where}: {info.file_size:,} bytes.", "Leave it out.")
+    def task(self, number: int, path: str, where: str, to: str | None) -> Task:
+        """Read a member."""
+        info = self._zip.infolist()[int(where)]
         try:
-            return self._zip.read(info)
-        except (zipfile.BadZipFile, RuntimeError) as error:  # a wrong checksum, or a password
-            raise InputError(f"{self.path}: {entry.where}: {error}.", "Check the archive.") from error
+            with self._zip.open(info) as file:
+                data = file.read(MAX_BYTES + 1)
+        except (RuntimeError, NotImplementedError, *_BROKEN) as error:  # a wrong checksum, a password, a method
+            return Task(number, path, error=BadImageError(f"{error}", "Check the archive.", "unreadable"))
+        return Task(number, path, data, to=to)
 
     def close(self) -> None:
         """Close the file."""

@@ -1,35 +1,79 @@
-"""A folder of class folders; its pictures stay where they are."""
+"""A folder of class folders, perhaps below folders named train, val and test; its pictures stay where they are."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from engine.datasets.sources.base import Entry, entry_of
+from engine.datasets.looking import Task
+from engine.datasets.sources.base import EXTENSIONS, Entry, Passed, entry_of, shown
+from engine.errors import InputError
 
 
 class FolderSource:
-    """Reads a folder. Links to folders are not followed, so that a loop cannot catch it."""
+    """Reads a folder. Links to folders are not followed, so that a loop cannot catch it; nor links that lead out."""
 
     in_place = True
+    labels_given = False
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
 
-    def entries(self) -> list[Entry]:
-        """List the pictures."""
-        found = []
-        for folder, _, names in os.walk(self.path):
-            for name in names:
-                relative = (Path(folder) / name).relative_to(self.path).as_posix()
-                entry = entry_of(relative, relative)
+    def scan(self) -> Iterator[Entry | Passed]:
+        """List the pictures, a folder at a time."""
+        waiting = [""]
+        while waiting:
+            relative = waiting.pop()
+            try:
+                with os.scandir(self.path / relative) as found:
+                    inside = sorted(found, key=lambda item: item.name)
+            except OSError as error:
+                where = self.path / relative
+                raise InputError(f"{shown(str(where))}: {error.strerror}.", "Check the folder's permissions.") from None
+            folders = []
+            for item in inside:
+                path = f"{relative}{item.name}"
+                if item.is_symlink():
+                    entry = self._link(path, item)
+                elif item.is_dir():
+                    folders.append(f"{path}/")
+                    continue
+                elif not item.is_file():
+                    entry = Passed(shown(path), "special")
+                else:
+                    entry = entry_of(path, path, unpack=False)
                 if entry is not None:
-                    found.append(entry)
-        return sorted(found, key=lambda e: (e.folder, e.where))
+                    yield entry
+            waiting += reversed(folders)
 
-    def read(self, entry: Entry) -> bytes:
-        """Return a picture's bytes."""
-        return (self.path / entry.where).read_bytes()
+    def _link(self, path: str, item: os.DirEntry[str]) -> Entry | Passed | None:
+        if item.is_dir():
+            return Passed(shown(path), "folder-link")
+        if Path(path).suffix.lower() not in EXTENSIONS:
+            return Passed(shown(path), "other-file")
+        target = (self.path / path).resolve()
+        if not target.is_relative_to(self.path):
+            return Passed(
+                shown(path), "link", "", "it is a link that leads out of the source", "Copy the picture there."
+            )
+        return entry_of(path, path, unpack=False)
+
+    def task(self, number: int, path: str, where: str, to: str | None) -> Task:
+        """Let the file be read where it is looked at."""
+        return Task(number, path, file=str(self.path / where), to=to)
+
+    def unpacked_bytes(self) -> int:
+        """Nothing is unpacked."""
+        return 0
+
+    def same(self, where: str, size: int, mtime: int) -> bool:
+        """Look at the file once more."""
+        try:
+            found = (self.path / where).stat()
+        except OSError:
+            return False
+        return (found.st_size, found.st_mtime_ns) == (size, mtime)
 
     def close(self) -> None:
         """Nothing is open."""

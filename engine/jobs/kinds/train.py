@@ -8,15 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine.errors import InputError, JobError
+from engine.errors import InputError, JobError, WeightsError
 from engine.jobs.context import Context
 from engine.states import Outcome, Split
 from engine.store.predictions import Prediction
 from engine.store.validations import Validation
+from engine.training.caution import imagenet_caution
+from engine.training.curve import learning_curve
 from engine.training.data import Example, Judged
 from engine.training.loop import Trained, train
 from engine.training.predict import Predictor, load_predictor
-from engine.training.recipes import get_recipe
+from engine.training.recipes import Recipe, get_recipe
 
 CHUNK = 64
 RANKS = 5
@@ -86,14 +88,51 @@ async def run(context: Context) -> dict[str, Any]:
     context.flush()
     predictor = load_predictor(context.folder / "checkpoints", context.home.cache, context.say)
     result = _told(p["recipe"], trained)
-    if context.job.contestant_id is None:
-        return result
-    store.experiments.describe_contestant(
-        context.job.contestant_id, model=result["model"], train_seconds=trained.seconds
-    )
-    result["predictions_per_second"] = _predict(context, predictor, dataset.labels)
-    _latency(context, predictor)
-    return result
+    if context.job.contestant_id is not None:
+        store.experiments.describe_contestant(
+            context.job.contestant_id, model=result["model"], train_seconds=trained.seconds
+        )
+        result["predictions_per_second"] = _predict(context, predictor, dataset.labels)
+        _latency(context, predictor)
+    images = [image for split in Split for image in store.datasets.images(dataset.name, split)]
+    if caution := imagenet_caution(dataset.labels, [image.path for image in images]):
+        result["caution"] = caution
+        context.say(caution, "warning")
+    return result | _curve(context, recipe, dataset.labels, examples(Split.TRAIN), examples(Split.VAL), watch)
+
+
+def _curve(
+    context: Context,
+    recipe: Recipe,
+    labels: Sequence[str],
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    watch: _Watch,
+) -> dict[str, Any]:
+    """Return the learning curve as the job's result has it; nothing where there is none.
+
+    The run is over and its answers are stored: what goes wrong now is said, and takes nothing from it.
+    """
+    p = context.job.parameters
+    try:
+        curve = learning_curve(
+            recipe,
+            labels,
+            training,
+            validation,
+            cache=context.home.cache,
+            seed=p["seed"],
+            watch=watch,
+            weights=Path(p["weights"]) if p["weights"] else None,
+        )
+    except (OSError, ValueError, InputError, JobError, WeightsError) as error:
+        context.say(f"there is no learning curve: {error}", "warning")
+        return {}
+    if curve is None:
+        return {}
+    if curve.doubling is not None:
+        context.say(curve.doubling.sentence)
+    return curve.told()
 
 
 def _told(recipe: str, trained: Trained) -> dict[str, Any]:

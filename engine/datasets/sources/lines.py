@@ -1,0 +1,160 @@
+"""Somebody's JSONL file for fine-tuning or for a batch: its pictures are data URLs, its labels the answers.
+
+A batch file has no answers; its labels come from a CSV file with the columns `custom_id` and `label`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from engine.datasets.checks import BadImageError
+from engine.datasets.looking import Task
+from engine.datasets.sources.archive import ArchiveFile
+from engine.datasets.sources.base import Entry, Passed
+from engine.errors import InputError
+
+LONGEST = 64_000_000
+"""No line of one picture is longer: 10 MB of it are 13 MB of base64."""
+_SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
+
+
+class LinesSource(ArchiveFile):
+    """Reads a JSONL file, one line at a time."""
+
+    labels_given = True
+
+    def __init__(self, path: Path, labels: Path | None = None) -> None:
+        super().__init__(path)
+        self._labels = None if labels is None else _read_labels(labels)
+        self._labels_from = labels
+        try:
+            self._file = path.open("rb")
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}.", "Check the file.") from None
+
+    def scan(self) -> Iterator[Entry | Passed]:
+        """List the pictures."""
+        self._file.seek(0)
+        number = at = 0
+        while line := self._file.readline(LONGEST + 1):
+            number += 1
+            if len(line) > LONGEST:
+                raise self._wrong(number, f"is over {LONGEST:,} bytes long", "Is this JSONL, one request a line?")
+            if line.strip():
+                yield self._entry(line.removeprefix(b"\xef\xbb\xbf"), number, at)
+            at += len(line)
+
+    def _wrong(self, number: int, what: str, cure: str) -> InputError:
+        return InputError(f"{self.path}: line {number:,} {what}.", cure)
+
+    def _entry(self, line: bytes, number: int, at: int) -> Entry:
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            reason = "UTF-8" if isinstance(error, UnicodeDecodeError) else "JSON"
+            raise self._wrong(number, f"is no {reason} ({error})", "Write one JSON object a line.") from None
+        is_batch = isinstance(found, dict) and isinstance(found.get("body"), dict)
+        urls = _urls(found["body"] if is_batch else found)
+        if len(urls) != 1:
+            raise self._wrong(number, f"has {len(urls)} images", "Give files whose lines ask about one image each.")
+        media = urls[0].partition(";")[0].removeprefix("data:")
+        if media not in _SUFFIXES:
+            cure = "Only images inside the file (data URLs of JPEG, PNG or WEBP) can be taken from it."
+            raise self._wrong(number, f"has an image that lies elsewhere or is of another type ({urls[0][:40]})", cure)
+        label = self._batch_label(found, number) if is_batch else self._answer(found, number)
+        # Ten thousand to a folder: more make file browsers crawl.
+        path = f"images/{number // 10_000:03d}/line-{number:08d}{_SUFFIXES[media]}"
+        self._bytes += len(urls[0]) * 3 // 4
+        return Entry(label, path, f"{at}:{len(line)}", None, f"line {number:,}: ")
+
+    def _answer(self, found: Any, number: int) -> str:
+        messages = found.get("messages") if isinstance(found, dict) else None
+        answers = [
+            m.get("content") for m in messages or () if isinstance(m, dict) and m.get("role") == "assistant"
+        ]  # fmt: skip
+        if not answers or not isinstance(answers[-1], str) or not answers[-1].strip():
+            raise self._wrong(number, "has no assistant's answer in text, which would be the label", "Complete it.")
+        return _label_in(answers[-1].strip())
+
+    def _batch_label(self, found: dict[str, Any], number: int) -> str:
+        if self._labels is None:
+            raise self._wrong(
+                number,
+                "is a batch request, which has no answer to take a label from",
+                "Give a CSV file with the columns custom_id and label: --labels FILE.csv.",
+            )
+        label = self._labels.get(str(found.get("custom_id")))
+        if label is None:
+            raise self._wrong(
+                number, f"has the custom_id {found.get('custom_id')!r}, of which {self._labels_from} knows no label",
+                "Add it there.",
+            )  # fmt: skip
+        return label
+
+    def task(self, number: int, path: str, where: str, to: str | None) -> Task:
+        """Read a picture's line again, and decode it."""
+        at = int(where.partition(":")[0])
+        try:
+            self._file.seek(at)
+            line = self._file.readline(LONGEST + 1).removeprefix(b"\xef\xbb\xbf")
+            found = json.loads(line)
+            urls = _urls(found.get("body", found))
+            data = base64.b64decode(urls[0].partition(",")[2], validate=True)
+        except (binascii.Error, UnicodeEncodeError):
+            return Task(number, path, error=BadImageError("its base64 is broken", "Encode it anew.", "broken"))
+        except (OSError, ValueError, RecursionError, AttributeError, IndexError):
+            return Task(number, path, error=BadImageError("it changed while it was read", "Try again.", "changed"))
+        return Task(number, path, data, to=to)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _urls(request: Any) -> list[str]:
+    """Return the URLs of all images in a request's messages."""
+    found = []
+    messages = request.get("messages") if isinstance(request, dict) else None
+    for message in messages if isinstance(messages, list) else ():
+        content = message.get("content") if isinstance(message, dict) else None
+        for part in content if isinstance(content, list) else ():
+            image = part.get("image_url") if isinstance(part, dict) else None
+            if isinstance(image, dict) and isinstance(image.get("url"), str):
+                found.append(image["url"])
+    return found
+
+
+def _label_in(answer: str) -> str:
+    """Return the label of an answer in JSON (an object with one text in it), or in plain text."""
+    try:
+        found = json.loads(answer)
+    except (ValueError, RecursionError):
+        return answer
+    if isinstance(found, dict) and len(found) == 1 and isinstance(value := next(iter(found.values())), str):
+        return value.strip() or answer
+    return answer
+
+
+def _read_labels(path: Path) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if not {"custom_id", "label"} <= set(reader.fieldnames or ()):
+                raise InputError(f"{path}: line 1: not the columns custom_id and label.", "Name them so.")
+            for row in reader:
+                key, label = row["custom_id"] or "", (row["label"] or "").strip()
+                if not label or labels.setdefault(key, label) != label:
+                    what = f"two labels for {key!r}" if label else "no label"
+                    raise InputError(f"{path}: line {reader.line_num}: {what}.", "Correct the line.")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: no readable CSV file ({error}).", "Save it as UTF-8.") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}.", "Check the file.") from None
+    return labels

@@ -1,0 +1,338 @@
+"""A learning curve: how accuracy grows with labels, from features that are cached already, in seconds.
+
+It answers "label more, or fine-tune?". The recipe's last layer is trained on a few images of each class, on twice as
+many, and so on. Larger sets hold the smaller ones, so that a step of the curve is due to what came in addition.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.backbones import Backbone, cached_views, load_backbone
+from engine.evaluation.metrics import wilson
+from engine.training.data import Example, Watch
+from engine.training.device import Runtime
+from engine.training.doubling import Doubling, Point, doubling
+from engine.training.models import BACKBONES, network, parameter_groups, start_head
+from engine.training.recipes import Phase, Recipe, get_recipe
+from engine.training.step import rate_factor, step
+
+SMALLEST = 5
+SEEDS = 3
+"""Draws of a small set: which five images of a breed are taken moves the accuracy by points."""
+SMALL = 20
+"""Images a class up to which several sets are drawn; above, draws differ less than the interval is wide."""
+STAND_IN = "efficientnet-lite0"
+"""Whose features are taken for a recipe that trains every weight and has no features of its own."""
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Accuracy by labels.
+
+    Attributes:
+        backbone: whose features were learned from.
+        points: the fewest labels first.
+        doubling: None where one point is no curve.
+        note: what has to be known to read it; may be empty.
+        seconds: of all.
+
+    """
+
+    backbone: str
+    points: tuple[Point, ...]
+    doubling: Doubling | None
+    note: str
+    seconds: float
+
+    def told(self) -> dict[str, Any]:
+        """Return it as plain values for a job's result: `learning_curve`, a list of points, and what goes with it."""
+        doubling = None if self.doubling is None else asdict(self.doubling) | {"sentence": self.doubling.sentence}
+        return {
+            "learning_curve": [asdict(point) for point in self.points],
+            "labels_doubled": doubling,
+            "learning_curve_about": {"backbone": self.backbone, "note": self.note, "seconds": self.seconds},
+        }
+
+
+class _NotCached(Exception):
+    """A picture would have to be looked at."""
+
+
+@dataclass
+class _Data:
+    """Views of features `[n, width]` and labels `[n]`, of training and of validation."""
+
+    training: list[np.ndarray]
+    truths: np.ndarray
+    validation: list[torch.Tensor]
+    expected: torch.Tensor
+    classes: list[np.ndarray] = field(default_factory=list)  # of each class, its training images
+
+    def __post_init__(self) -> None:
+        self.classes = [np.flatnonzero(self.truths == label) for label in np.unique(self.truths)]
+
+
+def learning_curve(
+    recipe: Recipe,
+    labels: Sequence[str],
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    *,
+    cache: Path,
+    seed: int,
+    watch: Watch,
+    weights: Path | None = None,
+) -> LearningCurve | None:
+    """Measure a learning curve; the test images have no part in it.
+
+    Each point is the recipe's `head` phase, of its first backbone, on fewer images: same start, same steps an image,
+    same choice of the best epoch. So that the choice flatters no point, it is made on one half of the validation
+    images and judged on the other, and the other way round.
+
+    Args:
+        recipe: one that trains all weights has its curve from the features of EfficientNet-Lite0 and the head of
+            recipe `quick`, where those features are cached already.
+        labels: the classes.
+        training: drawn from, class by class.
+        validation: what is judged on.
+        cache: of backbones and features.
+        seed: of the draws and of everything else that is random.
+        watch: is told, and may stop by raising.
+        weights: the run's own file of weights, if it has one.
+
+    Returns:
+        the curve; None where nothing is cached that it could be taken from, or there is no validation image.
+
+    Raises:
+        WeightsError: the backbone's weights cannot be had any more.
+        OSError, ValueError: features had to be computed again, and a picture cannot be read any more.
+
+    """
+    started = time.monotonic()
+    own = recipe.phases[0].train == "head"
+    learner = recipe if own else get_recipe("quick")
+    if not training or not validation or not (own or any((cache / "features").glob(f"{STAND_IN}-*"))):
+        return None
+    name = learner.backbones[0] if own else STAND_IN
+    backbone = load_backbone(cache / BACKBONES, name, weights=weights if own else None)
+    try:
+        data = _features(learner, backbone, training, validation, cache, watch, only_cached=not own)
+    except _NotCached:
+        return None
+    sizes = _sizes(data)
+    with _one_thread():
+        measured = [
+            _measure(learner, backbone, labels, data, size, seed, watch, (number, len(sizes)))
+            for number, size in enumerate(sizes)
+        ]
+    points = [point for point, _ in measured]
+    return LearningCurve(
+        name,
+        tuple(points),
+        doubling(points, [right for _, right in measured]),
+        _note(recipe, name, own=own),
+        time.monotonic() - started,
+    )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: a last layer's step is shorter than threads wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _note(recipe: Recipe, name: str, *, own: bool) -> str:
+    if not own:
+        return f"of a new last layer on {name}: recipe {recipe.name} trains every weight, and has no features to cache"
+    if len(recipe.backbones) > 1 or len(recipe.phases) > 1:
+        return f"of a new last layer on {name} alone: what else recipe {recipe.name} does comes on top"
+    return ""
+
+
+def _features(
+    recipe: Recipe,
+    backbone: Backbone,
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    cache: Path,
+    watch: Watch,
+    *,
+    only_cached: bool,
+) -> _Data:
+    """Return the features that a training run has cached, in the order in which it did."""
+
+    def refuse() -> bytes:
+        raise _NotCached
+
+    def look(examples: Sequence[Example]) -> list[np.ndarray]:
+        found = cached_views(
+            backbone,
+            [refuse if only_cached else example.path for example in examples],
+            [example.sha256 for example in examples],
+            cache / "features",
+            lambda _done, _total: watch.check(),
+            views=(False, True) if recipe.mirror else (False,),
+            say=watch.say,
+        )
+        return [np.asarray(view) for view in found]
+
+    return _Data(
+        look(training),
+        np.array([example.label for example in training]),
+        [torch.from_numpy(view).float() for view in look(validation)],
+        torch.tensor([example.label for example in validation]),
+    )
+
+
+def _sizes(data: _Data) -> list[int | None]:
+    """Return images a class: 5 and its doublings, as far as most classes have more, then None for all there are."""
+    median = float(np.median([len(images) for images in data.classes]))
+    sizes: list[int | None] = []
+    size = SMALLEST
+    while size < median:
+        sizes.append(size)
+        size *= 2
+    return [*sizes, None]
+
+
+def _measure(
+    recipe: Recipe,
+    backbone: Backbone,
+    labels: Sequence[str],
+    data: _Data,
+    size: int | None,
+    seed: int,
+    watch: Watch,
+    place: tuple[int, int],
+) -> tuple[Point, np.ndarray]:
+    """Return a point, and of each validation image how often it was right, 0 to 1."""
+    started = time.monotonic()
+    draws = SEEDS if size is not None and size <= SMALL else 1
+    rights = []
+    for draw in range(draws):
+        chosen = _drawn(data, size, (seed, draw))
+        watch.phase(f"learning curve, {len(chosen):,} images", place[0], place[1])
+        rights.append(_learn(recipe, backbone, labels, data, chosen, seed + draw, watch))
+    watch.phase("learning curve", place[0] + 1, place[1])
+    each = np.stack(rights).astype(float)
+    accuracies, n = each.mean(1), each.shape[1]
+    accuracy = float(accuracies.mean())
+    low, high = wilson(round(accuracy * n), n)
+    point = Point(
+        per_class=size if size is not None else round(len(data.truths) / len(data.classes)),
+        images=len(chosen),
+        accuracy=accuracy,
+        low=min(low, accuracy),
+        high=max(high, accuracy),
+        n=n,
+        seeds=draws,
+        spread=float(accuracies.std(ddof=1)) if draws > 1 else None,
+        all=size is None,
+        seconds=time.monotonic() - started,
+    )
+    return point, each.mean(0)
+
+
+def _drawn(data: _Data, size: int | None, seed: tuple[int, int]) -> np.ndarray:
+    """Return the first `size` images of each class in an order of the seed's; a class with fewer gives all it has."""
+    orders = [
+        np.random.default_rng([*seed, number]).permutation(images)[:size] for number, images in enumerate(data.classes)
+    ]
+    return np.sort(np.concatenate(orders))
+
+
+def _learn(
+    recipe: Recipe,
+    backbone: Backbone,
+    labels: Sequence[str],
+    data: _Data,
+    chosen: np.ndarray,
+    seed: int,
+    watch: Watch,
+) -> np.ndarray:
+    """Train a head on the chosen images; return of each validation image whether it is right."""
+    phase, runtime = recipe.phases[0], Runtime(torch.device("cpu"), torch.float32, threads=1, workers=0)
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
+    model = network(recipe, phase, backbone, len(labels), None)
+    start_head(model, backbone, labels, recipe.head)
+    optimizer = torch.optim.AdamW(parameter_groups(model, phase), weight_decay=phase.weight_decay)
+    scaler = runtime.scaler()
+    steps = -(-len(chosen) // phase.batch_size)
+    epochs = []
+    for epoch in range(phase.epochs):
+        model.train()
+        order = random.permutation(chosen)
+        for number in range(steps):
+            watch.check()
+            turn = order[number * phase.batch_size : (number + 1) * phase.batch_size]
+            inputs = data.training[0][turn]
+            if len(data.training) > 1:
+                coins = random.random(len(turn)) < 0.5
+                inputs[coins] = data.training[1][turn[coins]]
+            for group in optimizer.param_groups:
+                group["lr"] = group["base"] * rate_factor(phase, (epoch * steps + number) / (phase.epochs * steps))
+            step(
+                model,
+                optimizer,
+                scaler,
+                runtime,
+                torch.from_numpy(inputs).float(),
+                torch.from_numpy(data.truths[turn]),
+                smoothing=phase.label_smoothing,
+                part=phase.batch_size,
+            )
+        epochs.append(_judge(model, data))
+    return _crossed([right for right, _ in epochs], [losses for _, losses in epochs], phase, data.expected.numpy())
+
+
+@torch.inference_mode()
+def _judge(model: torch.nn.Module, data: _Data) -> tuple[np.ndarray, np.ndarray]:
+    """Return of each validation image whether it is right, and its loss."""
+    model.eval()
+    probabilities = torch.stack([model(view).softmax(1) for view in data.validation]).mean(0)
+    losses = torch.nn.functional.nll_loss(probabilities.clamp_min(1e-12).log(), data.expected, reduction="none")
+    return (probabilities.argmax(1) == data.expected).numpy(), losses.numpy()
+
+
+def _crossed(
+    rights: Sequence[np.ndarray], losses: Sequence[np.ndarray], phase: Phase, expected: np.ndarray
+) -> np.ndarray:
+    """Return what is right at the best epoch, as chosen on the other half of the validation images."""
+    # Of each class every other image; classes start in turns, so that one image each is not all in one half.
+    rank = np.zeros(len(expected), int)
+    for start, label in enumerate(np.unique(expected)):
+        members = np.flatnonzero(expected == label)
+        rank[members] = start + np.arange(len(members))
+    halves = (rank % 2).astype(bool)
+    found = np.array(rights[-1])
+    for half in (halves, ~halves):
+        if half.any() and not half.all():
+            scores = [(float(r[~half].mean()), -float(e[~half].mean())) for r, e in zip(rights, losses, strict=True)]
+            found[half] = rights[_best(scores, phase.patience)][half]
+    return found
+
+
+def _best(scores: Sequence[tuple[float, float]], patience: int) -> int:
+    """Return the best epoch before `patience` epochs without a better one, as the training loop finds it."""
+    best = 0
+    for number, score in enumerate(scores):
+        if patience and number - best > patience:
+            break
+        if score > scores[best]:
+            best = number
+    return best

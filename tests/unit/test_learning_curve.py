@@ -1,0 +1,158 @@
+"""A learning curve from cached features, and the caution about pictures that the weights have seen."""
+
+from itertools import pairwise
+from pathlib import PurePath
+
+import numpy as np
+import pytest
+import torch
+
+from engine.backbones import cached_views, load_backbone
+from engine.evaluation.metrics import wilson
+from engine.training import curve as curves
+from engine.training.caution import imagenet_caution
+from engine.training.curve import learning_curve
+from engine.training.doubling import Doubling, Point, doubling
+from engine.training.recipes import get_recipe
+from tests.pictures import KENNEL
+from tests.unit.test_training import BLOCKS, Stop, Watch, examples
+
+
+@pytest.fixture
+def curve(dogs, backbones):
+    """Measure one of 13 drawn dogs a breed, judged on 3 others."""
+
+    def curve(recipe="quick", watch=None, cache=backbones, validation=range(13, 16), **more):
+        recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
+        return learning_curve(
+            recipe,
+            KENNEL,
+            examples(dogs, range(13)),
+            examples(dogs, validation),
+            cache=cache,
+            seed=42,
+            watch=watch or Watch(),
+            **more,
+        )
+
+    return curve
+
+
+def test_it_doubles_the_labels_and_is_the_same_each_time(curve):
+    watch = Watch()
+    found = curve(watch=watch)
+    assert [(p.per_class, p.images, p.all, p.seeds, p.n) for p in found.points] == [
+        (5, 20, False, 3, 12),
+        (10, 40, False, 3, 12),
+        (13, 52, True, 1, 12),
+    ]
+    for p in found.points:
+        assert p.low <= p.accuracy <= p.high
+        assert (p.low, p.high) == pytest.approx(wilson(round(p.accuracy * p.n), p.n), abs=0.05)
+        assert (p.spread is None) == (p.seeds == 1)
+    assert found.points[-1].accuracy >= 0.6
+    assert found.doubling.per_class == (5, 10, 13)  # the last two are less than a doubling apart
+    assert found.doubling.low <= found.doubling.gain <= found.doubling.high
+    assert (found.backbone, found.note) == ("efficientnet-lite0", "")
+    assert ("learning curve", 3, 3) in watch.phases
+    assert [p.accuracy for p in curve().points] == [p.accuracy for p in found.points]
+    told = found.told()
+    assert [row["per_class"] for row in told["learning_curve"]] == [5, 10, 13]
+    assert told["labels_doubled"]["sentence"] == found.doubling.sentence
+    assert torch.get_num_threads() >= 1
+
+
+def test_larger_sets_hold_the_smaller_ones_and_a_small_class_gives_all_it_has():
+    truths = np.array([0] * 30 + [1] * 30 + [2] * 4)
+    data = curves._Data([np.zeros((64, 2), np.float32)], truths, [], torch.zeros(0))
+    assert curves._sizes(data) == [5, 10, 20, None]
+    drawn = [set(curves._drawn(data, size, (42, 0)).tolist()) for size in (5, 10, 20, None)]
+    assert [len(each) for each in drawn] == [14, 24, 44, 64]
+    assert all(small < large for small, large in pairwise(drawn))
+    assert drawn[0] != set(curves._drawn(data, 5, (42, 1)).tolist())
+
+
+def test_the_best_epoch_is_chosen_on_the_other_half():
+    expected = np.array([0, 0, 1, 1])
+    rights = [np.array([1, 0, 0, 1], bool), np.array([0, 1, 1, 0], bool)]
+    losses = [np.ones(4), np.ones(4)]
+    phase = get_recipe("quick").phases[0]
+    # Images 0 and 3 are one half, by which epoch 0 is the best; images 1 and 2 the other, by which epoch 1 is.
+    assert curves._crossed(rights, losses, phase, expected).tolist() == [False] * 4
+    assert curves._best([(0.5, 0), (0.4, 0), (0.4, 0), (0.9, 0)], 2) == 0  # patience had ended it before
+    assert curves._best([(0.5, 0), (0.4, 0), (0.4, 0), (0.9, 0)], 0) == 3
+
+
+def point(per_class, accuracy):
+    return Point(per_class, 10 * per_class, accuracy, accuracy, accuracy, 1000, 1, None, False, 0.0)
+
+
+def rights(*accuracies):
+    return [np.arange(1000) < 1000 * accuracy for accuracy in accuracies]
+
+
+def test_what_twice_the_labels_bring():
+    points = [point(20, 0.80), point(40, 0.812)]
+    found = doubling(points, rights(0.80, 0.812))
+    assert found.gain == pytest.approx(0.012)
+    assert found.sentence == "twice the labels: about +1.2 points (from 20→40 a class)"
+    even = doubling([point(20, 0.8), point(40, 0.8)], [np.arange(1000) < 800, np.arange(1000) >= 200])
+    assert even.gain == pytest.approx(0) and even.sentence.endswith("which may be chance")
+    assert doubling(points[:1], rights(0.8)) is None
+    near_the_top = doubling([point(5, 0.5), point(10, 0.99)], rights(0.5, 0.99))
+    assert near_the_top.gain == pytest.approx(0.01)  # no more than what is wrong now
+    assert Doubling(0.1, 0.05, 0.15, (1, 2)).sentence.startswith("twice the labels: about +10.0 points")
+
+
+def test_a_recipe_that_does_more_says_so(curve):
+    assert curve(BLOCKS).note.startswith("of a new last layer on efficientnet-lite0 alone")
+
+
+def test_a_recipe_without_features_takes_those_that_are_cached_and_computes_none(curve, dogs, backbones, tmp_path):
+    assert curve("article", cache=tmp_path) is None
+    (tmp_path / "features" / "efficientnet-lite0-other").mkdir(parents=True)
+    (tmp_path / "backbones").symlink_to(backbones / "backbones")
+    assert curve("article", cache=tmp_path) is None
+    backbone = load_backbone(backbones / "backbones")
+    for numbers in (range(13), range(13, 16)):
+        some = examples(dogs, numbers)
+        cached_views(backbone, [e.path for e in some], [e.sha256 for e in some], tmp_path / "features", views=(False,))
+    found = curve("article", cache=tmp_path)
+    assert len(found.points) == 3
+    assert "recipe article trains every weight" in found.note
+
+
+def test_it_stops_when_it_is_asked_to_and_needs_validation_images(curve):
+    class Asked(Watch):
+        def check(self):
+            if any(name.startswith("learning curve") for name, _, _ in self.phases):
+                raise Stop
+
+    threads = torch.get_num_threads()
+    with pytest.raises(Stop):
+        curve(watch=Asked())
+    assert torch.get_num_threads() == threads
+    assert curve(validation=()) is None
+
+
+FILES = [PurePath(f"/d/n02085620-Chihuahua/n02085620_{n}.jpg") for n in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "files", "told"),
+    [
+        (["Chihuahua"], FILES, "10 of 10 files"),
+        (["Chihuahua", "my dog"], [PurePath(f"/d/dog/n02085620_{n}.JPEG") for n in range(3)], "1 of 2 labels"),
+        (["pug"], [PurePath("/d/n02110958/a.jpg")], "1 of 1 files"),
+        (["pug"], [PurePath("/d/pug/a.jpg")], ""),  # anybody may have taken it
+        (["gizmo"], FILES, ""),  # none of the 1,000 classes
+        (["Chihuahua"], [*FILES[:4], *(PurePath(f"/d/own/{n}.jpg") for n in range(6))], ""),
+        (["pug"], [PurePath("/d/pug/n0211095_1.jpg"), PurePath("/d/n021-x/xn02110958_1.jpg")], ""),
+        ([], [], ""),
+        (["pug"], [], ""),
+    ],
+)
+def test_imagenet_weights_meet_imagenet_pictures(labels, files, told):
+    found = imagenet_caution(labels, files)
+    assert (told in found) if told else (found == "")
+    assert found == "" or found.startswith("ImageNet weights meet ImageNet pictures")
