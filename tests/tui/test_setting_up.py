@@ -202,9 +202,9 @@ async def test_pictures_findings_prompt_and_files(birds, tmp_path):
         await pilot.press("w")
         await shows(pilot, "Write the JSONL files into")
         await pilot.press("enter")
-        await until(pilot, lambda: len(list((tmp_path / "birds-jsonl").glob("*"))) == 3, "three files")
+        await until(pilot, lambda: len(list((tmp_path / "birds-jsonl").glob("*.jsonl"))) == 3, "three files")
         await shows(pilot, "lines")
-        first = (tmp_path / "birds-jsonl" / "birds-train.jsonl").read_text().splitlines()[0]
+        first = (tmp_path / "birds-jsonl" / "birds-fine-tune-train-00001.jsonl").read_text().splitlines()[0]
         assert json.loads(first)["messages"][0]["content"] == "Which bird of [finch, wren]?"
         await pilot.press("3")
         await shows(pilot, "prompts/birds.txt")
