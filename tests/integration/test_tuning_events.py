@@ -135,7 +135,8 @@ def check(store, place, job):
     assert len(told) > 100  # more than one page
     arrived = [m.step for m in store.jobs.last_metrics(job) if m.name == "train_loss"]
     last = arrived[-1]
-    assert arrived == [1, *range(10, last + 1, 10)] and 10 < last < STEPS
+    assert arrived == [1, *range(10, last + 1, 10)]
+    assert 10 < last <= STEPS  # all of them where a busy machine lets the service finish before it hears the cancel
     assert arrived == [event["data"]["step"] for event in told if event["type"] == "metrics"]
     values = {m.step: m.value for m in store.jobs.metrics(job) if m.name == "train_loss"}
     for event in told:

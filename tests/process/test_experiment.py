@@ -163,9 +163,10 @@ def test_a_terminal_that_is_closed_takes_nothing_along(dataset):
 
 def test_ctrl_c_leaves_the_jobs_running_and_ends_with_130(dataset):
     process = dataset.start("run", "--dataset", "dogs", "--yes", "--json", "--contestants", "cnn")
-    wait_for(lambda: workers(dataset.home), what="workers")
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    wait_for(dataset.jobs, what="jobs")
+    with held(dataset.home, "train"):
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert out == b""
     assert b"the jobs go on without this terminal" in err
