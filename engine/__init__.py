@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from engine.evaluation.economics import Terms as Terms
     from engine.evaluation.economics import break_even as break_even
     from engine.evaluation.economics import economics as economics
+    from engine.evaluation.findings import Findings as Findings
     from engine.evaluation.frontier import Point as Point
     from engine.evaluation.latency import Figure as Figure
     from engine.evaluation.latency import Latencies as Latencies
@@ -118,6 +119,7 @@ _ROOMS = {
     "evaluation.comparison": "Comparison ContestantResult",
     "evaluation.analysis": "Analysis ContestantAnalysis",
     "evaluation.differences": "PairedDifference",
+    "evaluation.findings": "Findings",
     "evaluation.frontier": "Point",
     "evaluation.latency": "Figure Latencies LatencyProfile Waits",
     "evaluation.quality": "ClassQuality",
