@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from engine.evaluation.economics import Terms as Terms
     from engine.evaluation.economics import break_even as break_even
     from engine.evaluation.economics import economics as economics
+    from engine.evaluation.findings import Findings as Findings
     from engine.evaluation.frontier import Point as Point
     from engine.evaluation.latency import Figure as Figure
     from engine.evaluation.latency import Latencies as Latencies
@@ -91,6 +92,9 @@ if TYPE_CHECKING:
     from engine.jobs.spec import make_spec as make_spec
     from engine.jobs.spec import parameters as parameters
     from engine.jobs.spec import read_spec as read_spec
+    from engine.jobs.verifying import Verification as Verification
+    from engine.outcomes import RESULT_FORMS as RESULT_FORMS
+    from engine.outcomes import Outcomes as Outcomes
     from engine.remote import Remote as Remote
     from engine.states import ACTIVE as ACTIVE
     from engine.states import ENDED as ENDED
@@ -118,6 +122,7 @@ _ROOMS = {
     "evaluation.comparison": "Comparison ContestantResult",
     "evaluation.analysis": "Analysis ContestantAnalysis",
     "evaluation.differences": "PairedDifference",
+    "evaluation.findings": "Findings",
     "evaluation.frontier": "Point",
     "evaluation.latency": "Figure Latencies LatencyProfile Waits",
     "evaluation.quality": "ClassQuality",
@@ -139,6 +144,8 @@ _ROOMS = {
     "jobs.predicting": "Predicted",
     "jobs.preview": "RequestPreview",
     "jobs.spec": "Parameter Spec make_spec parameters read_spec",
+    "jobs.verifying": "Verification",
+    "outcomes": "RESULT_FORMS Outcomes",
     "remote": "Remote",
     "states": "ACTIVE ENDED RESUMABLE ContestantKind JobKind JobState Outcome Split",
 }

@@ -22,6 +22,7 @@ from engine.events import DatasetView, ExperimentView, JobView, LogLine, Metric
 from engine.jobs import scheduler
 from engine.jobs.paths import Home
 from engine.jobs.spec import Spec
+from engine.outcomes import Outcomes
 from engine.piloting import Piloting
 from engine.remote import Remote
 from engine.settings import home_folder, load_settings
@@ -70,6 +71,7 @@ class Engine:
         self.browse = Browser(self.store, self.home, self.profile)
         self.pilots = Piloting(self.store, self.home, self.profile, readonly=readonly)
         self.remote = Remote(self.store, self.home, self.profile, readonly=readonly)
+        self.outcomes = Outcomes(self.store, self.home)
         self.trained = Trained(self.store, self.home, readonly=readonly)
         self.emulation = Emulation(self.home, self.profile, readonly=readonly)
 

@@ -19,7 +19,7 @@ from engine import ACTIVE, DogclsError
 from tui import terminal
 from tui.bridge import Bridge, Looked
 from tui.filters import Ascii, Styled
-from tui.keys import ROOMS, keys_of
+from tui.keys import ROOMS, STEPPING, keys_of
 from tui.painter import Painter, sparing
 from tui.screens.base import Room
 from tui.screens.home import HomeScreen
@@ -229,7 +229,7 @@ class DogclsApp(App[DogclsError | None]):
                 known = getattr(screen, f"action_{name}", None)
                 if known is None or name == "clean" or not screen.check_action(name, ()):
                     continue
-                call = partial(known, rest.strip("')")) if rest else partial(known, 1) if name == "tab" else known
+                call = partial(known, rest.strip("')")) if rest else partial(known, 1) if name in STEPPING else known
                 yield SystemCommand(key.label.capitalize(), key.help, call)
         for digit, name in enumerate(ROOMS, start=1):
             yield SystemCommand(f"Go to {name}", f"The same as {digit}.", partial(self.action_room, name))

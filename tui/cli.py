@@ -38,8 +38,8 @@ app = typer.Typer(
     cls=Commands,
     help="For your labelled images: zero-shot GPT-4o, fine-tuned GPT-4o, or a small local CNN?",
     epilog="Without a command the app opens. stdout is data, stderr is narration."
-    " Exit codes: 0 done, 1 a job failed, 2 bad usage or input, 3 not signed in or not configured,"
-    " 130 interrupted.",
+    " Exit codes: 0 done, 1 a job failed or results do not hold, 2 bad usage or input, 3 not signed in or not"
+    " configured, 130 interrupted.",
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

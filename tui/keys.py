@@ -10,6 +10,10 @@ ROOMS = ("home", "data", "launch", "monitor", "train", "results")
 """The screens, in the order of their digits."""
 
 
+STEPPING = {"tab": (-1, 1), "pair": (1, -1), "volume": (1, -1), "horizon": (1, -1)}
+"""Actions of two keys, and which way each of them goes."""
+
+
 @dataclass(frozen=True)
 class Key:
     """One key (or several, by commas), what it does, how that is told in short and in full, and where it works."""
@@ -85,13 +89,28 @@ KEYS = (
     _key("m", "measure", "measure", "train", "Loss, accuracy, learning rate, images a second, memory."),
     _key("a", "axis", "axis", "train", "By step, by epoch, or by time."),
     _key("s", "smooth", "smooth", "train", "Smooth the curves, more or not at all.", footer=False),
-    _key("o", "sort", "sort", "results", "Sort by accuracy, price, latency, or as named."),
+    _key("o", "sort", "sort", "results", "Sort what has the focus: the comparison, or the classes."),
     _key("b", "baseline", "baseline", "results", "Compare with the next contestant."),
     _key("e", "experiment", "experiment", "results", "The next experiment.", footer=False),
     _key("e", "experiment", "next run", "train", "The next run.", footer=False),
-    _key("c", "contestant", "contestant", "results", "The next contestant, where a tab shows one."),
-    _key("s", "export", "export", "results", "Write the comparison as Markdown, CSV and JSON."),
-    _key("y", "code", "call", "results", "The call to the tuned deployment, as curl and as Python."),
+    _key("c", "contestant", "contestant", "results", "The next contestant: classes, confusion."),
+    _key("p,P", "pair", "pair", "results", "The next pair of contestants; P the one before.", shown="p"),
+    _key("f", "sift", "only", "results", "Disagreements: all, where one is right, where none is.", footer=False),
+    _key("enter", "open", "images", "results", "The images that tell the chosen pair apart.", footer=False),
+    _key("v", "terms", "terms", "results", "Set volume, horizon, hours, prices: what money is reckoned for."),
+    _key("plus,minus", "volume", "volume", "results", "More images a month, or fewer.", footer=False, shown="+ -"),
+    _key(
+        "greater_than_sign,less_than_sign",
+        "horizon",
+        "horizon",
+        "results",
+        "A longer horizon, or a shorter one.",
+        footer=False,
+        shown="> <",
+    ),
+    _key("z", "zoom", "zoom", "results", "The tab alone, over the whole screen; again: all."),
+    _key("s", "export", "export", "results", "Write it to a file: Markdown, table, JSON or CSV."),
+    _key("y", "code", "call", "results", "The call to the tuned deployment, as curl and Python.", footer=False),
     _key(
         "left_square_bracket,right_square_bracket",
         "tab",
@@ -143,8 +162,8 @@ def bindings(room: str) -> list[Binding]:
         names = key.keys.split(",")
         for number, name in enumerate(names):
             action = key.action
-            if action == "tab":
-                action = f"tab({-1 if number == 0 else 1})"
+            if action in STEPPING:
+                action = f"{action}({STEPPING[action][number]})"
             elif action in ("command_palette", "suspend_process", "redraw", "emulator", "doctor"):
                 action = f"app.{action}"
             found.append(Binding(name, action, key.label, show=key.footer and number == 0, key_display=key.display))

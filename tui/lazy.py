@@ -23,6 +23,7 @@ MODULES = {
     "pause": "jobs",
     "resume": "jobs",
     "results": "results",
+    "score": "results",
     "experiment": "results",
     "info": "results",
     "clean": "remote",

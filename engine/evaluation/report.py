@@ -1,21 +1,20 @@
-"""A comparison as text: for people (table, Markdown) and for programs (JSON, CSV)."""
+"""A comparison as text for people: a table for a terminal, and Markdown."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from engine import clock
+from engine.evaluation import exports, sections
 from engine.evaluation.comparison import Comparison, ContestantResult
-from engine.evaluation.metrics import Requests
+from engine.evaluation.findings import Findings
+from engine.evaluation.sections import Section
 from engine.states import Outcome
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_PERCENTILES = ("mean", "p50", "p90", "p95", "p99")
-_REQUESTS = ("n", "retried", "attempts", "first_ms_p50", "first_ms_p95", "total_ms_p50", "total_ms_p95")
+# C0 and C1 controls, and the marks that turn the direction of what follows.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+WIDTH = 80
 
 
 def render(comparison: Comparison, form: str) -> str:
@@ -25,86 +24,16 @@ def render(comparison: Comparison, form: str) -> str:
         KeyError: no such form.
 
     """
-    return {"table": to_table, "json": _json_text, "csv": to_csv, "markdown": to_markdown}[form](comparison)
-
-
-def to_json(comparison: Comparison) -> dict[str, Any]:
-    """Return the comparison as plain values; figures are unrounded, money is US dollars."""
-    return {
-        "experiment": comparison.experiment,
-        "dataset": comparison.dataset,
-        "split": {name: comparison.split[name] for name in ("train", "val", "test")},
-        "contestants": [_plain(c) for c in comparison.contestants],
-    }
-
-
-def _plain(c: ContestantResult) -> dict[str, Any]:
-    return {
-        "name": c.name,
-        "kind": str(c.kind),
-        "model": c.model,
-        "n": c.n,
-        "correct": c.correct,
-        "accuracy": c.accuracy,
-        "accuracy_low": c.accuracy_low,
-        "accuracy_high": c.accuracy_high,
-        "macro_f1": c.macro_f1,
-        "outcomes": {str(outcome): count for outcome, count in c.outcomes.items()},
-        "latency_ms": {p: getattr(c.latency, p) for p in _PERCENTILES} if c.latency else None,
-        "cost_usd": {
-            "training": c.cost.training,
-            "hosting": c.cost.hosting,
-            "inference": c.cost.inference,
-            "total": c.cost.total,
-        },
-        "train_seconds": c.train_seconds,
-        "emulated": c.emulated,
-    }
-
-
-def _requests(found: Requests | None) -> dict[str, Any]:
-    """Return what became of the real-time requests: `latency_ms` is of single ones, without retries."""
-    if found is None:
-        return dict.fromkeys(_REQUESTS)
-    values: list[Any] = [found.n, found.retried, found.attempts]
-    for part in (found.first, found.total):
-        values += [part.p50, part.p95] if part else [None, None]
-    return dict(zip(_REQUESTS, values, strict=True))
-
-
-def _json_text(comparison: Comparison) -> str:
-    return json.dumps(to_json(comparison), indent=2, ensure_ascii=False)
-
-
-def to_csv(comparison: Comparison) -> str:
-    """Return one row a contestant; nested values become `outcomes_answered` and the like.
-
-    Beside what the JSON has: what it was estimated to cost, and what became of its real-time requests.
-    """
-    rows = []
-    for c in comparison.contestants:
-        flat: dict[str, Any] = {}
-        estimate = c.estimate.total if c.estimate else None
-        for key, value in {**_plain(c), "estimate_usd": estimate, "requests": _requests(c.requests)}.items():
-            if key == "latency_ms":
-                value = value or dict.fromkeys(_PERCENTILES)
-            if isinstance(value, dict):
-                flat |= {f"{key}_{inner}": v for inner, v in value.items()}
-            else:
-                flat[key] = value
-        rows.append({"experiment": comparison.experiment, "dataset": comparison.dataset, **flat})
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else ["experiment"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    if form == "json":
+        return exports.as_text(exports.to_json(comparison))
+    return {"table": to_table, "csv": exports.to_csv, "markdown": to_markdown}[form](comparison)
 
 
 HEADINGS = ("contestant", "right", "accuracy", "95% interval", "F1", "p50 ms", "p95 ms", "cost", "training")
 
 
-def cells(c: ContestantResult) -> tuple[str, ...]:
-    """Return a contestant's row under `HEADINGS`."""
+def cells(c: ContestantResult, *, priced: bool = True) -> tuple[str, ...]:
+    """Return a contestant's row under `HEADINGS`; without a cost where nobody knows it."""
     # Of a contestant that is not finished, the share of right answers among all images would be a lie.
     right = (
         f"{c.correct}/{c.n}",
@@ -117,54 +46,141 @@ def cells(c: ContestantResult) -> tuple[str, ...]:
         *(right if c.complete else ("–", "–", "–", "–")),
         f"{c.latency.p50:,.0f}" if c.latency else "–",
         f"{c.latency.p95:,.0f}" if c.latency else "–",
-        f"${c.cost.total:,.2f}",
+        f"${c.cost.total:,.2f}" if priced else "–",
         clock.seconds(c.train_seconds) if c.train_seconds is not None else "–",
     )
 
 
 def to_table(comparison: Comparison) -> str:
     """Return the comparison as plain text for a terminal, then what it does and does not say."""
-    rows = [HEADINGS, *(cells(c) for c in comparison.contestants)]
+    return "\n".join([_title(comparison), "", *_comparison_rows(comparison), "", *notes(comparison)])
+
+
+def _comparison_rows(comparison: Comparison, *, priced: bool = True) -> list[str]:
+    rows = [HEADINGS, *(cells(c, priced=priced) for c in comparison.contestants)]
     # Where 80 columns are too few, the columns that can be spared go: F1 and p95.
     spare = [i for i, heading in enumerate(HEADINGS) if heading not in ("F1", "p95 ms")]
-    rows = [tuple(row[i] for i in spare) for row in rows] if _width(rows) > 80 else rows
+    return _aligned([tuple(row[i] for i in spare) for row in rows] if _width(rows) > WIDTH else rows)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return rows under their headings, words to the left and figures to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [_title(comparison), ""]
+    lines = []
     for number, row in enumerate(rows):
         first, *others = (
             cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         )
         lines.append("  ".join((first, *others)).rstrip())
         if number == 0:
-            lines.append("─" * min(80, sum(widths) + 2 * (len(widths) - 1)))
-    return "\n".join([*lines, "", *notes(comparison)])
+            lines.append("─" * min(WIDTH, sum(widths) + 2 * (len(widths) - 1)))
+    return lines
 
 
-def _width(rows: list[tuple[str, ...]]) -> int:
+def _width(rows: Sequence[tuple[str, ...]]) -> int:
     return sum(max(len(row[i]) for row in rows) for i in range(len(rows[0]))) + 2 * (len(rows[0]) - 1)
 
 
 def to_markdown(comparison: Comparison) -> str:
     """Return the comparison as Markdown."""
-    rows = [cells(c) for c in comparison.contestants]
-    lines = [f"## {_escape(_title(comparison))}", "", "| " + " | ".join(HEADINGS) + " |"]
-    lines.append("|" + "---|" * len(HEADINGS))
-    lines += ["| " + " | ".join(_escape(cell) for cell in row) + " |" for row in rows]
+    lines = [f"## {_escape(_title(comparison))}", "", *_markdown_rows(HEADINGS, map(cells, comparison.contestants))]
     return "\n".join([*lines, "", *(f"- {_escape(note)}" for note in notes(comparison))])
+
+
+def _markdown_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(map(_escape, headings)) + " |", "|---|" + "---:|" * (len(headings) - 1)]
+    return [*lines, *("| " + " | ".join(_escape(cell) for cell in row) + " |" for row in rows)]
+
+
+# -- findings
+
+
+def table_of(found: Findings, *, references: bool = False) -> str:
+    """Return findings as plain text: the verdict, the comparison, its intervals, and what they rest on.
+
+    Args:
+        found: everything about an experiment.
+        references: show published results too, marked as such.
+
+    """
+    lines = [literal(found.analysis.verdict.sentence), "", _title(found.comparison), ""]
+    lines += _comparison_rows(found.comparison, priced=bool(found.economics))
+    lines += ["", *intervals(found)]
+    for section in _parts(found, references=references):
+        lines += ["", section.title]
+        lines += [f"  {literal(s)}" for s in section.sentences]
+        if section.rows:
+            rows = [section.headings, *section.rows]
+            if section.headings == ("what", "which"):
+                wide = max(len(literal(row[0])) for row in section.rows)
+                lines += [f"  {literal(what).ljust(wide)}  {literal(which)}" for what, which in section.rows]
+            else:
+                lines += [f"  {line}" for line in _aligned([tuple(map(literal, row)) for row in rows])]
+    return "\n".join(lines)
+
+
+def markdown_of(found: Findings, *, references: bool = False) -> str:
+    """Return findings as Markdown; see `table_of`."""
+    lines = [f"## {_escape(_title(found.comparison))}", "", f"**{_escape(found.analysis.verdict.sentence)}**", ""]
+    rows = [cells(c, priced=bool(found.economics)) for c in found.comparison.contestants]
+    lines += [*_markdown_rows(HEADINGS, rows), "", "```text", *intervals(found), "```"]
+    more = (sections.quality(found), sections.confused(found), sections.properties(found))
+    *parts, last = _parts(found, references=references)
+    for section in sections.present([*parts, *more, last]):
+        lines += ["", f"### {_escape(section.title)}", ""]
+        lines += [f"- {_escape(sentence)}" for sentence in section.sentences]
+        if section.rows:
+            lines += [*([""] if section.sentences else []), *_markdown_rows(section.headings, section.rows)]
+    return "\n".join(lines)
+
+
+def _parts(found: Findings, *, references: bool) -> list[Section]:
+    told = notes(found.comparison, differences=False, priced=bool(found.economics))
+    v = found.analysis.verdict
+    said = [f"May not be concluded: {line}" for line in v.may_not] + [f"Would change it: {s}" for s in v.would_change]
+    return sections.present(
+        [
+            Section("Notes", (*said, *told, *found.notes)),
+            sections.differences(found),
+            sections.coverage(found),
+            sections.cost(found),
+            sections.cascades(found),
+            sections.references(found) if references else None,
+            sections.provenance(found),
+        ]
+    )
+
+
+def intervals(found: Findings, width: int = WIDTH) -> list[str]:
+    """Return accuracies drawn with their 95% intervals, one under the other on one scale."""
+    done = [c for c in found.analysis.contestants if c.complete and c.quality.coverage.n]
+    if not done:
+        return []
+    names = [literal(c.name) for c in done]
+    label = min(32, max(map(len, names)))
+    span = max(20, width - label - 10)
+    scale = "0%" + "50%".rjust(span // 2 - 1).ljust(span - 6) + "100%"
+    lines = ["accuracy and its 95% interval".ljust(label), " " * label + "  " + scale]
+    for name, c in zip(names, done, strict=True):
+        a = c.quality.accuracy
+        low, at, high = (round(share * (span - 1)) for share in (a.low, a.value, a.high))
+        drawn = ["·"] * span
+        drawn[low : high + 1] = "─" * (high + 1 - low)
+        drawn[low], drawn[high], drawn[at] = "├", "┤", "●"
+        lines.append(f"{name[:label].ljust(label)}  {''.join(drawn)}  {a.value:6.1%}")
+    return lines
 
 
 def _title(comparison: Comparison) -> str:
     s = comparison.split
-    return (
-        f"{literal(comparison.experiment)}: {s['test']:,} test images of {literal(comparison.dataset)}"
-        f" ({s['train']:,} train, {s['val']:,} val)"
-    )
+    told = f"{literal(comparison.experiment)}: {s['test']:,} test images of {literal(comparison.dataset)}"
+    return f"{told} ({s['train']:,} train, {s['val']:,} val)" if s["train"] or s["val"] else told
 
 
-def notes(comparison: Comparison) -> list[str]:
+def notes(comparison: Comparison, *, differences: bool = True, priced: bool = True) -> list[str]:
     """Return what has to be known to read the figures: differences, failures, prompts, emulation."""
     found = []
-    for d in comparison.differences:
+    for d in comparison.differences if differences else ():
         sure = f"p = {d.p:.3f}" if d.p >= 0.001 else "p < 0.001"
         verdict = "a real difference" if d.p < 0.05 else "may be chance"
         found.append(
@@ -184,11 +200,11 @@ def notes(comparison: Comparison) -> list[str]:
             found.append(
                 f"{literal(c.name)} ({literal(c.model)}) was asked “{literal(c.prompt)}”, answers as {c.answer_format}."
             )
-        if c.estimate is not None and c.complete and c.estimate.total:
+        if priced and c.estimate is not None and c.complete and c.estimate.total:
             found.append(
                 f"{literal(c.name)}: estimated ${c.estimate.total:,.2f} before, ${c.cost.total:,.2f} in the end."
             )
-        if c.latency:
+        if priced and c.latency:  # of others' requests nobody knows how they were made
             found.append(f"{literal(c.name)}: latency of {c.latency.n} single requests, one after another.")
         if c.requests and c.requests.retried:
             found.append(
@@ -206,4 +222,4 @@ def literal(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", literal(text))

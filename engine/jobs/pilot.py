@@ -7,12 +7,10 @@ kill, pays for no image twice.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from engine.azure.prices import Prices, estimate_text_tokens, load_prices, tokens_of_image
 from engine.datasets.prompt import Prompt, image_mime
@@ -20,6 +18,7 @@ from engine.errors import ConfigurationError, InputError
 from engine.evaluation.answers import read_answer
 from engine.evaluation.metrics import wilson
 from engine.jobs import service
+from engine.jobs.bought import Question, read_answers
 from engine.jobs.paths import Home
 from engine.jobs.plan import ANSWER_TOKENS, make_plan, make_price, prompts
 from engine.jobs.spec import Spec
@@ -136,11 +135,18 @@ class Pilot:
             raise InputError(
                 f"{spec.dataset} has {len(self._images)} validation images; a pilot needs {FEWEST}.", "Add images."
             )
-        asked = [self._dataset.digest, profile, self._place.endpoint if not self._place.emulated else "",
-                 self._place.deployment, spec.detail, self._prompt.system, self._prompt.answer]  # fmt: skip
-        key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
-        self._path = private_folder(home.root / "pilots") / f"{key}.jsonl"
-        self._answers = _read(self._path)
+        question = Question(
+            self._dataset.digest,
+            profile,
+            self._place.endpoint if not self._place.emulated else "",
+            self._place.deployment,
+            spec.detail,
+            self._prompt.system,
+            self._prompt.answer,
+        )
+        self._path = question.path(home)
+        private_folder(self._path.parent)
+        self._answers = read_answers(self._path)
 
     def cost(self) -> PilotCost:
         """Return what is still to be paid."""
@@ -200,7 +206,7 @@ class Pilot:
                     on_answer=on_answer,
                     stop=lambda: False,
                 )
-        self._answers = await asyncio.to_thread(_read, self._path)
+        self._answers = await asyncio.to_thread(read_answers, self._path)
 
     def result(self, value_usd: float, volume: int) -> PilotResult:
         """Return what was found; see `PilotResult`."""
@@ -255,16 +261,3 @@ class Pilot:
 def _kept(answer: object) -> dict[str, object]:
     values = asdict(answer)  # type: ignore[call-overload]
     return {name: values[name] for name in ("text", "filtered", "prompt_tokens", "completion_tokens")}
-
-
-def _read(path: Path) -> dict[str, dict[str, object]]:
-    """Return the answers by their images' sha256."""
-    found: dict[str, dict[str, object]] = {}
-    if path.exists():
-        for line in path.read_bytes().splitlines():
-            try:
-                row = json.loads(line)
-                found[str(row["sha256"])] = row
-            except (ValueError, KeyError, TypeError):  # torn by a kill
-                continue
-    return found

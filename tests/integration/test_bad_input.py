@@ -155,7 +155,7 @@ def test_unknown_commands_and_options_are_usage_errors(cli):
     "command",
     ["", "demo", "data", "data add", "data list", "data show", "run", "launch", "launch batch", "launch fine-tune",
      "launch deploy", "launch score", "launch train", "jobs", "logs", "cancel", "pause", "resume", "results",
-     "experiment", "emulator", "info", "train", "recipes"],
+     "score", "experiment", "emulator", "info", "train", "recipes"],
 )  # fmt: skip
 def test_everything_has_a_help_page(cli, command):
     code, out, _ = cli(*command.split(), "--help")

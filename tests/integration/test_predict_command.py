@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from engine.evaluation.report import notes, to_json
+from engine.evaluation.exports import to_json
+from engine.evaluation.report import notes
 from engine.jobs.comparing import comparison
 from engine.jobs.paths import Home
 from engine.states import JobState

@@ -7,7 +7,7 @@ import pytest
 from engine import Engine, clock
 from engine.azure.connection import Endpoint
 from engine.azure.quota import Quota
-from engine.jobs import outlook, scheduler, service
+from engine.jobs import outlook, provenance, scheduler, service
 from engine.jobs.process import start_time
 from engine.states import JobState, Outcome
 from engine.store.experiments import NewContestant, NewJob
@@ -56,8 +56,10 @@ def spawned(monkeypatch):
 
 
 @pytest.fixture
-def done(home, stopped_clock, spawned):
+def done(home, stopped_clock, spawned, monkeypatch):
     """A home whose store a real run of the demo wrote (see `make_store`); the pictures are not there."""
+    versions = {"dogcls-tui": "0.1.0", "python": "3.11.0", "torch": "2.6.0"}  # alike on every machine
+    monkeypatch.setattr(provenance, "software", lambda: versions)
     home.root.mkdir(mode=0o700)
     restore(home.store)
     home.store.chmod(0o600)

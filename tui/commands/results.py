@@ -1,53 +1,127 @@
-"""`dogcls-tui results`, `experiment` and `info`, and how a comparison is printed."""
+"""`dogcls-tui results`, `score`, `experiment` and `info`, and how a comparison is printed."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine import Engine, InputError
+from engine import RESULT_FORMS, Engine, InputError
 from tui.commands.common import globals_of, out, out_json, say, with_engine
 
-FORMATS = ("table", "json", "csv", "markdown")
+if TYPE_CHECKING:
+    from engine import Terms
+
+SCORE_FORMS = tuple(form for form in RESULT_FORMS if form != "full-json")
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the root."""
     app.command()(results)
+    app.command()(score)
     app.command()(experiment)
     app.command()(info)
 
 
 async def print_results(engine: Engine, name: str, as_json: bool) -> None:
-    """Print an experiment's comparison."""
-    out((await engine.render(await engine.comparison(name), "json" if as_json else "table")).rstrip("\n"))
+    """Print an experiment's comparison: the figures as JSON, or everything as a table."""
+    if as_json:
+        out((await engine.render(await engine.comparison(name), "json")).rstrip("\n"))
+        return
+    out((await engine.outcomes.render(await engine.outcomes.findings(name), "table")).rstrip("\n"))
 
 
 def results(
     context: typer.Context,
     experiment: Annotated[str | None, typer.Argument(help="The newest unless named.")] = None,
-    form: Annotated[str, typer.Option("--format", help="table, json, csv or markdown.")] = "table",
+    form: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(RESULT_FORMS)}.")] = "table",
     output: Annotated[Path | None, typer.Option(help="Write a file instead.")] = None,
+    references: Annotated[bool, typer.Option("--references", help="Show published results too, marked so.")] = False,
+    volume: Annotated[float | None, typer.Option(help="Images a month, for costs. [default: 10000]")] = None,
+    months: Annotated[float | None, typer.Option(help="The horizon, for costs. [default: 12]")] = None,
+    value: Annotated[float | None, typer.Option(help="US dollars that a correct answer is worth.")] = None,
+    hosting_hours: Annotated[float | None, typer.Option(help="Hours a day that a tuned model is deployed.")] = None,
+    batch: Annotated[bool, typer.Option("--batch", help="Reckon with batches where answers can wait.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Reckon all again from what is stored; exit code 1 if it does not hold.")
+    ] = False,
+    every_file: Annotated[
+        bool, typer.Option("--all-files", help="With --verify: look at each file of the data set, not at a sample.")
+    ] = False,
 ) -> None:
-    """Print the comparison of an experiment's contestants."""
-    if form not in FORMATS:
-        raise InputError(f"--format {form}: no such format.", f"Choose one of: {', '.join(FORMATS)}.")
+    """Print what came out of an experiment: who is best, how sure that is, and what it costs."""
+    _check_form(form, RESULT_FORMS)
+    set_terms = {"volume": volume, "months": months, "value": value, "hosting_hours": hosting_hours}
+    asked: dict[str, object] = {name: given for name, given in set_terms.items() if given is not None}
+    asked |= {"batch": True} if batch else {}
+
+    async def work(engine: Engine) -> bool:
+        if verify:
+            found = await engine.outcomes.verify(experiment, every_file=every_file)
+            if form in ("json", "full-json"):
+                out_json(found.plain())
+            else:
+                out("\n".join(found.lines()))
+            return found.holds
+        if form == "json":  # the figures alone take no reckoning
+            text = await engine.render(await engine.comparison(experiment), form)
+        else:
+            measure = form in ("html", "full-json", "csv-images")
+            findings = await engine.outcomes.findings(experiment, await _terms(engine, asked), measure=measure)
+            text = await engine.outcomes.render(findings, form, references=references)
+        _deliver(context, text, output)
+        return True
+
+    if not with_engine(context, work):
+        raise typer.Exit(1)
+
+
+async def _terms(engine: Engine, asked: dict[str, object]) -> Terms | None:
+    """Return the standing terms with what was asked for in their place; None where nothing was."""
+    if not asked:
+        return None
+    from dataclasses import replace
+
+    return replace(await engine.outcomes.terms(), **asked)  # type: ignore[arg-type]
+
+
+def score(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="CSV: contestant,image,truth,answer[,latency_ms][,probability].")],
+    labels: Annotated[Path | None, typer.Option(help="One label a line; those of the truths unless given.")] = None,
+    form: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(SCORE_FORMS)}.")] = "table",
+    output: Annotated[Path | None, typer.Option(help="Write a file instead.")] = None,
+    common: Annotated[
+        bool, typer.Option("--common", help="Compare on the images that all contestants have, and say so.")
+    ] = False,
+) -> None:
+    """Evaluate and compare predictions that were made elsewhere, as an experiment's own."""
+    _check_form(form, SCORE_FORMS)
 
     async def work(engine: Engine) -> None:
-        text = (await engine.render(await engine.comparison(experiment), form)).rstrip("\n")
-        if output is None:
-            out(text)
-            return
-        try:
-            output.write_text(text + "\n", encoding="utf-8")
-            output.chmod(0o666 & ~globals_of(context).umask)  # it is for others to read, unlike what is in the home
-        except OSError as error:
-            raise InputError(f"{output}: {error.strerror}.", "Choose another --output.") from error
-        say(f"wrote {output}")
+        findings = await engine.outcomes.score(file, labels, common=common)
+        _deliver(context, await engine.outcomes.render(findings, form), output)
 
     with_engine(context, work)
+
+
+def _check_form(form: str, forms: tuple[str, ...]) -> None:
+    if form not in forms:
+        raise InputError(f"--format {form}: no such format.", f"Choose one of: {', '.join(forms)}.")
+
+
+def _deliver(context: typer.Context, text: str, output: Path | None) -> None:
+    text = text.rstrip("\n")
+    if output is None:
+        out(text)
+        return
+    try:
+        output.write_text(text + "\n", encoding="utf-8")
+        output.chmod(0o666 & ~globals_of(context).umask)  # it is for others to read, unlike what is in the home
+    except OSError as error:
+        raise InputError(f"{output}: {error.strerror}.", "Choose another --output.") from error
+    say(f"wrote {output}")
 
 
 def experiment(context: typer.Context, name: Annotated[str, typer.Argument(help="An experiment.")]) -> None:

@@ -1,46 +1,54 @@
-"""The comparison, and what is behind it: classes, confusion, latency, cost, disagreements."""
+"""The comparison, what may be concluded from it, and what is behind it: one tab each."""
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import DataTable, Static, TabbedContent, TabPane
+from textual.widgets import TabbedContent, TabPane
 
-from engine import (
-    DogclsError,
-    ExperimentView,
-    InputError,
-    confusion_map,
-    disagreements,
-    per_class,
-)
+from engine import ACTIVE, DogclsError, ExperimentView, JobView, Terms
 from tui.bridge import COMPARISON, Compared, Looked
 from tui.screens.base import Room
-from tui.screens.dialogs import AskScreen
+from tui.screens.export import export
 from tui.screens.papers import TextScreen
-from tui.styles.theme import look
+from tui.screens.terms import TermsScreen
 from tui.text import one_line
-from tui.widgets.bar import bar
-from tui.widgets.charts import costs, latencies
 from tui.widgets.comparison import ComparisonTable
-from tui.widgets.heatmap import cells, heatmap
-from tui.widgets.picture import Picture
 from tui.widgets.tables import Table
+from tui.widgets.tabs.about import AboutTab
+from tui.widgets.tabs.base import Sheet, View
+from tui.widgets.tabs.classes import ClassesTab
+from tui.widgets.tabs.confusion import ConfusionTab
+from tui.widgets.tabs.cost import CostTab
+from tui.widgets.tabs.differences import DifferencesTab
+from tui.widgets.tabs.disagreements import DisagreementsTab
+from tui.widgets.tabs.latency import LatencyTab
+from tui.widgets.tabs.suspects import SuspectsTab
+from tui.widgets.verdict import VerdictLine, nothing_yet
 
 if TYPE_CHECKING:
-    from engine import Answers, Comparison, ConfusionMap, ContestantAnswers
+    from engine import Analysis, Comparison, Findings
 
-TABS = ("classes", "confusion", "latency", "cost", "differences")
+HORIZONS = (1, 3, 6, 12, 24, 36, 60)
+"""Months that `<` and `>` go through."""
+_WHERE = {
+    "contestant": ("classes", "confusion"),
+    "pair": ("disagreements", "differences"),
+    "sift": ("disagreements",),
+    "open": ("differences",),
+    "terms": ("cost", "about"),
+    "volume": ("cost",),
+    "horizon": ("cost",),
+}
+"""Keys that do something on some tabs only."""
 
 
 class ResultsScreen(Room):
-    """The table above, tabs below."""
+    """The verdict in a sentence, the table, and tabs below."""
 
     ROOM = "results"
     WANTS = (COMPARISON,)
@@ -49,187 +57,158 @@ class ResultsScreen(Room):
     def __init__(self) -> None:
         super().__init__()
         self._experiments: list[ExperimentView] = []
+        self._jobs: list[JobView] = []
         self._comparison: Comparison | None = None
-        self._answers: Answers | None = None
+        self._compared = False
+        self._found: Findings | None = None
+        self._terms = Terms()
         self._one = 0
         """The contestant that a tab shows."""
-        self._differences: dict[str, int] = {}
+        self._pair = 0
+        """The two that a tab shows, as a number of the differences."""
+        self._loading = self._stale = False
 
     def body(self) -> ComposeResult:
         """Lay it out."""
-        yield ComparisonTable(id="comparison", classes="pane")
+        yield VerdictLine(id="verdict")
+        yield ComparisonTable(id="comparison", classes="pane", words=False)
+        browse = self.engine.browse
         with TabbedContent(initial="classes", id="tabs"):
             with TabPane("Classes", id="classes"):
-                yield Table(id="class-table")
-            with TabPane("Confusion", id="confusion"), Horizontal():
-                with VerticalScroll(id="heat-box"):
-                    yield Static(id="heat")
-                yield Table(id="pairs")
-            with TabPane("Latency", id="latency"), VerticalScroll(id="latency-box"):
-                yield Static(id="latency-text")
-            with TabPane("Cost", id="cost"), VerticalScroll(id="cost-box"):
-                yield Static(id="cost-text")
-            with TabPane("Differences", id="differences"), Horizontal():
-                yield Table(id="difference-table")
-                yield Picture(self.engine.browse, 6, id="picture")
+                yield ClassesTab()
+            with TabPane("Confusion", id="confusion"):
+                yield ConfusionTab()
+            with TabPane("Disagreements", id="disagreements"):
+                yield DisagreementsTab(browse)
+            with TabPane("Suspects", id="suspects"):
+                yield SuspectsTab(browse)
+            with TabPane("Latency", id="latency"):
+                yield LatencyTab()
+            with TabPane("Cost", id="cost"):
+                yield CostTab()
+            with TabPane("Differences", id="differences"):
+                yield DifferencesTab()
+            with TabPane("About", id="about"):
+                yield AboutTab()
+
+    # -- what is there
 
     @on(Looked)
     def _looked(self, message: Looked) -> None:
-        self._experiments = message.experiments
+        self._experiments, self._jobs = message.experiments, message.own_jobs
+        # The first job that is not done says how its contestant stands; those that need it only wait.
+        left = [j for j in reversed(self._jobs) if j.contestant and j.state != "succeeded"]
+        self.query_one(ComparisonTable).stand({j.contestant: str(j.state) for j in left if j.contestant})
+        if self._compared and self._found is None:
+            self._say()
 
     @on(Compared)
-    def _compared(self, message: Compared) -> None:
-        self._comparison = message.comparison
+    def _told_comparison(self, message: Compared) -> None:
+        before = self._comparison.experiment if self._comparison is not None else None
+        self._comparison, self._compared = message.comparison, True
         table = self.query_one(ComparisonTable)
         table.show(message.comparison)
         table.border_title = Text("Comparison")
         if message.comparison is not None:
             table.border_title = Text(f"Comparison of {one_line(message.comparison.experiment, 40)}")
-        self._read()
+        if message.comparison is None or message.comparison.experiment != before:
+            self._found = None
+        self._refresh_findings()
 
-    @work(exclusive=True, group="answers")
-    async def _read(self) -> None:
-        """Read who said what, then draw the tab in front."""
-        if self._comparison is None:
-            self._answers = None
+    def _refresh_findings(self) -> None:
+        """Have everything reckoned again; where that is under way, once more when it is done."""
+        if self._loading:
+            self._stale = True
         else:
-            try:
-                self._answers = await self.engine.browse.answers(self._comparison.experiment)
-            except DogclsError as error:
-                self.desk.trouble(str(error))
+            self._load()
+
+    @work(group="findings")
+    async def _load(self) -> None:
+        """Read and reckon, while the keys go on working."""
+        self._loading = True
+        try:
+            while True:
+                self._stale = False
+                comparison = self._comparison
+                if comparison is None or not comparison.contestants:
+                    self._found = None
+                    break
+                self._say()
+                found = await self.engine.outcomes.findings(comparison.experiment, self._terms)
+                if self._comparison is not None and self._comparison.experiment == comparison.experiment:
+                    if self._found is None:
+                        self._one, self._pair = first_look(found.analysis)
+                    self._found = found
+                if not self._stale:
+                    break
+        except DogclsError as error:
+            self.desk.trouble(str(error))
+        finally:
+            self._loading = False
+        self._say()
         self._draw()
+        self.refresh_bindings()
+
+    # -- what is shown
+
+    def _say(self) -> None:
+        """Say the verdict, or why there is none and what to press."""
+        line = self.query_one(VerdictLine)
+        why = nothing_yet(self._experiments, self._jobs, self._comparison) if self._compared else ""
+        if self.has_class("bare") != (self._comparison is None or bool(why)):
+            self.toggle_class("bare")  # no inline style: it would outdo the zoom
+            self.refresh_bindings()
+        if why:
+            line.tell(why)
+        elif self._found is None:
+            line.tell("Reading the answers and reckoning …")
+        else:
+            busy = any(j.state in ACTIVE for j in self._jobs)
+            line.show(self._found.analysis, busy=busy, reckoning=self._loading)
 
     @on(TabbedContent.TabActivated)
     def _tab(self) -> None:
         self._draw()
+        self.refresh_bindings()
 
     def tab_shown(self, tab: str) -> None:
         """Give the focus to what is in front."""
-        first = {
-            "classes": "#class-table",
-            "confusion": "#pairs",
-            "latency": "#latency-box",
-            "cost": "#cost-box",
-            "differences": "#difference-table",
-        }
-        self.query_one(first[tab]).focus()
+        self.query_one(self._front.FOCUS).focus()
 
     @property
-    def _chosen(self) -> ContestantAnswers | None:
-        found = self._answers.contestants if self._answers else ()
-        return found[self._one % len(found)] if found else None
+    def _front(self) -> Sheet:
+        """The tab in front."""
+        return self.query_one(f"#{self.query_one(TabbedContent).active}").query_one(Sheet)
 
-    @work(exclusive=True, group="draw")
-    async def _draw(self) -> None:
+    def _draw(self) -> None:
         """Draw the tab in front; the others when they come to the front."""
-        answers, comparison, chosen = self._answers, self._comparison, self._chosen
-        if answers is None or comparison is None or chosen is None:
-            for table in self.query(Table):
-                table.fill((), {})
+        if self._found is None:
             return
-        tab = self.query_one("#tabs", TabbedContent).active
-        width = self.size.width - 4
-        if tab == "classes":
-            self._draw_classes(answers, chosen)
-        elif tab == "confusion":
-            tabs = self.query_one("#tabs").size
-            across = tabs.width * 3 // 5 - 3  # as the style sheet shares it; not laid out at first
-            room = cells(len(answers.labels), across, tabs.height - 3)
-            found = await asyncio.to_thread(confusion_map, answers, chosen, room)  # scipy, and more than linear time
-            name = (one_line(chosen.name, 40), look().contestant(chosen.kind))
-            title = Text.assemble(name, ("  c: next\n", look().dim))
-            drawn = heatmap(found, answers.labels, across, not self.app.no_color)
-            self.query_one("#heat", Static).update(title.append_text(drawn))
-            self._draw_pairs(answers, found)
-        elif tab == "latency":
-            room = self.query_one("#tabs").size.height - 3
-            self.query_one("#latency-text", Static).update(latencies(answers, comparison, width, room))
-        elif tab == "cost":
-            base = next((d.baseline for d in comparison.differences), None)
-            self.query_one("#cost-text", Static).update(costs(comparison, base, width))
-        else:
-            self._draw_differences(answers, chosen)
+        pairs = len(self._found.analysis.differences)
+        self._one %= max(1, len(self._found.analysis.contestants))
+        self._pair %= max(1, pairs)
+        self._front.show(View(self._found, self._one, self._pair))
 
-    def _draw_classes(self, answers: Answers, chosen: ContestantAnswers) -> None:
-        scores = {c.name: per_class(answers, c) for c in answers.contestants}
-        order = sorted(range(len(answers.labels)), key=lambda n: (scores[chosen.name][n].recall, answers.labels[n]))
-        room = max(6, min(40, (self.size.width - 34) // max(1, len(scores)) - 8))
-        rows = {}
-        for n in order:
-            row = [
-                Text(one_line(answers.labels[n], 26)),
-                Text(str(scores[chosen.name][n].n), look().dim, justify="right"),
-            ]
-            for c in answers.contestants:
-                s = scores[c.name][n]
-                style = look().contestant(c.kind)
-                row.append(bar(s.recall, room, style) if s.n else Text("–", look().dim))
-            rows[str(n)] = row
-        names = [f"{c.name} ▲" if c is chosen else c.name for c in answers.contestants]
-        self.query_one("#class-table", Table).fill(("class", "n", *(one_line(name, 30) for name in names)), rows)
-
-    def _draw_pairs(self, answers: Answers, found: ConfusionMap) -> None:
-        names = (*answers.labels, "(no label)")
-        rows = {
-            f"{truth}-{said}": [
-                Text(str(count), justify="right"),
-                Text(one_line(names[truth], 60)),
-                Text(one_line(names[said], 60), look().bad),
-            ]
-            for truth, said, count in found.pairs
-        }
-        self.query_one("#pairs", Table).fill(("n", "is", "taken for"), rows)
-
-    # -- disagreements
-
-    def _pair(self, answers: Answers, chosen: ContestantAnswers) -> tuple[ContestantAnswers, ContestantAnswers]:
-        """Return the baseline and the chosen contestant, or the two that come first."""
-        names = {c.name: c for c in answers.contestants}
-        told = next((d.baseline for d in self._comparison.differences), "") if self._comparison else ""
-        base = names.get(told.removesuffix(" (emulated)"), answers.contestants[0])
-        if base is chosen:
-            chosen = next((c for c in answers.contestants if c is not base), chosen)
-        return base, chosen
-
-    def _draw_differences(self, answers: Answers, chosen: ContestantAnswers) -> None:
-        a, b = self._pair(answers, chosen)
-        rows: dict[str, list[Text]] = {}
-
-        def said(c: ContestantAnswers, image: int, right: bool) -> Text:
-            label = c.predicted[image]
-            text = answers.labels[label] if label is not None else f"({c.outcomes[image]})"
-            return Text(f"{'✓' if right else '✗'} {one_line(text, 60)}", look().ok if right else look().bad)
-
-        self._differences = {}
-        for d in disagreements(answers, a, b)[:2000]:
-            self._differences[str(d.image)] = d.image
-            truth = Text(one_line(answers.labels[answers.truths[d.image]], 60))
-            rows[str(d.image)] = [truth, said(a, d.image, d.a_right), said(b, d.image, d.b_right)]
-        self.query_one("#difference-table", Table).fill(("truth", one_line(a.name, 24), one_line(b.name, 24)), rows)
-        self._draw_picture()
-
-    @on(DataTable.RowHighlighted, "#difference-table")
-    def _draw_picture(self) -> None:
-        table, answers, chosen = self.query_one("#difference-table", Table), self._answers, self._chosen
-        image = self._differences.get(table.chosen or "")
-        picture = self.query_one("#picture", Picture)
-        if answers is None or chosen is None or image is None or not table.row_count:
-            picture.show(None)
-            return
-        a, b = self._pair(answers, chosen)
-        told = Text.assemble((one_line(answers.labels[answers.truths[image]], 30), "bold"))
-        for c in (a, b):
-            told.append(f"\n{one_line(c.name, 14)}: ", look().contestant(c.kind)).append(
-                one_line(c.raw[image] or "–", 60)
-            )
-        told.append(f"\n{one_line(answers.images[image].name, 40)}", look().dim)
-        picture.show(str(answers.images[image]), told)
+    @on(DifferencesTab.Chosen)
+    def _pair_chosen(self, message: DifferencesTab.Chosen) -> None:
+        self._pair = message.pair
 
     # -- what the reader does
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only the keys that would do something now."""
+        if action in ("export", "sort", "baseline", "zoom", "tab", *_WHERE) and self.has_class("bare"):
+            return False
+        if action in ("export", *_WHERE) and self._found is None:
+            return False
+        return action not in _WHERE or self.query_one(TabbedContent).active in _WHERE[action]
+
     def action_sort(self) -> None:
-        """Sort the comparison by something else."""
-        self.query_one(ComparisonTable).next_order()
+        """Sort what has the focus by something else."""
+        focused = self.focused
+        inside = focused is not None and self._front in focused.ancestors
+        if not (inside and self._front.sort()):
+            self.query_one(ComparisonTable).next_order()
 
     def action_baseline(self) -> None:
         """Hold the others against the next contestant."""
@@ -244,33 +223,65 @@ class ResultsScreen(Room):
         self._one += 1
         self._draw()
 
+    def action_pair(self, step: int = 1) -> None:
+        """Show the next two contestants where a tab shows two."""
+        self._pair += step
+        self._draw()
+
+    def action_sift(self) -> None:
+        """Show others of the same kind."""
+        self._front.sift()
+
+    def action_open(self) -> None:
+        """Go to the images that tell the chosen pair apart."""
+        self.query_one(TabbedContent).active = "disagreements"
+        self.tab_shown("disagreements")
+
     def action_experiment(self) -> None:
         """Go to the next experiment."""
         names = [e.name for e in self._experiments]
         if self.bridge.experiment in names:
-            self._one = 0
             self.bridge.choose_experiment(names[(names.index(self.bridge.experiment) + 1) % len(names)])
+
+    def action_zoom(self) -> None:
+        """Give the tab the whole screen, or the sentence and the table their place again."""
+        self.toggle_class("zoomed")
+        if self.has_class("zoomed"):
+            self.tab_shown(self.query_one(TabbedContent).active)
+
+    def action_back(self) -> None:
+        """Out of the zoom."""
+        self.remove_class("zoomed")
+
+    # -- money
+
+    def _change_terms(self, terms: Terms) -> None:
+        if terms != self._terms:
+            self._terms = terms
+            self._refresh_findings()
+
+    def action_volume(self, step: int = 1) -> None:
+        """More images a month, or fewer, by steps of 1, 2, 5, 10, 20."""
+        self._change_terms(with_volume(self._terms, step))
+
+    def action_horizon(self, step: int = 1) -> None:
+        """A longer horizon, or a shorter one."""
+        self._change_terms(with_horizon(self._terms, step))
+
+    @work
+    async def action_terms(self) -> None:
+        """Ask for all terms."""
+        terms = await self.app.push_screen_wait(TermsScreen(self._terms))
+        if terms is not None:
+            self._change_terms(terms)
+
+    # -- what is taken away
 
     @work
     async def action_export(self) -> None:
-        """Write the comparison as three files."""
-        if self._comparison is None:
-            return
-        question = "Write .md, .csv and .json beginning with"
-        stem = await self.app.push_screen_wait(AskScreen(question, f"{self._comparison.experiment}-results"))
-        if stem:
-            await self.desk.doing(self._write(stem, self._comparison), f"Wrote {stem}.md, .csv and .json")
-
-    async def _write(self, stem: str, comparison: Comparison) -> None:
-        def write(ending: str, text: str) -> None:
-            try:
-                Path(f"{stem}.{ending}").expanduser().write_text(text, "utf-8")
-            except OSError as error:
-                raise InputError(f"{stem}.{ending}: {error.strerror}.", "Choose another place.") from None
-
-        for form, ending in (("markdown", "md"), ("csv", "csv"), ("json", "json")):
-            text = await self.engine.render(comparison, form)
-            await asyncio.to_thread(write, ending, text.rstrip("\n") + "\n")
+        """Write it in a form, and show where."""
+        if self._found is not None:
+            await export(self.desk, self._found)
 
     @work
     async def action_code(self) -> None:
@@ -285,3 +296,24 @@ class ResultsScreen(Room):
         for table in self.query(Table):
             table.redraw()
         super().repaint()
+
+
+def first_look(analysis: Analysis) -> tuple[int, int]:
+    """Return whom to look at first: the best contestant, and the pair of it and whoever comes nearest."""
+    best = analysis.verdict.best
+    names = [c.name for c in analysis.contestants]
+    pairs = [(d.p_holm, -n) for n, d in enumerate(analysis.differences) if best in (d.a, d.b)]
+    return (names.index(best) if best in names else 0), (-max(pairs)[1] if pairs else 0)
+
+
+def with_volume(terms: Terms, step: int) -> Terms:
+    """Return terms with the next volume of 1, 2, 5, 10, 20 … images a month, or the one before."""
+    steps = [m * 10.0**power for power in range(1, 10) for m in (1, 2, 5)]
+    found = [v for v in steps if (v > terms.volume if step > 0 else v < terms.volume)]
+    return replace(terms, volume=found[0 if step > 0 else -1]) if found else terms
+
+
+def with_horizon(terms: Terms, step: int) -> Terms:
+    """Return terms with the next of the horizons that people plan for, or the one before."""
+    found = [float(m) for m in HORIZONS if (m > terms.months if step > 0 else m < terms.months)]
+    return replace(terms, months=found[0 if step > 0 else -1]) if found else terms

@@ -26,13 +26,33 @@ def interval(shares: Sequence[float], width: int, colour: str) -> Text:
     return text.append("·" * (width - 1 - last), look().track)
 
 
+def whiskers(shares: Sequence[float], width: int, colour: str) -> Text:
+    """Return an interval as a bar with whiskers, to half a cell; its ends are told in ASCII, too.
+
+    Args:
+        shares: its low end, its middle, its high end, on an axis from 0 to 1.
+        width: cells of the axis.
+        colour: of the bar.
+
+    """
+    first, dot, last = (max(0, min(2 * width - 1, int(share * 2 * width))) for share in shares)
+    drawn = ["·"] * width
+    drawn[first // 2 : last // 2 + 1] = ["━"] * (last // 2 - first // 2 + 1)
+    drawn[first // 2] = "╺" if first % 2 else "┣"
+    drawn[last // 2] = "┫" if last % 2 else "╸"
+    drawn[dot // 2] = "●"
+    text = Text("".join(drawn), look().track, no_wrap=True)
+    text.stylize(colour, first // 2, last // 2 + 1)
+    return text
+
+
 def stacked(parts: Sequence[tuple[float, str]], scale: float, width: int, mark: str = "█") -> Text:
-    """Return parts side by side as one bar; `scale` is the sum that fills the width."""
+    """Return parts side by side as one bar; `scale` is the sum that fills the width, `mark` one mark or one a part."""
     text = Text(no_wrap=True)
     drawn, total = 0, 0.0
-    for value, style in parts:
+    for number, (value, style) in enumerate(parts):
         total += value
         end = round(width * total / scale) if scale > 0 else 0
-        text.append(mark * max(0, end - drawn), style)
+        text.append(mark[number % len(mark)] * max(0, end - drawn), style)
         drawn = max(drawn, end)
     return text

@@ -1,4 +1,4 @@
-"""Charts made of characters: a histogram, and what things cost."""
+"""Charts made of characters: a histogram, and what things have cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from engine import break_even, economics
 from tui.styles.theme import look
 from tui.text import dollars, one_line
 from tui.widgets.bar import stacked
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from engine import Answers, Comparison, ContestantResult
 
 _STEPS = " ▁▂▃▄▅▆▇█"
-VOLUMES = (1_000, 10_000, 100_000, 1_000_000)
-"""Images for which the cost is told ahead."""
 WIDE = 90
 """Cells from which the legend has room beside estimates."""
 NOTABLE = 0.1
@@ -65,49 +62,28 @@ def histogram(values: Sequence[float], low: float, high: float, cells: int, tall
     return ["".join(_STEPS[max(0, min(8, step - 8 * row))] for step in steps) for row in reversed(range(tall))]
 
 
-def costs(comparison: Comparison, baseline: str | None, width: int) -> Group:
-    """Draw what each contestant cost, part by part, and what it would cost to go on."""
+def spent(comparison: Comparison, width: int) -> Group:
+    """Draw what each contestant has cost so far, part by part, beside what was expected."""
     at, found = look(), comparison.contestants
-    names = {c.name: Text(one_line(c.name, 24), at.contestant(c.kind)) for c in found}
-    spent = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 2))
     expected = any(c.estimate is not None for c in found)
     for justify in ("left", "right", *(("right", "right") if expected else ()), "left"):
-        spent.add_column(justify=justify, no_wrap=True)
+        table.add_column(justify=justify, no_wrap=True)
     most = max((c.cost.total for c in found), default=0.0)
     cells = max(10, width - (57 if expected else 38))
-    parts = (("training", at.accent), ("hosting", at.bad), ("inference", at.info))
+    parts, marks = (("training", at.accent), ("hosting", at.bad), ("inference", at.info)), "█▒░"
     legend = Text()
-    for name, style in parts:
-        legend.append("█ ", style).append(f"{name}  ", at.dim)
+    for (part, style), mark in zip(parts, marks, strict=True):
+        legend.append(f"{mark} ", style).append(f"{part}  ", at.dim)
     heads = [Text("spent", at.dim), Text("estimated", at.dim), ""] if expected else [""]
     apart = expected and width < WIDE
-    spent.add_row(Text("so far", at.dim), *heads, "" if apart else legend)
+    table.add_row("", *heads, "" if apart else legend)
     for c in found:
-        drawn = stacked([(getattr(c.cost, name), style) for name, style in parts], most, cells)
+        name = Text(one_line(c.name, 24), at.contestant(c.kind))
+        drawn = stacked([(getattr(c.cost, part), style) for part, style in parts], most, cells, marks)
         guess = [_estimated(c), _over(c)] if expected else []
-        spent.add_row(names[c.name], Text(dollars(c.cost.total)), *guess, drawn)
-    money = {c.name: economics(c) for c in found}
-    ahead = Table.grid(padding=(0, 2))
-    for n in range(2 + len(VOLUMES)):
-        ahead.add_column(justify="right" if n else "left", no_wrap=True)
-    volumes = VOLUMES if width >= WIDE else VOLUMES[::2]
-    ahead.add_row(*(Text(name, at.dim) for name in ("to classify", "once", *(f"{v:,} images" for v in volumes))))
-    sums = {name: [e.once + e.per_thousand * v / 1000 for v in volumes] for name, e in money.items()}
-    for name, row in sums.items():
-        sums_ = [
-            Text(dollars(usd), f"bold {at.ok}" if usd <= min(other[n] for other in sums.values()) else "")
-            for n, usd in enumerate(row)
-        ]
-        ahead.add_row(names[name], Text(dollars(money[name].once)), *sums_)
-    told = Text("", at.dim)
-    base = baseline if baseline in money else next(iter(money), None)
-    for name in money:
-        if base is not None and name != base:
-            told.append(_sentence(name, base, break_even(money[name], money[base])))
-    told.append("List prices; hosting goes on by the hour while a deployment lives, and is not in the sums ahead.")
-    if any(c.emulated for c in found):
-        told.append(" Emulated: nobody charges it.")
-    return Group(spent, *([legend] if apart else []), "", ahead, "", told)
+        table.add_row(name, Text(dollars(c.cost.total)), *guess, drawn)
+    return Group(table, *([legend] if apart else []))
 
 
 def _estimated(result: ContestantResult) -> Text:
@@ -122,10 +98,3 @@ def _over(result: ContestantResult) -> Text:
         return Text("")
     off = result.cost.total / estimate - 1
     return Text(f"{off:+.0%}", look().warn if off > NOTABLE else look().dim)
-
-
-def _sentence(name: str, base: str, volume: float | None) -> str:
-    if volume is None:
-        return f"{name} is never cheaper than {base}.\n"
-    since = "from the first image" if volume == 0 else f"from {volume:,.0f} images on"
-    return f"{name} is cheaper than {base} {since}.\n"

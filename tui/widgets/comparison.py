@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -13,18 +14,20 @@ from textual.widgets import Static
 
 from tui.styles.theme import look
 from tui.text import dollars, one_line, span
-from tui.widgets.bar import interval
+from tui.widgets.bar import whiskers
 
 if TYPE_CHECKING:
     from engine import Comparison, ContestantResult
 
 AXIS = "interval"
 """The column in which the interval is drawn; it takes what the others leave."""
-COLUMNS = ("contestant", "right", "accuracy", AXIS, "95%", "Δ", "F1", "p50 ms", "p95 ms", "training", "cost")
-GIVEN_UP = ("training", "F1", "p95 ms", "p50 ms", "95%", "cost", "Δ", "right")
+LOST = "no answer"
+"""How many images were filtered, failed or are missing; shown where anybody has such."""
+COLUMNS = ("contestant", "right", "accuracy", AXIS, "95%", LOST, "Δ", "F1", "p50 ms", "p95 ms", "training", "cost")
+GIVEN_UP = ("training", "F1", "p95 ms", "95%", "p50 ms", "cost", "Δ", "right", LOST)
 """What goes first where there is no room."""
-LEAST = 8
-"""Cells that an interval needs to be seen."""
+LEAST, LEAST_WIDE = 12, 20
+"""Cells that an interval needs to be seen, and to be seen well."""
 WIDE = 96
 TALL = 30
 """Rows of the terminal from which the differences are told in words, too."""
@@ -34,10 +37,19 @@ ORDERS = ("as named", "accuracy", "price", "latency")
 class ComparisonTable(Static, can_focus=True):
     """Who was right how often, how fast, and for how much; against the baseline where there is one."""
 
-    def __init__(self, **options: str) -> None:
+    def __init__(self, *, words: bool = True, **options: str) -> None:
+        """Make an empty one.
+
+        Args:
+            words: tell the differences in words, too, where there is room.
+            options: as of any widget.
+
+        """
         super().__init__(**options)  # type: ignore[arg-type]
+        self._words = words
         self._comparison: Comparison | None = None
         self._known = False
+        self._states: Mapping[str, str] = {}
         self.order = ORDERS[0]
         self.border_title = "Comparison"
 
@@ -55,6 +67,13 @@ class ComparisonTable(Static, can_focus=True):
         self.order = ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)]
         self.show(self._comparison)
 
+    def stand(self, states: Mapping[str, str]) -> None:
+        """Say of contestants that are not finished how their jobs stand, by name."""
+        if states != self._states:
+            self._states = dict(states)
+            if self._known:
+                self.show(self._comparison)
+
     def show(self, comparison: Comparison | None) -> None:
         """Show a comparison; None where there is none."""
         self._comparison, self._known = comparison, True
@@ -65,7 +84,7 @@ class ComparisonTable(Static, can_focus=True):
         images = f"{comparison.split['test']:,} test images of {one_line(comparison.dataset, 40)}"
         self.border_subtitle = Text(images + ("" if self.order == ORDERS[0] else f" · by {self.order}"))
         table = self._table(comparison)
-        if self.screen.size.height >= TALL:
+        if self._words and self.screen.size.height >= TALL:
             told = Text("\n", look().dim)
             for d in comparison.differences:
                 sure = f"p = {d.p:.3f}" if d.p >= 0.001 else "p < 0.001"
@@ -87,15 +106,17 @@ class ComparisonTable(Static, can_focus=True):
         # One axis for all, in steps of five points, so that intervals can be told apart.
         first = math.floor(20 * min((c.accuracy_low for c in done), default=0.0)) / 20
         last = math.ceil(20 * max((c.accuracy_high for c in done), default=1.0)) / 20
-        rows = {c.name: _cells(c, wide, c.complete and c.accuracy == best) for c in contestants}
+        lost = any(_lost(c) for c in contestants if _answered(c))
+        rows = {c.name: _cells(c, c.complete and c.accuracy == best) for c in contestants}
         for d in comparison.differences:
             if "accuracy" in rows.get(d.name, {}):
                 sure = d.p < 0.05
                 rows[d.name]["Δ"] = Text(f"{d.gain * 100:+.1f}{'' if sure else '?'}", "" if sure else look().dim)
             if "accuracy" in rows.get(d.baseline, {}):
                 rows[d.baseline]["Δ"] = Text("base", look().dim)
-        names = [name for name in COLUMNS if comparison.differences or name != "Δ"]
-        headings = {name: name for name in names} | ({} if wide else {"accuracy": "acc."})
+        without = {"Δ"} if not comparison.differences else set()
+        names = [name for name in COLUMNS if name not in (without if lost else {*without, LOST})]
+        headings = {name: name for name in names} | ({} if wide else {"accuracy": "acc.", LOST: "lost"})
         widths = {
             n: max(cell_len(headings[n]), *(row[n].cell_len for row in rows.values() if n in row), 0) + padding
             for n in names
@@ -106,7 +127,7 @@ class ComparisonTable(Static, can_focus=True):
             return self.content_size.width - sum(widths[name] for name in names)
 
         for name in GIVEN_UP:
-            if left() < LEAST and name in names:
+            if left() < (LEAST_WIDE if wide else LEAST) and name in names:
                 names.remove(name)
         room = max(8, min(40, left()))
         table = Table.grid(padding=(0, padding, 0, 0), expand=True)
@@ -119,9 +140,23 @@ class ComparisonTable(Static, can_focus=True):
             row = rows[c.name]
             if "accuracy" in row:
                 shares = [(s - first) / (last - first) for s in (c.accuracy_low, c.accuracy, c.accuracy_high)]
-                row[AXIS] = interval(shares, room, look().contestant(c.kind))
+                row[AXIS] = whiskers(shares, room, look().contestant(c.kind))
+            else:
+                row[AXIS] = Text(self._how_far(c, room), look().warn)
             table.add_row(*(row.get(name, Text()) for name in names))
         return table
+
+    def _how_far(self, c: ContestantResult, room: int) -> str:
+        """Return in words how an unfinished contestant stands, as far as there is room."""
+        state = self._states.get(c.name.removesuffix(" (emulated)"), "")
+        asked = f"{_answered(c) / c.n:.0%} asked" if c.n and _answered(c) else ""
+        told = [word for word in (state or "unfinished", asked) if word]
+        return " · ".join(told) if len(" · ".join(told)) <= room else told[0]
+
+
+def _lost(c: ContestantResult) -> int:
+    """Return how many images have no answer."""
+    return sum(count for outcome, count in c.outcomes.items() if outcome not in ("answered", "unknown_label"))
 
 
 def _sorted(contestants: list[ContestantResult], order: str) -> list[ContestantResult]:
@@ -138,7 +173,7 @@ def _answered(c: ContestantResult) -> int:
     return c.n - sum(count for outcome, count in c.outcomes.items() if outcome == "missing")
 
 
-def _cells(c: ContestantResult, wide: bool, best: bool) -> dict[str, Text]:
+def _cells(c: ContestantResult, best: bool) -> dict[str, Text]:
     """Return what is known of a contestant, by column."""
     colour, dim = look().contestant(c.kind), look().dim
     name = Text(one_line(c.name, 32), colour)
@@ -146,12 +181,13 @@ def _cells(c: ContestantResult, wide: bool, best: bool) -> dict[str, Text]:
         return {"contestant": name, "right": Text("waiting", dim)}
     if not c.complete:
         # The share of right answers among all test images would be a lie before all are answered.
-        return {"contestant": name, "right": Text(f"{_answered(c)}/{c.n}", dim), "95%": Text("running", dim)}
+        return {"contestant": name, "right": Text(f"{_answered(c)}/{c.n}", dim)}
     low, high = (f"{100 * share:.1f}" for share in (c.accuracy_low, c.accuracy_high))
     p50, p95 = (f"{v:,.0f}" for v in (c.latency.p50, c.latency.p95)) if c.latency else ("–", "–")
     return {
         "contestant": name,
         "right": Text(f"{c.correct}/{c.n}"),
+        LOST: Text(f"{_lost(c):,}", look().warn) if _lost(c) else Text("0", dim),
         "accuracy": Text(f"{c.accuracy:.1%}", f"bold {colour}" if best else "bold"),
         "95%": Text(f"{low}–{high}", dim),
         "F1": Text(f"{c.macro_f1:.3f}"),

@@ -1,0 +1,269 @@
+"""Results for programs: JSON and CSV. The keys of a comparison's JSON are a promise."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from engine.evaluation.comparison import Comparison, ContestantResult
+from engine.evaluation.differences import PairedDifference
+from engine.evaluation.findings import Findings
+from engine.evaluation.frames import class_frame, frame
+from engine.evaluation.metrics import Requests
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PERCENTILES = ("mean", "p50", "p90", "p95", "p99")
+_REQUESTS = ("n", "retried", "attempts", "first_ms_p50", "first_ms_p95", "total_ms_p50", "total_ms_p95")
+
+
+def to_json(comparison: Comparison) -> dict[str, Any]:
+    """Return the comparison as plain values; figures are unrounded, money is US dollars."""
+    return {
+        "experiment": comparison.experiment,
+        "dataset": comparison.dataset,
+        "split": {name: comparison.split[name] for name in ("train", "val", "test")},
+        "contestants": [_plain(c) for c in comparison.contestants],
+    }
+
+
+def _plain(c: ContestantResult) -> dict[str, Any]:
+    return {
+        "name": c.name,
+        "kind": str(c.kind),
+        "model": c.model,
+        "n": c.n,
+        "correct": c.correct,
+        "accuracy": c.accuracy,
+        "accuracy_low": c.accuracy_low,
+        "accuracy_high": c.accuracy_high,
+        "macro_f1": c.macro_f1,
+        "outcomes": {str(outcome): count for outcome, count in c.outcomes.items()},
+        "latency_ms": {p: getattr(c.latency, p) for p in _PERCENTILES} if c.latency else None,
+        "cost_usd": {
+            "training": c.cost.training,
+            "hosting": c.cost.hosting,
+            "inference": c.cost.inference,
+            "total": c.cost.total,
+        },
+        "train_seconds": c.train_seconds,
+        "emulated": c.emulated,
+    }
+
+
+def _requests(found: Requests | None) -> dict[str, Any]:
+    """Return what became of the real-time requests: `latency_ms` is of single ones, without retries."""
+    if found is None:
+        return dict.fromkeys(_REQUESTS)
+    values: list[Any] = [found.n, found.retried, found.attempts]
+    for part in (found.first, found.total):
+        values += [part.p50, part.p95] if part else [None, None]
+    return dict(zip(_REQUESTS, values, strict=True))
+
+
+def to_csv(comparison: Comparison) -> str:
+    """Return one row a contestant; nested values become `outcomes_answered` and the like.
+
+    Beside what the JSON has: what it was estimated to cost, and what became of its real-time requests.
+    """
+    return written(_rows(comparison), ("experiment",))
+
+
+def _rows(comparison: Comparison) -> list[dict[str, Any]]:
+    rows = []
+    for c in comparison.contestants:
+        flat: dict[str, Any] = {}
+        estimate = c.estimate.total if c.estimate else None
+        for key, value in {**_plain(c), "estimate_usd": estimate, "requests": _requests(c.requests)}.items():
+            if key == "latency_ms":
+                value = value or dict.fromkeys(_PERCENTILES)
+            if isinstance(value, dict):
+                flat |= {f"{key}_{inner}": v for inner, v in value.items()}
+            else:
+                flat[key] = value
+        rows.append({"experiment": comparison.experiment, "dataset": comparison.dataset, **flat})
+    return rows
+
+
+def written(rows: Sequence[Mapping[str, Any]], headings: Sequence[str]) -> str:
+    """Return rows as CSV; the headings are theirs, and the given ones where there are no rows."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]) if rows else list(headings), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+# -- findings
+
+
+def contestants_csv(found: Findings) -> str:
+    """Return one row a contestant: the comparison's, then what findings add and where it all comes from."""
+    p = found.provenance
+    rows = []
+    for number, (row, c) in enumerate(zip(_rows(found.comparison), found.analysis.contestants, strict=True)):
+        if not found.economics:  # nobody knows what it costs, which is not nothing
+            row |= {key: None for key in row if key.startswith(("cost_usd", "estimate_usd"))}
+        q = c.quality
+        row |= {
+            "complete": c.complete,
+            "balanced_accuracy": q.balanced_accuracy,
+            "weighted_f1": q.weighted_f1,
+            "accuracy_over_answered": q.coverage.over_answered.value,
+            "lenient": q.leniency.lenient.k if q.leniency else None,
+            "accuracy_strict": q.leniency.strict.value if q.leniency else None,
+            "per_thousand_usd": found.per_thousand[number] if found.economics else None,
+            "horizon_usd": found.totals[number].usd if found.economics else None,
+            "caution": found.comparison.contestants[number].caution,
+            "prompt": c.prompt,
+            "answer_format": c.answer_format,
+        }
+        rows.append(row | _origin(found) | {"split_seed": p.dataset.get("seed"), "prices_as_of": p.prices.get("as_of")})
+    return written(rows, ("experiment",))
+
+
+def classes_csv(found: Findings) -> str:
+    """Return one row for each contestant and class."""
+    return _table(class_frame(found), found)
+
+
+def images_csv(found: Findings) -> str:
+    """Return one row for each contestant and test image."""
+    return _table(frame(found), found)
+
+
+def _table(table: pd.DataFrame, found: Findings) -> str:
+    return str(table.assign(**_origin(found)).to_csv(index=False, lineterminator="\n"))
+
+
+def _origin(found: Findings) -> dict[str, Any]:
+    """Return what each row of a CSV says of where it comes from."""
+    p = found.provenance
+    return {
+        "dataset_digest": p.dataset.get("digest") or p.dataset.get("sha256"),
+        "dogcls_tui": p.software.get("dogcls-tui"),
+    }
+
+
+def plain_json(found: Findings) -> dict[str, Any]:
+    """Return the comparison's JSON, whose keys are a promise.
+
+    Of predictions made elsewhere it has the differences of all pairs as well; what they cost is not known: null.
+    """
+    value = to_json(found.comparison)
+    if found.economics:
+        return value
+    value["contestants"] = [c | {"cost_usd": None} for c in value["contestants"]]
+    return value | {"differences": [_difference(d) for d in found.analysis.differences]}
+
+
+def full_json(found: Findings) -> dict[str, Any]:
+    """Return everything that was found, as plain values; what is endless or unknown is null."""
+    value = plain_json(found)
+    value["differences"] = [_difference(d) for d in found.analysis.differences]
+    for plain, c, more in zip(
+        value["contestants"], found.analysis.contestants, found.comparison.contestants, strict=True
+    ):
+        plain |= {
+            "complete": c.complete,
+            "caution": more.caution or None,
+            "prompt": c.prompt or None,
+            "answer_format": c.answer_format,
+            "quality": _value(c.quality),
+            "latency": _value(c.latency),
+            "by_property": _value(c.by_property),
+        }
+    images = [image.name for image in found.evidence.images]
+    labels = found.answers.labels
+    costs = zip(found.economics, found.totals, found.per_thousand, strict=True)
+    return value | {
+        "verdict": _value(found.analysis.verdict),
+        "terms": _value(found.terms),
+        "costs": [
+            {**_value(e), "per_thousand_more": thousand, "horizon": {**_value(t), "usd": t.usd}}
+            for e, t, thousand in costs
+        ],
+        "break_evens": [{**_value(b), "sentence": b.sentence} for b in found.break_evens],
+        "best_by_cost": _value(found.by_cost),
+        "best_by_value": _value(found.by_value),
+        "returns": [{**_value(r), "sentence": r.sentence} for r in found.returns],
+        "cascades": [
+            {
+                "name": c.name,
+                "first": c.first,
+                "second": c.second,
+                "threshold": c.threshold,
+                "chosen_on": c.chosen_on,
+                "share_to_second": c.share_to_second,
+                "correct": c.correct,
+                "accuracy": c.accuracy,
+                "accuracy_low": c.low,
+                "accuracy_high": c.high,
+                "per_thousand_more": c.per_thousand(found.terms),
+            }
+            for c in found.cascades
+        ],
+        "frontier": [{**_value(p), "dominated": p.dominated} for p in found.frontier],
+        "suspects": [
+            {
+                **_value(s),
+                "image": images[s.image] if images else s.image,
+                "truth": labels[s.truth],
+                "said": labels[s.said],
+                "sure": s.sure,
+            }
+            for s in found.suspects
+        ],
+        "published": [{**_value(r), "comparable": r.comparable} for r in found.references],
+        "cautions": list(found.cautions),
+        "notes": list(found.notes),
+        "provenance": found.provenance.plain(),
+    }
+
+
+def _difference(d: PairedDifference) -> dict[str, Any]:
+    """Return a difference with the numbers of its images, not their positions."""
+    return {
+        "a": d.a,
+        "b": d.b,
+        "n": d.n,
+        "gain": d.gain,
+        "low": d.low,
+        "high": d.high,
+        "interval": d.interval,
+        "only_a": len(d.only_a),
+        "only_b": len(d.only_b),
+        "both": d.both,
+        "neither": d.neither,
+        "disagree": len(d.differ),
+        "p": d.p,
+        "p_holm": d.p_holm,
+        "real": d.real,
+        "images_needed": d.needed,
+        "partial": d.partial,
+    }
+
+
+def _value(value: Any) -> Any:
+    """Return a dataclass as JSON has it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _value(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _value(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_value(inner) for inner in value]
+    if isinstance(value, Enum):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_text(value: Mapping[str, Any]) -> str:
+    """Return plain values as JSON text."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)

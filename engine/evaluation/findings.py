@@ -1,0 +1,205 @@
+"""All that there is to show of an experiment, in one value, for screens and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from engine.evaluation.analysis import Analysis, analyse
+from engine.evaluation.cascade import Cascade, Sweep, cascades, members, sweep
+from engine.evaluation.comparison import Comparison, ContestantInput
+from engine.evaluation.details import Answers
+from engine.evaluation.economics import BreakEven, Economics, Terms, Total, by_name, pairs, per_thousand, total
+from engine.evaluation.frontier import Point, frontier, points
+from engine.evaluation.properties import ImageProperties
+from engine.evaluation.provenance import Provenance
+from engine.evaluation.reading import Synonyms
+from engine.evaluation.references import DatasetInfo, Reference, references
+from engine.evaluation.returns import Return, return_on
+from engine.evaluation.suspects import Suspect, suspects
+from engine.evaluation.thresholds import Checked
+from engine.evaluation.verdict import Price, Standing, verdict
+from engine.evaluation.volumes import Curves, Stretch, best_by_cost, best_by_value, curves
+from engine.states import ContestantKind
+
+
+@dataclass(frozen=True)
+class TestImage:
+    """A test image: its name below the data set, and where it lies; what is not known is None or empty."""
+
+    __test__ = False  # its name would make pytest collect it
+
+    name: str
+    path: Path | None = None
+    sha256: str = ""
+    bytes: int | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is known of one question besides its answer."""
+
+    latency_ms: float | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What findings are made of; everything in the order of the comparison's contestants.
+
+    Attributes:
+        comparison, answers, inputs: of the same experiment.
+        economics: one a contestant; none where nothing is known of what they cost.
+        data: what the test images are part of; None where that is not known.
+        images: the test images, in the order that all share.
+        asked: what is known of each question, by contestant and image; empty where nothing is.
+        properties: of the test images.
+        validated: what each local network made of its validation images, by its plain name and by image.
+        bought: whether a contestant was right about validation images that were paid for, by plain name and by image.
+        sure: probability of each answer, by plain name, of contestants that tell one.
+        rankings: (label, probability) of the likeliest labels, by plain name, likewise.
+        provenance: everything that decided the figures.
+        notes: what has to be known besides, in sentences.
+
+    """
+
+    comparison: Comparison
+    answers: Answers
+    inputs: Sequence[ContestantInput]
+    economics: Sequence[Economics]
+    data: DatasetInfo | None
+    provenance: Provenance
+    images: Sequence[TestImage] = ()
+    asked: Sequence[Sequence[Asked]] = ()
+    properties: ImageProperties | None = None
+    synonyms: Synonyms | None = None
+    validated: Mapping[str, Mapping[int, Checked]] = field(default_factory=dict)
+    bought: Mapping[str, Mapping[int, bool]] = field(default_factory=dict)
+    sure: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    rankings: Mapping[str, Sequence[Sequence[tuple[int, float]]]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What came out, under the terms that money is reckoned by.
+
+    `cautions` say why figures may promise too much, `notes` what else has to be known. `sweeps` has a cascade of each
+    pair over its whole range. `evidence` is what all of it was made of.
+    """
+
+    analysis: Analysis
+    comparison: Comparison
+    answers: Answers
+    terms: Terms
+    totals: tuple[Total, ...]
+    per_thousand: tuple[float, ...]
+    by_cost: tuple[Stretch, ...]
+    by_value: tuple[Stretch, ...]
+    break_evens: tuple[BreakEven, ...]
+    returns: tuple[Return, ...]
+    cascades: tuple[Cascade, ...]
+    frontier: tuple[Point, ...]
+    suspects: tuple[Suspect, ...]
+    references: tuple[Reference, ...]
+    cautions: tuple[str, ...]
+    provenance_lines: tuple[tuple[str, str], ...]
+    evidence: Evidence
+    curves: Curves | None = None
+    sweeps: tuple[Sweep, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def provenance(self) -> Provenance:
+        """Everything that decided the figures."""
+        return self.evidence.provenance
+
+    @property
+    def economics(self) -> tuple[Economics, ...]:
+        """What each contestant's costs are made of; none where nothing is known of them."""
+        return tuple(self.evidence.economics)
+
+
+def find(evidence: Evidence, terms: Terms) -> Findings:
+    """Return all that can be said of an experiment.
+
+    Raises:
+        ValueError: contestants that cannot be compared; see `analysis.analyse`.
+
+    """
+    comparison, answers, known = evidence.comparison, evidence.answers, list(evidence.economics)
+    named = by_name(known)
+    # Of who is not finished, neither accuracy nor price is known yet.
+    settled = [c for c in comparison.contestants if c.complete]
+    priced = [e for e in known if e.name in {c.name for c in settled}]
+    totals = [total(e, terms) for e in known]
+    analysis = _analysis(evidence, terms, totals)
+    unfinished = {c.name for c, r in zip(evidence.inputs, comparison.contestants, strict=True) if not r.complete}
+    done = replace(answers, contestants=tuple(c for c in answers.contestants if c.name not in unfinished))
+    mixed = cascades(done, evidence.validated, evidence.bought, sure=evidence.sure, economics=named, terms=terms)
+    pairs_of = members(done.contestants)
+    return Findings(
+        analysis=analysis,
+        comparison=comparison,
+        answers=answers,
+        terms=terms,
+        totals=tuple(totals),
+        per_thousand=tuple(per_thousand(e, terms) for e in known),
+        by_cost=tuple(best_by_cost(priced, terms)),
+        by_value=tuple(best_by_value(priced, terms, or_nobody=True)) if priced else (),
+        break_evens=tuple(pairs(priced, terms)),
+        returns=tuple(_returns(analysis, priced, terms)),
+        cascades=tuple(mixed),
+        frontier=tuple(frontier(points(settled, mixed, named, terms))),
+        suspects=tuple(suspects(answers, evidence.sure, evidence.rankings)),
+        references=tuple(references(evidence.data)) if evidence.data else (),
+        cautions=tuple(f"{c.name}: {c.caution}" for c in comparison.contestants if c.caution),
+        provenance_lines=tuple(evidence.provenance.lines()),
+        evidence=evidence,
+        curves=curves(priced, terms) if priced else None,
+        sweeps=tuple(
+            sweep(answers, one, other, sure=evidence.sure.get(one.name), economics=named, terms=terms)
+            for one, other in pairs_of
+        ),
+        notes=tuple(evidence.notes),
+    )
+
+
+def _analysis(evidence: Evidence, terms: Terms, totals: Sequence[Total]) -> Analysis:
+    """Return the analysis; its verdict says nothing of prices where nothing is known of them."""
+    comparison = evidence.comparison
+    known = zip(evidence.inputs, evidence.economics, totals, strict=True) if evidence.economics else ()
+    found = analyse(
+        comparison.experiment,
+        comparison.dataset,
+        comparison.split,
+        evidence.answers.labels,
+        evidence.inputs,
+        properties=evidence.properties,
+        synonyms=evidence.synonyms,
+        prices={i.name: Price(e.once, per_thousand(e, terms), e.hosting_hourly, t.usd) for i, e, t in known},
+        volume=round(terms.images),
+    )
+    if evidence.economics:
+        return found
+    standings = [
+        Standing(c.name, c.quality, None, c.complete, c.emulated, c.prompt, c.answer_format) for c in found.contestants
+    ]
+    return replace(found, verdict=verdict(standings, found.differences))
+
+
+def _returns(analysis: Analysis, known: Sequence[Economics], terms: Terms) -> list[Return]:
+    """Return what each fine-tuned contestant earns against each untouched one."""
+    found = []
+    for tuned in (e for e in known if e.kind == ContestantKind.FINE_TUNED):
+        for base in (e for e in known if e.kind == ContestantKind.ZERO_SHOT):
+            d = analysis.between(tuned.name, base.name)
+            sign = 1 if d.a == tuned.name else -1
+            low, high = sorted((sign * d.low, sign * d.high))
+            found.append(return_on(tuned, base, sign * d.gain, low, high, terms))
+    return found

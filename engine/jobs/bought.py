@@ -1,0 +1,97 @@
+"""Answers to validation images that a pilot has paid for: where they are kept, and what they tell of a contestant."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import DogclsError
+from engine.evaluation.reading import Reader
+from engine.jobs.paths import Home
+from engine.settings import load_settings
+from engine.states import JobKind
+from engine.store.datasets import StoredImage
+from engine.store.experiments import StoredContestant
+from engine.store.jobs import StoredJob
+
+
+@dataclass(frozen=True)
+class Question:
+    """All that decides an answer; `endpoint` is empty for an emulator, whose address changes."""
+
+    digest: str
+    profile: str
+    endpoint: str
+    deployment: str | None
+    detail: str
+    system: str
+    answer: str
+
+    def path(self, home: Home) -> Path:
+        """Return the file of the answers to this question, which need not be there."""
+        key = hashlib.sha256(json.dumps(list(vars(self).values())).encode()).hexdigest()[:16]
+        return home.root / "pilots" / f"{key}.jsonl"
+
+
+def read_answers(path: Path) -> dict[str, dict[str, object]]:
+    """Return the answers by their images' sha256."""
+    found: dict[str, dict[str, object]] = {}
+    if path.exists():
+        for line in path.read_bytes().splitlines():
+            try:
+                row = json.loads(line)
+                found[str(row["sha256"])] = row
+            except (ValueError, KeyError, TypeError):  # torn by a kill
+                continue
+    return found
+
+
+def bought(
+    home: Home,
+    profile: str,
+    digest: str,
+    contestant: StoredContestant,
+    jobs: Sequence[StoredJob],
+    images: Sequence[StoredImage],
+    labels: Sequence[str],
+) -> dict[int, bool]:
+    """Return whether a contestant was right about validation images, by image; empty where no pilot asked it.
+
+    Args:
+        home: where pilots keep their answers.
+        profile: of the experiment.
+        digest: of its data set.
+        contestant: who may have been asked.
+        jobs: of the contestant; the latency probe tells the deployment that a pilot asks too.
+        images: the validation images.
+        labels: of the data set.
+
+    """
+    probe = next((job for job in jobs if job.kind == JobKind.PROBE), None)
+    if probe is None:
+        return {}
+    try:
+        endpoint = "" if contestant.emulated else load_settings(home.root).resource(profile).endpoint
+    except (DogclsError, ValueError):  # the profile is not set up here any more
+        return {}
+    p = probe.parameters
+    question = Question(
+        digest,
+        profile,
+        endpoint,
+        p.get("deployment"),
+        p.get("detail", "low"),
+        contestant.prompt,
+        contestant.answer_format,
+    )
+    answers, reader = read_answers(question.path(home)), Reader(labels)
+    found = {}
+    for image in images:
+        row = answers.get(image.sha256)
+        if row is not None:
+            text = row.get("text")
+            found[image.id] = reader.read(None if text is None else str(text)).label == labels[image.label]
+    return found

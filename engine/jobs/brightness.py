@@ -1,0 +1,56 @@
+"""How bright test images are: measured once, kept by the picture's own hash, asked for by whoever wants to know."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageStat
+
+from engine.datasets.checks import MAX_PIXELS
+from engine.store.datasets import StoredImage
+from engine.store.files import write_atomic
+
+SIDE = 64
+"""Pixels to which a picture is scaled down before it is measured: its mean stays what it is."""
+
+
+def brightness(images: Sequence[StoredImage], cache: Path, *, measure: bool) -> list[float | None]:
+    """Return the mean grey of each picture from 0 to 255, None where it is not known; nothing if none is.
+
+    Args:
+        images: any.
+        cache: the home's folder of what can be made again.
+        measure: look at those that are not known yet. A picture that is gone or cannot be decoded stays unknown.
+
+    """
+    kept = cache / "brightness.json"
+    known: dict[str, float] = {}
+    with contextlib.suppress(OSError, ValueError):  # a cache that cannot be read is no cache
+        known = {str(sha): float(grey) for sha, grey in json.loads(kept.read_text(encoding="ascii")).items()}
+    todo = {i.sha256: i.path for i in images if i.sha256 not in known} if measure else {}
+    measured = {sha: grey for sha, path in todo.items() if (grey := _grey(path)) is not None}
+    if measured:
+        known |= measured
+        with contextlib.suppress(OSError):  # as above; a full disk takes no result from anybody
+            write_atomic(kept, json.dumps(known))
+    found = [known.get(i.sha256) for i in images]
+    return found if any(grey is not None for grey in found) else []
+
+
+def _grey(path: Path) -> float | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    return None
+                image.draft("L", (SIDE, SIDE))  # JPEG decodes small grey pictures many times faster
+                return round(
+                    float(ImageStat.Stat(image.convert("L").reduce(max(1, min(image.size) // SIDE))).mean[0]), 2
+                )
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None

@@ -1,0 +1,174 @@
+"""What came out of an experiment: findings for screens, files of them, and whether they still hold."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import InputError, NotFoundError
+from engine.jobs.paths import Home
+from engine.store import Store
+from engine.store.files import write_atomic
+
+if TYPE_CHECKING:
+    from engine.evaluation.economics import Terms
+    from engine.evaluation.findings import Findings
+    from engine.jobs.verifying import Verification
+
+RESULT_FORMS = ("table", "json", "full-json", "csv", "csv-classes", "csv-images", "markdown", "html")
+"""In which findings can be written."""
+CSV_PARTS = ("classes", "images")
+"""What `csv` is written of besides contestants, each into a file of its own."""
+
+
+class Outcomes:
+    """Reads one home's results. Everything is reckoned in threads."""
+
+    def __init__(self, store: Store, home: Home) -> None:
+        self._store, self._home = store, home
+
+    async def findings(
+        self, experiment: str | None = None, terms: Terms | None = None, *, measure: bool = False
+    ) -> Findings:
+        """Return all that can be said of an experiment.
+
+        Args:
+            experiment: its name; the newest one with contestants unless told.
+            terms: by which money is reckoned; the standing ones, with the price table's machine, unless told.
+            measure: look at the test images' brightness where it is not known yet, some milliseconds each.
+
+        Raises:
+            NotFoundError: there is no such experiment, or it has no contestants.
+            InputError: contestants that cannot be compared, or a table of the home's that cannot be read.
+
+        """
+        return await asyncio.to_thread(self._findings, experiment, terms, measure)
+
+    async def score(self, file: Path, labels: Path | None = None, *, common: bool = False) -> Findings:
+        """Return all that can be said of predictions that were made elsewhere; see `engine.jobs.scoring`.
+
+        Args:
+            file: CSV with the columns contestant, image, truth, answer, and optionally latency_ms and probability.
+            labels: one label a line; those of the truths unless given.
+            common: compare on the images that all contestants have, where they have different ones.
+
+        Raises:
+            InputError: the file cannot be compared; names the line and the cure.
+
+        """
+        from engine.jobs.scoring import score
+
+        return await asyncio.to_thread(score, file, labels, self._home.root / "synonyms.toml", common=common)
+
+    async def terms(self) -> Terms:
+        """Return the standing terms, with the machine that the price table has.
+
+        Raises:
+            InputError: the home's prices cannot be read.
+
+        """
+        return await asyncio.to_thread(self._terms)
+
+    async def render(self, found: Findings, form: str, *, references: bool = False) -> str:
+        """Return findings as text, in one of `RESULT_FORMS`.
+
+        Args:
+            found: of an experiment, or of predictions made elsewhere.
+            form: see `RESULT_FORMS`.
+            references: show published results too, marked as such (table, Markdown, HTML; full JSON always has them).
+
+        Raises:
+            InputError: there is no such form.
+
+        """
+        return await asyncio.to_thread(_render, found, form, references)
+
+    def files(self, form: str, path: Path) -> list[Path]:
+        """Return the files that `write` makes."""
+        parts = CSV_PARTS if form == "csv" else ()
+        return [path, *(path.with_name(f"{path.stem}-{part}{path.suffix}") for part in parts)]
+
+    async def write(self, found: Findings, form: str, path: Path, *, references: bool = False) -> list[Path]:
+        """Write findings; return the files.
+
+        Args:
+            found: of an experiment, or of predictions made elsewhere.
+            form: see `RESULT_FORMS`; `csv` makes three files: of contestants, classes and images.
+            path: of the file; the other two of `csv` lie beside it.
+            references: as in `render`.
+
+        Raises:
+            InputError: there is no such form, or a file cannot be written.
+
+        """
+        return await asyncio.to_thread(self._write, found, form, path, references)
+
+    async def verify(self, experiment: str | None = None, *, every_file: bool = False) -> Verification:
+        """Reckon an experiment's results again from what is stored, and say whether they still hold.
+
+        Args:
+            experiment: its name; the newest one with contestants unless told.
+            every_file: look at each file of the data set; else at a sample.
+
+        Raises:
+            NotFoundError: there is no such experiment, or it has no contestants.
+
+        """
+        from engine.jobs.verifying import verify
+
+        return await asyncio.to_thread(lambda: verify(self._store, self._home, self._named(experiment), every_file))
+
+    def _named(self, experiment: str | None) -> str:
+        name = experiment or self._store.experiments.latest()
+        if name is None:
+            raise NotFoundError("There is no experiment yet.", "Start one: dogcls-tui demo")
+        return name
+
+    def _findings(self, experiment: str | None, terms: Terms | None, measure: bool) -> Findings:
+        from engine.evaluation.findings import find
+        from engine.jobs.evidence import evidence
+
+        name = self._named(experiment)
+        terms = terms or self._terms()
+        try:
+            return find(evidence(self._store, self._home, name, measure=measure), terms)
+        except ValueError as error:
+            raise InputError(f"{name}: {error}.", "Compare contestants of one experiment.") from error
+
+    def _terms(self) -> Terms:
+        from engine.azure.prices import load_prices
+        from engine.evaluation.economics import Terms
+
+        return Terms(machine_hourly=load_prices(self._home.prices).machine)
+
+    def _write(self, found: Findings, form: str, path: Path, references: bool) -> list[Path]:
+        forms = (form,) if form != "csv" else (form, *(f"csv-{part}" for part in CSV_PARTS))
+        files = self.files(form, path)
+        texts = {file: _render(found, each, references) for file, each in zip(files, forms, strict=True)}
+        for file, text in texts.items():
+            try:
+                write_atomic(file, text.rstrip("\n") + "\n")
+            except OSError as error:
+                raise InputError(f"{file}: {error.strerror}.", "Choose another place.") from error
+        return list(texts)
+
+
+def _render(found: Findings, form: str, references: bool) -> str:
+    """Return findings as text; nothing heavy is loaded for a form that does not need it."""
+    from engine.evaluation import exports, report
+
+    if form == "html":
+        from engine.datasets.data_uri import data_uri
+        from engine.evaluation.page import page
+
+        return page(found, data_uri, references=references)
+    if form in ("table", "markdown"):
+        return (report.table_of if form == "table" else report.markdown_of)(found, references=references)
+    plain = {"json": exports.plain_json, "full-json": exports.full_json}
+    if form in plain:
+        return exports.as_text(plain[form](found))
+    rows = {"csv": exports.contestants_csv, "csv-classes": exports.classes_csv, "csv-images": exports.images_csv}
+    if form not in rows:
+        raise InputError(f"{form}: no such format.", f"Choose one of: {', '.join(RESULT_FORMS)}.")
+    return rows[form](found)

@@ -1,0 +1,117 @@
+"""`dogcls-tui results` and `score`: every form, to the terminal and to a file, and what they exit with."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from engine.store import Store
+from tests.outcomes import HOSTILE, experiment
+
+GOOD = "contestant,image,truth,answer\na,1,cat,cat\na,2,dog,cat\nb,1,cat,cat\nb,2,dog,dog\n"
+
+
+@pytest.fixture
+def pets(home, store, tmp_path):
+    experiment(store, tmp_path / "pets")
+    return home.root
+
+
+def test_the_table_has_the_verdict_on_top(dogcls, pets):
+    code, out, err = dogcls(pets, "results")
+    assert (code, err) == (0, "")
+    assert out.startswith("cnn recognised the most, 7 of 8")
+    assert "zero-shot (emulated) – cnn" in out and "published" not in out
+    assert "zero-shot GPT-4o (published)" in dogcls(pets, "results", "pets", "--references")[1]
+
+
+def test_costs_are_reckoned_for_the_volume_that_is_asked_for(dogcls, pets):
+    out = dogcls(pets, "results", "--volume", 250, "--months", 2, "--value", 0.1, "--hosting-hours", 8, "--batch")[1]
+    assert "For 250 images a month over 2 months, hosting 8 hours a day, in batches" in out
+    assert "worth $0.1" in out
+    code, _, err = dogcls(pets, "results", "--volume", 0)
+    assert code == 2 and "images a month is above 0" in err
+
+
+def test_json_keeps_its_promise(dogcls, pets):
+    value = json.loads(dogcls(pets, "results", "--format", "json")[1])
+    assert list(value) == ["experiment", "dataset", "split", "contestants"]
+    full = json.loads(dogcls(pets, "results", "--format", "full-json")[1])
+    assert full["provenance"]["experiment"]["name"] == "pets" and len(full["differences"]) == 1
+
+
+@pytest.mark.parametrize(("form", "rows"), [("csv", 2), ("csv-classes", 4), ("csv-images", 16)])
+def test_csv(dogcls, pets, form, rows):
+    assert len(list(csv.DictReader(io.StringIO(dogcls(pets, "results", "--format", form)[1])))) == rows
+
+
+def test_html_goes_to_the_named_file_and_nowhere_else(dogcls, pets, tmp_path):
+    before = set(tmp_path.rglob("*"))
+    target = tmp_path / "report.html"
+    code, out, err = dogcls(pets, "results", "--format", "html", "--output", target)
+    assert (code, out) == (0, "") and "wrote" in err
+    text = target.read_text()
+    assert text.startswith("<!DOCTYPE html>") and "data:image/jpeg;base64," in text and "<script" not in text
+    new = {path for path in set(tmp_path.rglob("*")) - before if path.is_file()}
+    assert {p.name for p in new} <= {"report.html", "brightness.json", "store.db-wal", "store.db-shm"}
+    assert target.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("results", "--format", "pdf"), 2, "Choose one of: table, json"),
+        (("results", "nothing"), 2, "no experiment 'nothing'"),
+        (("results", "--output", "/nowhere/x"), 2, "Choose another --output"),
+        (("score", "/nowhere.csv"), 2, "No such file"),
+        (("score", "/nowhere.csv", "--format", "full-json"), 2, "Choose one of"),
+    ],
+)
+def test_bad_usage_exits_with_two(dogcls, pets, arguments, code, words):
+    found, out, err = dogcls(pets, *arguments)
+    assert found == code and out == "" and words in err
+
+
+def test_verify_exits_with_one_where_it_does_not_hold(dogcls, pets, tmp_path):
+    code, out, _ = dogcls(pets, "results", "--verify")
+    assert code == 0 and out.splitlines()[-1] == "pets holds."
+    next((tmp_path / "pets" / "test").iterdir()).write_bytes(b"changed")
+    code, out, _ = dogcls(pets, "results", "pets", "--verify", "--all-files", "--format", "json")
+    value = json.loads(out)
+    assert code == 1 and value["holds"] is False
+    assert [c["what"] for c in value["checks"] if c["held"] is False] == ["files"]
+
+
+def test_without_an_experiment_it_says_what_to_do(dogcls, home):
+    Store(home.store).close()
+    for more in ((), ("--verify",), ("--format", "html")):
+        code, _, err = dogcls(home.root, "results", *more)
+        assert code == 2 and "dogcls-tui demo" in err
+
+
+def test_score_needs_no_experiment(dogcls, home, tmp_path):
+    file = tmp_path / "p.csv"
+    file.write_text(GOOD)
+    code, out, err = dogcls(home.root, "score", file)
+    assert (code, err) == (0, "") and out.startswith("b recognised the most, 2 of 2") and "a – b" in out
+    value = json.loads(dogcls(home.root, "score", file, "--format", "json")[1])
+    assert [c["correct"] for c in value["contestants"]] == [1, 2] and value["differences"][0]["n"] == 2
+    assert dogcls(home.root, "score", file, "--format", "html", "--output", tmp_path / "p.html")[0] == 0
+    assert "<svg" in (tmp_path / "p.html").read_text()
+
+
+def test_score_shows_text_from_outside_as_text(dogcls, home, tmp_path):
+    file = tmp_path / "p.csv"
+    file.write_text(GOOD.replace("cat", f'"{HOSTILE}"').replace("a,", '"\x1b[31ma",'))
+    assert "\x1b" not in dogcls(home.root, "score", file)[1]
+    text = dogcls(home.root, "score", file, "--format", "html")[1]
+    assert "\x1b" not in text and HOSTILE not in text and "&lt;script&gt;" in text
+
+
+def test_score_of_different_images_is_refused_or_partial(dogcls, home, tmp_path):
+    file = tmp_path / "p.csv"
+    file.write_text(GOOD + "a,3,cat,cat\n")
+    code, out, err = dogcls(home.root, "score", file)
+    assert code == 2 and out == "" and "b has 2 of 3" in err and "--common" in err
+    assert "Partial: 1 images were left out" in dogcls(home.root, "score", file, "--common")[1]

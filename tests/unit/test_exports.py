@@ -1,0 +1,195 @@
+"""Findings in every form in which they leave the house: the same figures, where they come from, and nothing else."""
+
+import csv
+import io
+import json
+import re
+import sqlite3
+from html.parser import HTMLParser
+
+import pytest
+
+from engine.datasets.data_uri import data_uri
+from engine.evaluation import exports, report, sections
+from engine.evaluation.economics import Terms
+from engine.evaluation.findings import find
+from engine.evaluation.frames import COLUMNS, frame
+from engine.evaluation.markup import Markup, joined, tag
+from engine.evaluation.page import page
+from engine.jobs.evidence import evidence
+from engine.states import Outcome
+from engine.store.predictions import Prediction
+from tests.outcomes import HOSTILE, experiment
+
+
+@pytest.fixture
+def found(store, home, tmp_path):
+    experiment(store, tmp_path / "pets")
+    return find(evidence(store, home, "pets", measure=True), Terms(value=0.05))
+
+
+class Page(HTMLParser):
+    """Reads a page as a browser would: its tags, what it would load, and what it shows."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.loads, self.shown = [], [], []
+        self.feed(text)
+        self.text = " ".join(self.shown)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.loads += [value for name, value in attrs if name in ("src", "href", "xlink:href", "data", "action")]
+        assert not any(name.startswith("on") for name, _ in attrs)
+
+    def handle_data(self, data):
+        self.shown.append(data)
+
+
+def test_frame_has_a_row_for_each_contestant_and_image(found):
+    table = frame(found)
+    assert tuple(table.columns) == COLUMNS
+    assert len(table) == 2 * found.analysis.n == 16
+    by_name = table.groupby("contestant")["right"].sum()
+    assert {c.name: c.correct for c in found.comparison.contestants} == by_name.to_dict()
+    assert set(table["outcome"]) == {"answered", "unknown_label", "failed"}
+    failed = table[table["outcome"] == "failed"].iloc[0]
+    assert failed["error"] == "500: broken" and not failed["right"]
+    cnn = table[table["contestant"] == "cnn"]
+    assert cnn["probability"].tolist() == [0.9] * 8 and cnn["latency_ms"].notna().all()
+    assert table["brightness"].notna().all() and not table["duplicate"].any()
+    zero_shot = table[table["contestant"] == "zero-shot (emulated)"]
+    assert zero_shot["rule"].dropna().unique().tolist() == ["as-json", "no-label"]
+
+
+def test_json_is_as_promised_and_the_full_one_has_everything(found):
+    assert exports.plain_json(found) == exports.to_json(found.comparison)
+    full = json.loads(exports.as_text(exports.full_json(found)))
+    assert list(full)[:4] == ["experiment", "dataset", "split", "contestants"]
+    for plain, more in zip(exports.plain_json(found)["contestants"], full["contestants"], strict=True):
+        assert plain.items() <= more.items()
+    (difference,) = full["differences"]
+    assert difference["only_a"] + difference["only_b"] + difference["both"] + difference["neither"] == 8
+    assert full["provenance"]["dataset"]["digest"] == found.provenance.dataset["digest"]
+    assert full["provenance"]["dataset"]["seed"] == 7
+    assert full["provenance"]["prices"]["models"]["gpt-4o-2024-08-06"]["input"] == 2.5
+    assert {"torch", "onnxruntime", "python", "dogcls-tui"} <= full["provenance"]["software"].keys()
+    assert full["terms"]["value"] == 0.05
+    assert full["published"][0]["comparable"] is False
+
+
+@pytest.mark.parametrize(
+    ("make", "rows"), [(exports.contestants_csv, 2), (exports.classes_csv, 4), (exports.images_csv, 16)]
+)
+def test_csv_rows_say_where_they_come_from(found, make, rows):
+    read = list(csv.DictReader(io.StringIO(make(found))))
+    assert len(read) == rows
+    assert {row["dataset_digest"] for row in read} == {found.provenance.dataset["digest"]}
+    assert all(row["dogcls_tui"] for row in read)
+
+
+@pytest.mark.parametrize("write", [report.table_of, report.markdown_of])
+def test_text_has_the_verdict_on_top_and_where_it_comes_from_at_the_end(found, write):
+    text = write(found)
+    plain = text.replace("\\", "")
+    lines = [line for line in plain.splitlines() if line]
+    assert found.analysis.verdict.sentence in "\n".join(lines[:3])
+    for words in ("├", "zero-shot (emulated) – cnn", "of answered", "seed 7", "prices", "gpt-4o-2024-08-06", "torch"):
+        assert words in plain
+    assert "442" not in plain and "(published)" not in plain
+    assert "zero-shot GPT-4o (published)" in write(found, references=True).replace("\\", "")
+
+
+def test_intervals_are_drawn_on_one_scale(found):
+    drawn = report.intervals(found)
+    assert len({len(line) for line in drawn[1:]}) <= 2 and max(map(len, drawn)) <= 80
+    assert all(line.count("●") == 1 for line in drawn[2:])
+
+
+def test_page_loads_nothing_and_has_its_charts_and_pictures(found):
+    text = page(found, data_uri, references=True)
+    read = Page(text)
+    assert "script" not in read.tags and "link" not in read.tags
+    assert all(load.startswith(("#", "data:image/jpeg;base64,")) for load in read.loads)
+    assert not re.search(r"url\(|@import", text)
+    assert read.tags.count("svg") >= 6
+    assert read.tags.count("img") == len([load for load in read.loads if load.startswith("data:")]) > 0
+    for words in ("May be concluded", "Differences", "Where it comes from", "(published)"):
+        assert words in read.text
+    assert len(text) < 500_000
+    assert read.tags.count("html") == read.tags.count("body") == 1
+
+
+def test_pictures_that_are_gone_are_said_to_be(found):
+    read = Page(page(found, lambda path: None))
+    assert "img" not in read.tags and "no picture" in read.text
+
+
+@pytest.mark.parametrize("label", [HOSTILE, "a\"b'c&d", "\x1b[31mred\x07", "‮evil", "x" * 300, "狗|`*_#"])
+def test_text_from_outside_stays_text(store, home, tmp_path, label):
+    experiment(store, tmp_path / "pets", labels=("cat", label))
+    found = find(evidence(store, home, "pets"), Terms())
+    read = Page(page(found, data_uri))
+    assert "script" not in read.tags
+    assert not set("\x1b\x07\u202e") & set(page(found, data_uri))
+    if label == HOSTILE:
+        assert HOSTILE in read.text
+        assert HOSTILE not in page(found, data_uri)
+        assert "<script" not in report.markdown_of(found).replace("\\<script", "")
+    for text in (report.table_of(found), report.markdown_of(found)):
+        assert not set("\x1b\x07\u202e") & set(text)
+    rows = list(csv.DictReader(io.StringIO(exports.images_csv(found))))
+    assert label in {row["truth"] for row in rows}
+
+
+def test_markup_escapes_whatever_it_did_not_make():
+    assert tag("p", "<b>", Markup("<i></i>"), None, ["&", 3]) == "<p>&lt;b&gt;<i></i>&amp;3</p>"
+    assert tag("img", alt='"><script>') == '<img alt="&quot;&gt;&lt;script&gt;">'
+    assert joined(["a\x00b", "\ud800"]) == "ab"
+    with pytest.raises(ValueError, match="no attribute"):
+        tag("p", **{"x onload": 1})
+
+
+def test_unfinished_contestants_are_said_to_be_partial(store, home, tmp_path):
+    experiment(store, tmp_path / "pets", running=True)
+    found = find(evidence(store, home, "pets"), Terms())
+    assert found.analysis.verdict.best == "zero-shot (emulated)"
+    for text in (report.table_of(found), report.markdown_of(found), page(found)):
+        assert "cnn is not finished" in text
+    assert "that both were asked" in report.table_of(found)
+    assert not found.break_evens and not found.cascades
+    assert all(p.name != "cnn" for p in found.frontier)
+
+
+def test_one_class_and_no_answers_are_no_error(store, home, tmp_path):
+    experiment(store, tmp_path / "pets", labels=("cat",), each=1)
+    found = find(evidence(store, home, "pets", measure=True), Terms())
+    assert found.analysis.n == 1
+    for form in (report.table_of, report.markdown_of, page, exports.images_csv, exports.classes_csv):
+        assert form(found)
+    assert "one class" in report.table_of(found)
+    assert exports.as_text(exports.full_json(found))
+    assert [s.title for s in sections.present([None, sections.coverage(found)])] == ["Coverage"]
+
+
+def test_answers_about_images_that_are_not_tested_are_said_and_do_not_count(store, home, tmp_path):
+    experiment(store, tmp_path / "pets")
+    before = find(evidence(store, home, "pets"), Terms())
+    stray = store.datasets.images("pets", "train")[0]
+    store.predictions.add(1, [Prediction(stray.id, "cat", stray.label, Outcome.ANSWERED)])
+    found = find(evidence(store, home, "pets"), Terms())
+    assert found.comparison == before.comparison
+    for write in (report.table_of, report.markdown_of, page):
+        assert "zero-shot has 1 answers about images that are not tested" in write(found)
+
+
+def test_an_experiment_in_which_nobody_answered_yet(store, home, tmp_path):
+    experiment(store, tmp_path / "pets")
+    with sqlite3.connect(home.store) as db:
+        db.execute("DELETE FROM predictions")
+        db.execute("DELETE FROM latencies")
+    db.close()
+    found = find(evidence(store, home, "pets"), Terms())
+    for write in (report.table_of, report.markdown_of, page, exports.contestants_csv, exports.images_csv):
+        assert "missing" in write(found)
+    assert exports.as_text(exports.full_json(found))

@@ -1,0 +1,102 @@
+"""The terms on which money is reckoned ahead: volume, horizon, hours, prices."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from engine import InputError, Terms
+from tui.styles.theme import look
+from tui.text import one_line
+
+FIELDS = (
+    ("volume", "images a month", ""),
+    ("months", "months", "what is paid once is spread over them"),
+    ("hosting_hours", "hours a day hosted", "of a tuned model; 24: always"),
+    ("batch", "in batches", "yes: answers may wait a day, for half the price"),
+    ("machine_hourly", "$ an hour of machine", "that the network runs on; 0: it costs nothing"),
+    ("machine_hours", "hours a day it is kept", "empty: paid only while it computes"),
+    ("value", "$ a correct answer", "what one is worth; 0: not known"),
+)
+_YES = ("yes", "y", "true", "1")
+_NO = ("no", "n", "false", "0", "")
+
+
+class TermsScreen(ModalScreen[Terms | None]):
+    """A field a term. Nothing is the answer of `esc`."""
+
+    BINDINGS = [
+        Binding("escape", "dismiss(None)", "cancel"),
+        Binding("down", "app.focus_next", show=False),
+        Binding("up", "app.focus_previous", show=False),
+    ]
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__()
+        self._terms = terms
+
+    def compose(self) -> ComposeResult:
+        """Show the fields, what each means, and what is wrong with them."""
+        with Vertical():
+            yield Static(Text("For what shall money be reckoned?", "bold"))
+            for name, title, meaning in FIELDS:
+                with Horizontal(classes="term"):
+                    yield Static(Text(f"{title:>22} "), classes="term-name")
+                    yield Input(_shown(getattr(self._terms, name)), id=name, compact=True)
+                    yield Static(Text(f" {meaning}", look().dim), classes="term-meaning")
+            yield Static(id="wrong")
+            yield Static(Text("↑ ↓ from field to field, enter accepts, esc cancels", look().dim))
+
+    @on(Input.Changed)
+    def _typing(self) -> None:
+        """Say what is wrong while it is typed."""
+        try:
+            self._typed()
+        except InputError as error:
+            self.query_one("#wrong", Static).update(Text(one_line(str(error), 200), look().bad))
+        else:
+            self.query_one("#wrong", Static).update("")
+
+    @on(Input.Submitted)
+    def _accept(self) -> None:
+        try:
+            self.dismiss(self._typed())
+        except InputError as error:
+            self.query_one("#wrong", Static).update(Text(one_line(str(error), 200), look().bad))
+
+    def _typed(self) -> Terms:
+        """Return the terms as they stand in the fields; raises InputError."""
+        values = {name: self.query_one(f"#{name}", Input).value.strip() for name, _, _ in FIELDS}
+        titles = {name: title for name, title, _ in FIELDS}
+        numbers = {
+            name: _number(values[name], titles[name]) for name in values if name not in ("batch", "machine_hours")
+        }
+        if values["batch"].lower() not in (*_YES, *_NO):
+            raise InputError("In batches is yes or no.", "Type one of both.")
+        kept = values["machine_hours"]
+        return Terms(
+            **numbers,
+            batch=values["batch"].lower() in _YES,
+            machine_hours=_number(kept, titles["machine_hours"]) if kept else None,
+        )
+
+
+def _shown(value: float | bool | None) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else f"{value:.15g}"
+
+
+def _number(text: str, title: str) -> float:
+    """Return a number as people write it: commas, a dollar sign, k and M."""
+    plain = text.replace(",", "").replace("_", "").lstrip("$")
+    factor = {"k": 1e3, "M": 1e6, "m": 1e6}.get(plain[-1:], 1.0)
+    try:
+        return float(plain[:-1] if factor != 1.0 else plain) * factor
+    except ValueError:
+        raise InputError(f"{title[:1].upper()}{title[1:]}: {text or 'nothing'} is no number.", "Type one.") from None

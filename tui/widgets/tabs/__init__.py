@@ -1,0 +1,1 @@
+"""What is behind the comparison: one module a tab of the results."""
