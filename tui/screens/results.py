@@ -10,7 +10,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.widgets import TabbedContent, TabPane
 
-from engine import ACTIVE, DogclsError, ExperimentView, JobView, Terms
+from engine import ACTIVE, DogclsError, ExperimentView, JobView
 from tui.bridge import COMPARISON, Compared, Looked
 from tui.screens.base import Room
 from tui.screens.export import export
@@ -31,7 +31,7 @@ from tui.widgets.tabs.suspects import SuspectsTab
 from tui.widgets.verdict import VerdictLine, nothing_yet
 
 if TYPE_CHECKING:
-    from engine import Analysis, Comparison, Findings
+    from engine import Analysis, Comparison, Findings, Terms
 
 HORIZONS = (1, 3, 6, 12, 24, 36, 60)
 """Months that `<` and `>` go through."""
@@ -61,7 +61,8 @@ class ResultsScreen(Room):
         self._comparison: Comparison | None = None
         self._compared = False
         self._found: Findings | None = None
-        self._terms = Terms()
+        self._terms: Terms | None = None
+        """By which money is reckoned: the home's own, until the reader changes them."""
         self._one = 0
         """The contestant that a tab shows."""
         self._pair = 0
@@ -135,6 +136,7 @@ class ResultsScreen(Room):
                     break
                 self._say()
                 found = await self.engine.outcomes.findings(comparison.experiment, self._terms)
+                self._terms = self._terms or found.terms
                 if self._comparison is not None and self._comparison.experiment == comparison.experiment:
                     if self._found is None:
                         self._one, self._pair = first_look(found.analysis)
@@ -262,15 +264,19 @@ class ResultsScreen(Room):
 
     def action_volume(self, step: int = 1) -> None:
         """More images a month, or fewer, by steps of 1, 2, 5, 10, 20."""
-        self._change_terms(with_volume(self._terms, step))
+        if self._terms is not None:
+            self._change_terms(with_volume(self._terms, step))
 
     def action_horizon(self, step: int = 1) -> None:
         """A longer horizon, or a shorter one."""
-        self._change_terms(with_horizon(self._terms, step))
+        if self._terms is not None:
+            self._change_terms(with_horizon(self._terms, step))
 
     @work
     async def action_terms(self) -> None:
         """Ask for all terms."""
+        if self._terms is None:
+            return
         terms = await self.app.push_screen_wait(TermsScreen(self._terms))
         if terms is not None:
             self._change_terms(terms)

@@ -64,7 +64,10 @@ class VerdictLine(Static):
         most = TALL if self.screen.size.height >= TALL_ROWS else LOW
         lines = list(self._told.wrap(self.app.console, width))
         if len(lines) > most:
-            last = Text(" ").join(lines[most - 1 :])
+            rest = lines[most - 1 :]
+            for line in rest:
+                line.rstrip()
+            last = Text(" ").join(rest)
             last.truncate(width, overflow="ellipsis")
             lines = [*lines[: most - 1], last]
         self.update(Text("\n").join(lines))
