@@ -95,6 +95,7 @@ class DogclsApp(App[DogclsError | None]):
         self.manners = manners or Manners()
         self._painter = Painter()
         super().__init__()
+        self.animation_level = "none"  # every step of one would be sent over the line, and keys would wait for its end
         for look in theme.LOOKS.values():
             self.register_theme(look.theme())
         few = self.manners.theme == theme.DEFAULT and self.console.color_system == "standard"

@@ -1,7 +1,6 @@
 """A pilot from the launch room, and estimates beside what was spent."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from textual.widgets import Input
@@ -162,18 +161,13 @@ async def test_the_requests_page_says_how_much_will_be_sent(priced):
 
 
 @pytest.fixture
-def estimated(done, monkeypatch):
+def estimated(done):
     """The comparison with what each contestant was expected to cost; the CNN was not estimated."""
-    comparison = Engine.comparison
-
-    async def compared(self, *arguments):
-        found = await comparison(self, *arguments)
-        cost = type(found.contestants[0].cost)
-        guesses = {"zero-shot": cost(0.0, 0.0, 0.08), "fine-tuned": cost(5.91, 0.85, 0.19)}
-        whole = [replace(c, estimate=guesses.get(c.kind)) for c in found.contestants]
-        return replace(found, contestants=whole)
-
-    monkeypatch.setattr(Engine, "comparison", compared)
+    guesses = {"zero-shot": {"inference": 0.08}, "fine-tuned": {"training": 5.91, "hosting": 0.85, "inference": 0.19}}
+    with done.store.db.transaction() as db:
+        for c in done.store.experiments.contestants("demo"):
+            rows = [(c.id, item, usd) for item, usd in guesses.get(c.kind, {}).items()]
+            db.executemany("INSERT OR REPLACE INTO estimates VALUES (?, ?, ?)", rows)
     return done
 
 
@@ -181,8 +175,10 @@ def estimated(done, monkeypatch):
 def test_estimates(estimated, snap_compare, size):
     async def go(pilot):
         await settled(pilot, "386/416")
-        await pilot.press("6", *["right_square_bracket"] * 3)
-        await settled(pilot, "estimated", "to classify")
+        await pilot.press("6")
+        await settled(pilot, "recall")
+        await pilot.press(*["right_square_bracket"] * 5, "G")
+        await settled(pilot, "estimated", "List prices")
 
     assert snap_compare(DogclsApp(estimated), terminal_size=size, run_before=go)
 
@@ -190,8 +186,8 @@ def test_estimates(estimated, snap_compare, size):
 async def test_how_far_off_an_estimate_was(estimated):
     app = DogclsApp(estimated, room="results")
     async with app.run_test(size=(80, 24)) as pilot:
-        await settled(pilot, "Comparison of demo")
-        await pilot.press("left_square_bracket", "left_square_bracket")
-        await shows(pilot, "estimated", "$6.95", "█ hosting")
+        await settled(pilot, "Comparison of demo", "recall")
+        await pilot.press(*["left_square_bracket"] * 3, "G")
+        await shows(pilot, "estimated", "$6.95", "▒ hosting")
         lines = [line for line in text_of(app).splitlines() if "$6.95" in line or "$0.0800" in line]
         assert len(lines) == 2 and all("%" in line for line in lines)

@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.evaluation.analysis import analyse
@@ -216,7 +216,7 @@ def test_counts_alone_are_said_to_be_unpaired(counts, words):
     assert words in said
 
 
-@quick
+@settings(quick, max_examples=25)  # each resamples all pairs
 @given(st.integers(0, 12), st.integers(0, 3), st.randoms(use_true_random=False))
 def test_whatever_comes_there_is_a_verdict(n, contestants, rng):
     labels = LABELS[: rng.randint(1, 4)]
