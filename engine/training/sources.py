@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from engine.backbones import Backbone, Cached, cached_views
+from engine.orphans import end_with_parent
 from engine.training.data import Example, Watch
 from engine.training.pictures import Augmented, Form, Pack, Turns
 
@@ -61,8 +62,8 @@ class Seen:
                 watch.phase(f"{backbone.name} looks at pictures", offset + done, total)
                 watch.check()
 
-            paths, digests = [e.path for e in examples], [e.sha256 for e in examples]
-            return cached_views(backbone, paths, digests, cache / "features", progress, views=views, say=watch.say)
+            pictures, digests = [e.read for e in examples], [e.sha256 for e in examples]
+            return cached_views(backbone, pictures, digests, cache / "features", progress, views=views, say=watch.say)
 
         self._training, self._validation = look(training, 0), look(validation, len(training))
         self._labels = torch.tensor([e.label for e in training])
@@ -131,6 +132,7 @@ class Pictures:
             num_workers=workers,
             # Started from a clean process: a fork of this one would inherit its threads' locks.
             multiprocessing_context="forkserver" if workers else None,
+            worker_init_fn=end_with_parent,
             persistent_workers=workers > 0,
             prefetch_factor=4 if workers else None,
             pin_memory=torch.cuda.is_available(),

@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import torch
 
 from engine.training import checkpoint
@@ -65,7 +66,10 @@ class House:
 
     def kill(self, job):
         ((pid, attempt),) = self.rows("SELECT pid, attempt FROM jobs WHERE id = ?", job)
+        children = psutil.Process(pid).children(recursive=True)
         os.kill(pid, signal.SIGKILL)
+        _, orphans = psutil.wait_procs(children, timeout=30)
+        assert not orphans, f"they outlive the worker: {orphans}"
         while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3]:
             time.sleep(0.02)
         self.run("resume", job)
