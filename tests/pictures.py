@@ -1,5 +1,6 @@
 """Pictures for tests: drawn by the program's own demo set, or plain colours where what they show is no matter."""
 
+import hashlib
 import io
 import tarfile
 import zipfile
@@ -8,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from engine.datasets.demo import BREEDS, draw_dog
+from engine.store.datasets import StoredImage
 
 KENNEL = ("dalmatian", "pug", "German shepherd", "Bernese mountain dog")
 
@@ -18,6 +20,12 @@ def plain(seed=0, size=(32, 24), form="JPEG"):
     out = io.BytesIO()
     image.save(out, form)
     return out.getvalue()
+
+
+def catalogued(path: Path, number=0, label=0):
+    """Return a file as a dataset has it; one that is not there as if it had been."""
+    data = path.read_bytes() if path.exists() else b"gone"
+    return StoredImage(number, path, label, "test", len(data), 32, 24, hashlib.sha256(data).hexdigest())
 
 
 def class_folders(root: Path, classes, count, *, start=0):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from engine.store.frozen import Picture
+
 TRAINED = ("RGB", "RGBA")
 """The modes that vision fine-tuning takes."""
 QUALITY = 95
@@ -48,9 +50,9 @@ class Converter:
         self.converted: dict[Path, str] = {}
         """Each with the mode that it had."""
 
-    def read(self, path: Path) -> bytes:
+    def read(self, image: Picture) -> bytes:
         """Return an image's bytes as the service takes them."""
-        data, mode = rgb_jpeg(path.read_bytes())
+        data, mode = rgb_jpeg(image.read())
         if mode not in TRAINED:
-            self.converted[path] = mode
+            self.converted[image.path] = mode
         return data

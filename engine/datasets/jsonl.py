@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -17,11 +17,12 @@ from engine.datasets.prompt import Prompt, image_mime
 from engine.datasets.shard_file import Shard as Shard
 from engine.datasets.shard_file import ShardFile
 from engine.errors import InputError
+from engine.store.frozen import Picture
 
 BATCH_BYTES = 200_000_000
 BATCH_REQUESTS = 100_000
 TRAINING_BYTES = 512_000_000
-Item = tuple[str, Path, int]
+Item = tuple[str, Picture, int]
 
 
 class _Filled(Protocol):
@@ -49,13 +50,13 @@ class _Most:
         )
 
 
-def _read(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> tuple[str, bytes]:
+def _encoded(data: bytes) -> tuple[str, bytes]:
     """Return an image's media type and its base64."""
-    try:
-        data = read(path)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}.", "The dataset's files have changed; add it again.") from error
     return image_mime(data), b2a_base64(data, newline=False)
+
+
+def _as_it_is(image: Picture) -> bytes:
+    return image.read()
 
 
 def write_batch_shards(
@@ -69,6 +70,7 @@ def write_batch_shards(
     max_bytes: int = BATCH_BYTES,
     max_requests: int = BATCH_REQUESTS,
     max_tokens: int | None = None,
+    failed: Callable[[str, InputError], None] | None = None,
 ) -> list[Shard]:
     """Write batch input files, as many as the limits demand.
 
@@ -83,6 +85,8 @@ def write_batch_shards(
         max_requests: of one file (likewise).
         max_tokens: of one file; the deployment's quota of enqueued tokens, where it is known. A single
             request over it has a file of its own: the service may count otherwise.
+        failed: told of (custom_id, why) of an image that cannot be read or has changed, which is left out
+            then; without it, that is raised.
 
     Raises:
         InputError: an image cannot be read, or is too large for a file; nothing half-written stays.
@@ -93,12 +97,19 @@ def write_batch_shards(
     shards: list[Shard] = []
     writer: ShardFile | None = None
     try:
-        for custom_id, path, tokens in items:
-            parts = lines.parts(custom_id, *_read(path))
+        for custom_id, image, tokens in items:
+            try:
+                encoded = _encoded(image.read())
+            except InputError as error:
+                if failed is None:
+                    raise
+                failed(custom_id, error)
+                continue
+            parts = lines.parts(custom_id, *encoded)
             length = sum(map(len, parts))
             if length > max_bytes:
                 raise InputError(
-                    f"{path}: its request has {length:,} bytes; a batch file has at most {max_bytes:,}.",
+                    f"{image.path}: its request has {length:,} bytes; a batch file has at most {max_bytes:,}.",
                     "Make the image smaller.",
                 )
             if writer and most.full(writer, length, tokens):
@@ -197,33 +208,33 @@ def split_shard(shard: Shard, parts: int) -> list[Shard]:
 
 
 def write_training_file(
-    items: Iterable[tuple[Path, str]],
+    items: Iterable[tuple[Picture, str]],
     prompt: Prompt,
     labels: Sequence[str],
     path: Path,
     *,
     max_bytes: int = TRAINING_BYTES,
-    read: Callable[[Path], bytes] = Path.read_bytes,
+    read: Callable[[Picture], bytes] = _as_it_is,
 ) -> Shard:
     """Write a fine-tuning file.
 
     Args:
         items: (image, label) of each example.
-        prompt: the question; the answer is the bare label.
+        prompt: the question, and the form of the answer.
         labels: the classes.
         path: the file.
         max_bytes: the service's limit unless told.
         read: gives an image's bytes.
 
     Raises:
-        InputError: an image cannot be read, or the file would be too large.
+        InputError: an image cannot be read or has changed, or the file would be too large.
 
     """
-    lines = TrainingLines(replace(prompt, answer="text"), labels)
+    lines = TrainingLines(prompt, labels)
     writer = ShardFile(path)
     try:
         for image, label in items:
-            parts = lines.parts(label, *_read(image, read))
+            parts = lines.parts(label, *_encoded(read(image)))
             writer.add(parts, sum(map(len, parts)))
             if writer.bytes > max_bytes:
                 raise InputError(

@@ -1,11 +1,15 @@
-"""The question about one image, and the answer that is asked for. One prompt serves every contestant."""
+"""The question about one image, and the answer that is asked for. One template serves every contestant.
+
+Unless the template says `answer`, each contestant has the article's way: zero-shot answers in JSON, and a tuned
+model is trained on, and answers with, the bare label.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,23 +48,13 @@ class Prompt:
         return cls(ARTICLE_PROMPT, "json", "low")
 
     @classmethod
-    def from_file(cls, path: Path) -> Prompt:
-        """Read a system message from a file.
-
-        Raises:
-            InputError: it cannot be read, is empty, or never names the labels.
-
-        """
-        if path.suffix == ".toml":
-            raise InputError(f"{path}: an experiment takes a system message alone.", "Give it as a text file.")
-        text = _text_of(path).strip()
-        if "{labels}" not in text:
-            raise InputError(f"{path}: the prompt never says {{labels}}.", "Put {labels} where the classes go.")
-        return cls(text, "json", "low")
-
-    @classmethod
-    def from_template(
-        cls, path: Path, answer: Literal["json", "text"], detail: Literal["low", "high"], *, forced: bool = False
+    def from_file(
+        cls,
+        path: Path,
+        answer: Literal["json", "text"] = "json",
+        detail: Literal["low", "high"] = "low",
+        *,
+        forced: bool = False,
     ) -> Prompt:
         """Read a system message from a text file, or a whole template from a `.toml` file.
 
@@ -74,32 +68,52 @@ class Prompt:
             InputError: it cannot be read, has other keys or values, or never names the labels.
 
         """
-        if path.suffix != ".toml":
-            return replace(cls.from_file(path), answer=answer, detail=detail)
-        import tomllib  # a command that writes files has little time to start
-
-        try:
-            found = tomllib.loads(_text_of(path))
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"{path}: {error}.", "Correct it; it is TOML.") from None
-        known = ("system", "user", "labels", "answer", "key")
-        for key, value in found.items():
-            if key not in known or not isinstance(value, str):
-                raise InputError(f"{path}: {key!r} is no text that a prompt has.", f"Known are: {', '.join(known)}.")
-        for key, allowed in (("labels", ("commas", "lines", "json")), ("answer", ("json", "text"))):
-            if key in found and found[key] not in allowed:
-                raise InputError(f"{path}: {key} = {found[key]!r}.", f"Choose {' or '.join(allowed)}.")
+        text = _text_of(path)
+        found = _template(path, text) if path.suffix == ".toml" else {"system": text}
         system, user = found.get("system", "").strip(), found.get("user", "").strip()
         if "{labels}" not in system + user:
             raise InputError(f"{path}: the prompt never says {{labels}}.", "Put {labels} where the classes go.")
-        return cls(
-            system,
-            answer if forced else found.get("answer", answer),
-            detail,
-            user,
-            found.get("labels", "commas"),
-            found.get("key", "label"),
-        )
+        said: Any = {"answer": answer, **({} if forced else _of(found, "answer"))}
+        more: Any = {"labels_as": found.get("labels", "commas"), **_of(found, "key")}
+        return cls(system, detail=detail, user=user, **said, **more)
+
+    def to_toml(self, *, with_answer: bool = False) -> str:
+        """Return the text of a `.toml` file that `from_file` reads as this prompt, outer white space aside.
+
+        Args:
+            with_answer: bind all contestants to this prompt's answer. Without, each keeps its own way: JSON
+                where it is asked zero-shot, the bare label where it is tuned.
+
+        """
+        import tomli_w  # a command that writes files has little time to start
+
+        values = {"system": self.system, "user": self.user, "labels": self.labels_as, "key": self.key}
+        if with_answer:
+            values["answer"] = self.answer
+        # Lines are for a person to read; there, TOML would take a carriage return for the end of one.
+        lines = not any("\r" in value for value in values.values())
+        return tomli_w.dumps({key: value for key, value in values.items() if value}, multiline_strings=lines)
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> Prompt:
+        """Return the prompt in a job's parameters; older ones have a system message, answer and detail alone."""
+        names = {name: parameters[name] for name in ("user", "labels_as", "key") if name in parameters}
+        return cls(parameters["prompt"], parameters["answer"], parameters["detail"], **names)
+
+    def parameters(self) -> dict[str, str]:
+        """Return all of it as a job's parameters; `of` reads them."""
+        values = asdict(self)
+        return {"prompt": values.pop("system"), **values}
+
+    @property
+    def words(self) -> str:
+        """The template's text, for people: the system message, then the user's."""
+        return "\n\n".join(text for text in (self.system, self.user) if text)
+
+    @property
+    def form(self) -> str:
+        """The form of an answer, as it is kept with who was asked: `text`, `json`, or `json:KEY` for another key."""
+        return f"json:{self.key}" if self.answer == "json" and self.key != "label" else self.answer
 
     def render(self, labels: Sequence[str]) -> str:
         """Return the system message with the labels in it."""
@@ -147,6 +161,29 @@ class Prompt:
         """Return one line of a fine-tuning file."""
         text = json.dumps({self.key: label}, ensure_ascii=False) if self.answer == "json" else label
         return {"messages": [*self.messages(labels, url), {"role": "assistant", "content": text}]}
+
+
+def _template(path: Path, text: str) -> dict[str, str]:
+    import tomllib  # a command that writes files has little time to start
+
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: {error}.", "Correct it; it is TOML.") from None
+    known = ("system", "user", "labels", "answer", "key")
+    for key, value in found.items():
+        if key not in known or not isinstance(value, str):
+            raise InputError(f"{path}: {key!r} is no text that a prompt has.", f"Known are: {', '.join(known)}.")
+    for key, allowed in (("labels", ("commas", "lines", "json")), ("answer", ("json", "text"))):
+        if key in found and found[key] not in allowed:
+            raise InputError(f"{path}: {key} = {found[key]!r}.", f"Choose {' or '.join(allowed)}.")
+    if found.get("key") == "":
+        raise InputError(f"{path}: the key of the answer is empty.", "Name it, or leave it out.")
+    return found
+
+
+def _of(found: dict[str, str], key: str) -> dict[str, str]:
+    return {key: found[key]} if key in found else {}
 
 
 def _text_of(path: Path) -> str:

@@ -21,6 +21,8 @@ from PIL import Image, UnidentifiedImageError
 from engine.datasets.checks import MAX_BYTES, MAX_PIXELS, MIME
 from engine.datasets.convert import TRAINED
 from engine.datasets.jsonl import TRAINING_BYTES
+from engine.errors import InputError
+from engine.store.frozen import CHANGED, CURE, Picture
 
 MIN_EXAMPLES = 10
 MAX_EXAMPLES = 50_000
@@ -137,28 +139,38 @@ def check_training_file(
 
 
 def check_image_files(
-    paths: Iterable[Path], least: int, what: str = "training", *, any_mode: bool = False
+    images: Iterable[Picture],
+    least: int,
+    what: str = "training",
+    *,
+    any_mode: bool = False,
+    every_byte: bool = True,
 ) -> list[Problem]:
-    """Check images before a file is written of them: their number, their size, and their headers.
+    """Check images before a file is written of them: their number, size and headers, and that none has changed.
 
     Args:
-        paths: one image an example.
+        images: one an example.
         least: how many there must be.
         what: `training` or `validation`.
         any_mode: they will be converted, so that their mode does not matter.
+        every_byte: read each to its end for that; else a changed one is known by its size alone.
 
     """
     found = TrainingFile()
-    for path in paths:
+    for image in images:
         found.examples += 1
         try:
-            size = path.stat().st_size
-            with path.open("rb") as file:
+            with io.BytesIO(image.read()) if every_byte else image.path.open("rb") as file:
+                size = image.bytes if every_byte else image.path.stat().st_size
+                if size != image.bytes:
+                    raise _Wrong(CHANGED, CURE)
                 _check_picture(file, size, decode=False, any_mode=any_mode)
+        except InputError as error:
+            found.add(Problem(error.message.removeprefix(f"{image.path}: ").rstrip("."), CURE, None, str(image.path)))
         except OSError as error:
-            found.add(Problem(f"{error.strerror or error}", "Put it back, or add the dataset again.", None, str(path)))
+            found.add(Problem(f"{error.strerror or error}", CURE, None, str(image.path)))
         except _Wrong as wrong:
-            found.add(Problem(wrong.args[0], wrong.args[1], None, str(path)))
+            found.add(Problem(wrong.args[0], wrong.args[1], None, str(image.path)))
     if not least <= found.examples <= MAX_EXAMPLES:
         told = f"{found.examples:,} {what} images, and the service takes {least} to {MAX_EXAMPLES:,}"
         found.add(Problem(told, "Split the dataset otherwise."))

@@ -14,6 +14,7 @@ import numpy as np
 from engine.emulator.asking import CONFIDENCE, Question, not_an_image
 from engine.emulator.brain.opinion import Opinion, blind, choose, tuned, zero_shot
 from engine.emulator.brain.spelling import Token, spell, tokenize
+from engine.emulator.brain.tuning import Head
 from engine.emulator.service import Service
 from engine.emulator.state import Object
 
@@ -36,12 +37,13 @@ async def complete(service: Service, model: str, question: Question, *, urgent: 
         ApiError: 400, the picture is none.
 
     """
-    opinion = await _opinion(service, model, question, urgent)
+    head = await asyncio.to_thread(service.head, model) if question.pictures and ".ft-" in model else None
+    opinion = await _opinion(service, head, question, urgent)
     chosen = choose(opinion, question.temperature, question.seed)
     before, after = "", ""
     written: Callable[[str], str] = str
-    if question.fields:
-        before, after = _around(question.fields, float(np.exp(opinion.log_probabilities[chosen])))
+    if fields := question.fields or ((head.key,) if head and head.key else ()):
+        before, after = _around(fields, float(np.exp(opinion.log_probabilities[chosen])))
         written = _escaped
     tokens = [*tokenize(before), *tokenize(written(opinion.labels[chosen])), *tokenize(after)]
     reason = "stop"
@@ -78,11 +80,10 @@ async def complete(service: Service, model: str, question: Question, *, urgent: 
     }
 
 
-async def _opinion(service: Service, model: str, question: Question, urgent: bool) -> Opinion:
+async def _opinion(service: Service, head: Head | None, question: Question, urgent: bool) -> Opinion:
     """Return what the model thinks of the picture; where there is none, it has only one thing to say."""
     if not question.pictures:
         return Opinion((_ALONE,), np.zeros(1))
-    head = await asyncio.to_thread(service.head, model) if ".ft-" in model else None
     if not service.control.settings.brain:
         labels = head.labels if head and not question.closed else question.labels
         return blind(hashlib.sha256(b"".join(question.pictures)).digest(), labels)

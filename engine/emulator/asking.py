@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from engine.emulator.brain.vision import image_facts
 from engine.emulator.errors import ApiError, invalid, unsupported
 from engine.emulator.images import DETAILS, NotAPicture, decode, image_tokens, text_tokens
+from engine.emulator.listing import categories
 from engine.emulator.state import Object
 
-_BRACKETS = re.compile(r"\[([^\[\]]+)\]")
 MAX_IMAGE_BYTES = 20_000_000
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"GIF8")
 MAX_IMAGES = 50
@@ -91,7 +89,7 @@ def parse(body: Object, model: str) -> Question:
         text=text,
         pictures=tuple(data for data, _ in pictures),
         prompt_tokens=text_tokens(text) + sum(tokens for _, tokens in pictures),
-        labels=enum or categories(text),
+        labels=enum or list(categories(tuple(texts))),
         closed=bool(enum),
         fields=fields,
         max_tokens=_max_tokens(body),
@@ -229,16 +227,3 @@ def _check_strict(name: str, schema: Object, properties: Object) -> None:
             f"{place}'required' is required to be supplied and to be an array including every key in properties.",
             "response_format",
         )
-
-
-def categories(text: str) -> list[str]:
-    """Return the categories that a prompt lists in brackets, `[A, B, …]`; none if it lists none."""
-    for match in _BRACKETS.finditer(text):
-        try:
-            listed = json.loads(match[0])
-        except ValueError:
-            listed = match[1].split(",")
-        names = [str(name).strip().strip("\"'") for name in listed]
-        if len(names) > 1 and all(names):
-            return names
-    return []

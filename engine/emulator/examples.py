@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.emulator.asking import categories
 from engine.emulator.batch_file import json_lines, loads
 from engine.emulator.brain.vision import image_facts
 from engine.emulator.images import DETAILS, NotAPicture, decode, image_tokens, text_tokens
+from engine.emulator.listing import categories
 from engine.emulator.state import Object
 
 MIN_EXAMPLES = 10
@@ -32,7 +32,8 @@ class Examples:
     """A checked file.
 
     Attributes:
-        answers: the assistant's, one an example.
+        answers: the assistant's, one an example; where all are JSON with one text in it, these texts.
+        key: under which they stand in the JSON; empty for plain answers.
         labels: all categories that the prompts list, in order.
         pictures: how many each example has.
         digests: of each picture.
@@ -43,6 +44,7 @@ class Examples:
     """
 
     answers: list[str] = field(default_factory=list)
+    key: str = ""
     labels: list[str] = field(default_factory=list)
     pictures: list[int] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
@@ -53,7 +55,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class _Example:
-    text: str
+    texts: list[str]
     images: list[tuple[object, str]]
     answer: str
 
@@ -84,12 +86,12 @@ def read(path: Path, what: str, *, check: Callable[[], None], skip: Callable[[],
         count += 1
         if count > MAX_EXAMPLES:
             raise DataError(f"Invalid {what} file: it has more than {MAX_EXAMPLES:,} examples.")
-        labels.update(dict.fromkeys(categories(example.text)))
+        labels.update(dict.fromkeys(categories(tuple(example.texts))))
         if skip():
             continue
         found.answers.append(example.answer)
         found.pictures.append(len(checked))
-        text = text_tokens(example.text) + text_tokens(example.answer)
+        text = text_tokens("\n".join(example.texts)) + text_tokens(example.answer)
         found.billed += text
         found.seen += text
         for place, (digest, billed, seen) in enumerate(checked):
@@ -101,7 +103,18 @@ def read(path: Path, what: str, *, check: Callable[[], None], skip: Callable[[],
     if count < least:
         raise DataError(f"Invalid {what} file: it has {count} examples, and at least {least} are needed.")
     found.labels = list(labels)
+    members = [_member(answer) for answer in found.answers]
+    keys = {member[0] if member else "" for member in members}
+    if len(keys) == 1 and (key := keys.pop()):
+        found.key, found.answers = key, [text for _, text in filter(None, members)]
     return found
+
+
+def _member(answer: str) -> tuple[str, str] | None:
+    """Return key and text of an answer that is a JSON object of one text."""
+    value = loads(answer.encode()) if answer.startswith("{") else None
+    ((key, text),) = value.items() if value and len(value) == 1 else [("", None)]
+    return (key, text) if key and isinstance(text, str) else None
 
 
 def _checked(example: _Example) -> list[tuple[str, int, int]]:
@@ -175,7 +188,7 @@ def _example(line: Object | None) -> _Example:
             raise DataError(f"has a message with the role {role!r}")
     if answer is None:
         raise DataError("has no assistant message")
-    return _Example("\n".join(text), images, answer)
+    return _Example(text, images, answer)
 
 
 def _is_image(part: Any) -> bool:

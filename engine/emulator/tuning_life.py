@@ -154,6 +154,7 @@ class Tuning:
         self._wait("gpus")
         self._tell("training", "Training started.")
         run = Run.load(self._folder / "progress.npz", classes) or self._begin(classes, position)
+        run.head.key = training.key
         if not run.rows:
             self._tell("results", "Created results file.")
         if self._service.control.faults.fail_training:

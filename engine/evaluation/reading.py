@@ -34,7 +34,10 @@ class Rule(StrEnum):
         return member
 
     EMPTY = "empty", f"Nothing was written, or more than {MAX_LENGTH:,} characters: unknown."
-    AS_JSON = "as-json", 'A JSON object whose only member is "label", with exactly a label in it: that label.'
+    AS_JSON = (
+        "as-json",
+        'A JSON object whose only member is "label", or what the prompt calls it, exactly a label in it: that label.',
+    )
     AS_TEXT = "as-text", "Exactly a label, spaces around it aside: that label."
     PROBABILITY = "probability", "A label and its probability, as the local CNN is recorded – Pug (0.98): that label."
     CUT_OFF = "cut-off", "A JSON object that was begun and never closed: unknown, for its label may be cut off as well."
@@ -130,19 +133,21 @@ class Reader:
 
         Args:
             raw: as it came.
-            asked: the format that was asked for, `json` or `text`; anything else takes either as strict.
+            asked: the format that was asked for, `json` (`json:KEY` for a member that is not called "label") or
+                `text`; anything else takes either as strict.
 
         """
+        form, _, key = (asked or "").partition(":")
         text = (raw or "").strip()
         if not text or len(raw or "") > MAX_LENGTH:
             return Reading(None, None, Rule.EMPTY)
-        label, rule = self._decide(text)
+        label, rule = self._decide(text, key or "label")
         as_asked = rule in STRICT and not (
-            (asked == "json" and rule != Rule.AS_JSON) or (asked == "text" and rule == Rule.AS_JSON)
+            (form == "json" and rule != Rule.AS_JSON) or (form == "text" and rule == Rule.AS_JSON)
         )
         return Reading(label, label if as_asked else None, rule)
 
-    def _decide(self, text: str) -> tuple[str | None, Rule]:
+    def _decide(self, text: str, key: str) -> tuple[str | None, Rule]:
         if text in self.labels:
             return text, Rule.AS_TEXT
         with_probability = _PROBABILITY.match(text)
@@ -156,11 +161,11 @@ class Reader:
                 if inner.startswith("{") and "}" not in inner:
                     return None, Rule.CUT_OFF
             else:
-                return self._in_json(value, as_asked=inner is text)
+                return self._in_json(value, key if inner is text else None)
         return self._in_text(inner)
 
-    def _in_json(self, value: Any, *, as_asked: bool) -> tuple[str | None, Rule]:
-        if as_asked and isinstance(value, _Object) and len(value) == 1 and value[0][0] == "label":
+    def _in_json(self, value: Any, key: str | None) -> tuple[str | None, Rule]:
+        if isinstance(value, _Object) and len(value) == 1 and value[0][0] == key:
             inner = value[0][1]
             if isinstance(inner, str) and inner in self.labels:
                 return inner, Rule.AS_JSON
@@ -283,7 +288,7 @@ def read(
         raw: the answer as it came.
         labels: all labels.
         synonyms: other names of labels; see `load_synonyms`.
-        asked: the format that was asked for, `json` or `text`; anything else takes either as strict.
+        asked: see `Reader.read`.
 
     """
     entries = tuple((key, tuple(others)) for key, others in (synonyms or {}).items())

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.azure.prices import estimate_text_tokens, load_prices, tokens_of_image
+from engine.datasets.prompt import Prompt
 from engine.errors import ConfigurationError, InputError
 from engine.jobs import scheduler, service
-from engine.jobs.kinds.asking import prompt_of
 from engine.jobs.paths import Home
 from engine.jobs.plan import ANSWER_TOKENS, SCORING_HOURS
 from engine.states import RESUMABLE, JobKind, JobState, Split
@@ -82,7 +82,7 @@ def again(store: Store, home: Home, job_id: int, retry: str | None) -> Again | N
     _whom(home, job, way)
     p: dict[str, Any] = job.parameters
     dataset = store.datasets.get(str(p["dataset"]))
-    text = estimate_text_tokens(prompt_of(p).render(dataset.labels))
+    text = estimate_text_tokens(Prompt.of(p).text(dataset.labels))
     images = tokens = last = 0
     while page := store.datasets.unsettled(dataset.name, Split.TEST, job.contestant_id or 0, after=last, limit=_PAGE):
         images += len(page)

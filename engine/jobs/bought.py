@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.datasets.prompt import Prompt
 from engine.errors import DogclsError
-from engine.evaluation.reading import Reader
+from engine.evaluation.answers import reader_of
 from engine.jobs.paths import Home
 from engine.settings import load_settings
 from engine.states import JobKind
@@ -20,7 +21,10 @@ from engine.store.jobs import StoredJob
 
 @dataclass(frozen=True)
 class Question:
-    """All that decides an answer; `endpoint` is empty for an emulator, whose address changes."""
+    """All that decides an answer; `endpoint` is empty for an emulator, whose address changes.
+
+    `more` is what a template has beside a system message: user text, how labels are listed, key.
+    """
 
     digest: str
     profile: str
@@ -29,10 +33,19 @@ class Question:
     detail: str
     system: str
     answer: str
+    more: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, digest: str, profile: str, endpoint: str, deployment: str | None, prompt: Prompt) -> Question:
+        """Return the question that a prompt puts to a deployment."""
+        plain = Prompt(prompt.system, prompt.answer, prompt.detail)
+        more = () if prompt == plain else (prompt.user, prompt.labels_as, prompt.key)
+        return cls(digest, profile, endpoint, deployment, prompt.detail, prompt.system, prompt.answer, more)
 
     def path(self, home: Home) -> Path:
         """Return the file of the answers to this question, which need not be there."""
-        key = hashlib.sha256(json.dumps(list(vars(self).values())).encode()).hexdigest()[:16]
+        *parts, more = vars(self).values()
+        key = hashlib.sha256(json.dumps([*parts, *more]).encode()).hexdigest()[:16]
         return home.root / "pilots" / f"{key}.jsonl"
 
 
@@ -78,16 +91,9 @@ def bought(
     except (DogclsError, ValueError):  # the profile is not set up here any more
         return {}
     p = probe.parameters
-    question = Question(
-        digest,
-        profile,
-        endpoint,
-        p.get("deployment"),
-        p.get("detail", "low"),
-        contestant.prompt,
-        contestant.answer_format,
-    )
-    answers, reader = read_answers(question.path(home)), Reader(labels)
+    asked = Prompt.of({"prompt": contestant.prompt, "answer": contestant.answer_format, "detail": "low", **p})
+    question = Question.of(digest, profile, endpoint, p.get("deployment"), asked)
+    answers, reader = read_answers(question.path(home)), reader_of(labels, home.synonyms)
     found = {}
     for image in images:
         row = answers.get(image.sha256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import warnings
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from PIL import Image, ImageStat
 
 from engine.datasets.checks import MAX_PIXELS
+from engine.errors import InputError
 from engine.store.datasets import StoredImage
 from engine.store.files import write_atomic
 
@@ -31,8 +33,8 @@ def brightness(images: Sequence[StoredImage], cache: Path, *, measure: bool) -> 
     known: dict[str, float] = {}
     with contextlib.suppress(OSError, ValueError):  # a cache that cannot be read is no cache
         known = {str(sha): float(grey) for sha, grey in json.loads(kept.read_text(encoding="ascii")).items()}
-    todo = {i.sha256: i.path for i in images if i.sha256 not in known} if measure else {}
-    measured = {sha: grey for sha, path in todo.items() if (grey := _grey(path)) is not None}
+    todo = {i.sha256: i for i in images if i.sha256 not in known} if measure else {}
+    measured = {sha: grey for sha, image in todo.items() if (grey := _grey(image)) is not None}
     if measured:
         known |= measured
         with contextlib.suppress(OSError):  # as above; a full disk takes no result from anybody
@@ -41,16 +43,16 @@ def brightness(images: Sequence[StoredImage], cache: Path, *, measure: bool) -> 
     return found if any(grey is not None for grey in found) else []
 
 
-def _grey(path: Path) -> float | None:
+def _grey(picture: StoredImage) -> float | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(picture.read())) as image:
                 if image.width * image.height > MAX_PIXELS:
                     return None
                 image.draft("L", (SIDE, SIDE))  # JPEG decodes small grey pictures many times faster
                 return round(
                     float(ImageStat.Stat(image.convert("L").reduce(max(1, min(image.size) // SIDE))).mean[0]), 2
                 )
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (InputError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

@@ -50,7 +50,6 @@ def evidence(store: Store, home: Home, experiment: str, *, measure: bool = False
     rows = partial(_input, store, answers, images)
     inputs = [rows(n, c, r) for n, (c, r) in enumerate(zip(contestants, comparison.contestants, strict=True))]
     copies = Counter(sha for *_, sha in store.datasets.catalogued(dataset.name))
-    own = home.root / "synonyms.toml"
     return Evidence(
         comparison=comparison,
         answers=answers,
@@ -70,7 +69,7 @@ def evidence(store: Store, home: Home, experiment: str, *, measure: bool = False
             brightness=brightness(images, home.cache, measure=measure),
             duplicate=[copies[image.sha256] > 1 for image in images],
         ),
-        synonyms=load_synonyms(own if own.is_file() else None, dataset.labels),
+        synonyms=load_synonyms(home.synonyms, dataset.labels),
         bought=_bought(store, home, experiment, dataset, contestants),
         validated=_validated(store, experiment, dataset.name),
         sure={i.name: [row[0][1] if row else None for row in i.rankings] for i in inputs if any(i.rankings)},

@@ -19,6 +19,7 @@ from engine.datasets.lines import BatchLines, TrainingLines
 from engine.datasets.prompt import Prompt
 from engine.errors import InputError
 from engine.store.entries import Entry, catalogued, entries
+from engine.store.frozen import look
 
 if TYPE_CHECKING:
     from engine.store.db import Database
@@ -122,7 +123,7 @@ class Producer:
         _, name, label, size, width, height, sha256 = entry
         path = self._root + name
         try:
-            data, mime = order.form.make(read_image(path, size), order.prompt.detail)
+            data, mime = order.form.make(read_image(path, size, sha256), order.prompt.detail)
             if self._answers:
                 if len(data) > MOST_IMAGE_BYTES:
                     raise BadImage(f"{len(data):,} bytes, and the service takes {MOST_IMAGE_BYTES:,}; scale it down")
@@ -239,26 +240,16 @@ def write(
     return exported, notes
 
 
-def read_image(path: str, size: int) -> bytes:
-    """Read an image that has just so many bytes.
+def read_image(path: str, size: int, sha256: str) -> bytes:
+    """Read an image as it was catalogued.
 
     Raises:
-        BadImage: it cannot be read, or has another size than when it was catalogued.
+        BadImage: it cannot be read, or has changed since.
 
     """
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe in its place must not hold us
-        try:
-            data = os.read(file, size + 1)
-            while 0 < len(data) < size and (more := os.read(file, size + 1 - len(data))):
-                data += more
-        finally:
-            os.close(file)
-    except (OSError, ValueError) as error:
-        raise BadImage(getattr(error, "strerror", None) or str(error)) from None
-    if len(data) != size:
-        found = f"over {size:,}" if len(data) > size else f"{len(data):,}"
-        raise BadImage(f"has {found} bytes, and had {size:,} when the dataset was added")
+    data, why = look(path, size, sha256)
+    if why:
+        raise BadImage(why)
     return data
 
 

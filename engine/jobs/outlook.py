@@ -20,7 +20,7 @@ from engine.datasets.jsonl import measure_batch_shards
 from engine.datasets.prompt import Prompt
 from engine.errors import ConfigurationError, DogclsError
 from engine.jobs import service
-from engine.jobs.kinds.asking import custom_id, prompt_of
+from engine.jobs.kinds.asking import custom_id
 from engine.jobs.paths import Home
 from engine.states import JobKind, Split
 from engine.store import Store
@@ -137,8 +137,8 @@ def _one(store: Store, plan: Plan, job: NewJob, place: Endpoint, known: Known) -
     if job.kind != JobKind.BATCH:
         return Outlook(who, job.kind, name, told)
     limit = None if isinstance(quota, str) else quota.enqueued_tokens
-    labels, prompt = store.datasets.get(str(p["dataset"])).labels, prompt_of(p)
-    text = _text_tokens(prompt, labels)
+    labels, prompt = store.datasets.get(str(p["dataset"])).labels, Prompt.of(p)
+    text = estimate_text_tokens(prompt.text(labels))
     images = store.datasets.images(str(p["dataset"]), Split.TEST)
     items = (
         (custom_id(i), i.path, i.bytes, text + tokens_of_image(i.width, i.height, p["detail"], p["model"]))
@@ -147,10 +147,6 @@ def _one(store: Store, plan: Plan, job: NewJob, place: Endpoint, known: Known) -
     shards = measure_batch_shards(items, prompt, labels, name, max_tokens=limit)
     size, tokens = sum(shard.bytes for shard in shards), sum(shard.tokens for shard in shards)
     return Outlook(who, job.kind, name, told, len(shards), len(images), size, tokens, limit)
-
-
-def _text_tokens(prompt: Prompt, labels: tuple[str, ...]) -> int:
-    return estimate_text_tokens(prompt.render(labels))
 
 
 def _in_words(quota: Quota) -> str:

@@ -25,6 +25,11 @@ class Home:
         return self.root / "prices.toml"
 
     @property
+    def synonyms(self) -> Path:
+        """The user's own other names of labels, laid over the packaged table."""
+        return self.root / "synonyms.toml"
+
+    @property
     def cache(self) -> Path:
         """Exported backbones and features: can be deleted at any time."""
         return private_folder(self.root / "cache")

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from engine.azure.prices import Prices, estimate_text_tokens, load_prices, tokens_of_image
-from engine.datasets.prompt import Prompt, image_mime
+from engine.datasets.prompt import image_mime
 from engine.errors import ConfigurationError, InputError
-from engine.evaluation.answers import read_answer
+from engine.evaluation.answers import reader_of
 from engine.evaluation.metrics import wilson
 from engine.jobs import service
 from engine.jobs.bought import Question, read_answers
@@ -57,6 +57,7 @@ class PilotResult:
         needed_points: percentage points that fine-tuning must gain over zero-shot to pay for itself.
         possible_points: the most that it can gain: what zero-shot gets wrong, at the low end of the interval.
         emulated: the numbers are the emulator's.
+        problem: why the first of the failed ones has no answer.
 
     """
 
@@ -77,6 +78,7 @@ class PilotResult:
     needed_points: float
     possible_points: float
     emulated: bool
+    problem: str = ""
 
     def at(self, value_usd: float, volume: int) -> PilotResult:
         """Return what follows for another value of a correct answer, or another number of images.
@@ -98,6 +100,8 @@ class PilotResult:
         price = (
             f"Fine-tuning costs about ${self.tuning_usd:,.2f}, and ${1000 * self.extra_usd:.2f} more per 1,000 images"
         )
+        if self.failed and self.problem:
+            reach += f" {self.failed} not answered: {self.problem}"
         stake = f"{self.volume:,} images at ${self.value_usd:g} a correct answer"
         if self.needed_points > self.possible_points:
             return f"{reach} {price}: with {stake} it cannot pay for itself, whatever it gains."
@@ -135,18 +139,13 @@ class Pilot:
             raise InputError(
                 f"{spec.dataset} has {len(self._images)} validation images; a pilot needs {FEWEST}.", "Add images."
             )
-        question = Question(
-            self._dataset.digest,
-            profile,
-            self._place.endpoint if not self._place.emulated else "",
-            self._place.deployment,
-            spec.detail,
-            self._prompt.system,
-            self._prompt.answer,
-        )
+        endpoint = self._place.endpoint if not self._place.emulated else ""
+        question = Question.of(self._dataset.digest, profile, endpoint, self._place.deployment, self._prompt)
+        self._reader = reader_of(self._dataset.labels, home.synonyms)
         self._path = question.path(home)
         private_folder(self._path.parent)
         self._answers = read_answers(self._path)
+        self._problem = ""
 
     def cost(self) -> PilotCost:
         """Return what is still to be paid."""
@@ -156,7 +155,7 @@ class Pilot:
         return PilotCost(len(todo), usd, self._place.emulated)
 
     def _tokens(self, image: StoredImage) -> int:
-        text = estimate_text_tokens(Prompt(self._prompt.system, "text", "low").render(self._dataset.labels))
+        text = estimate_text_tokens(self._prompt.text(self._dataset.labels))
         return text + tokens_of_image(image.width, image.height, self._spec.detail, self._spec.model)
 
     def _todo(self) -> list[StoredImage]:
@@ -173,14 +172,14 @@ class Pilot:
         from engine.azure.answers import Answer
         from engine.azure.connection import Azure
 
-        todo = self._todo()
+        todo, self._problem = self._todo(), ""
         place, name = self._place, str(self._place.deployment)
         by_id = {str(n): image for n, image in enumerate(todo)}
         done = len(self._images) - len(todo)
 
         def body(image: StoredImage) -> Callable[[], dict[str, object]]:
             def make() -> dict[str, object]:
-                data = image.path.read_bytes()
+                data = image.read()
                 return self._prompt.body(name, self._dataset.labels, data, image_mime(data))
 
             return make
@@ -194,6 +193,8 @@ class Pilot:
                 if answer.error is None or answer.filtered:  # a failed one is asked again next time
                     row = {"sha256": by_id[answer.custom_id].sha256, **_kept(answer)}
                     file.write(json.dumps(row).encode() + b"\n")
+                else:
+                    self._problem = self._problem or answer.error
                 if progress is not None:
                     progress("pilot", done, len(self._images))
 
@@ -220,7 +221,7 @@ class Pilot:
             n += 1
             into += int(str(row["prompt_tokens"]))
             out += int(str(row["completion_tokens"]))
-            label = read_answer(None if row["text"] is None else str(row["text"]), labels)
+            label = self._reader.read(None if row["text"] is None else str(row["text"])).label
             filtered += bool(row["filtered"])
             unknown += label is None and not row["filtered"]
             right += label == labels[image.label]
@@ -255,6 +256,7 @@ class Pilot:
             needed_points=0.0,
             possible_points=100 * (1 - low),
             emulated=self._place.emulated,
+            problem=self._problem,
         ).at(value_usd, volume)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.azure.connection import Endpoint
 from engine.azure.prices import Prices, estimate_text_tokens, tokens_of_image
-from engine.datasets.prompt import Prompt
+from engine.datasets.prompt import ARTICLE_PROMPT, Prompt
 from engine.errors import ConfigurationError
 from engine.events import DatasetView
 from engine.jobs.spec import Spec
@@ -61,9 +61,11 @@ class Price:
 
 
 def prompts(spec: Spec) -> tuple[Prompt, Prompt]:
-    """Return the zero-shot prompt (JSON answers) and the tuned model's (plain answers)."""
-    system = Prompt.from_file(Path(spec.prompt)).system if spec.prompt else Prompt.default().system
-    return Prompt(system, "json", spec.detail), Prompt(system, "text", spec.detail)
+    """Return the zero-shot prompt and the tuned model's: JSON and plain answers, unless the template says which."""
+    if not spec.prompt:
+        return Prompt(ARTICLE_PROMPT, "json", spec.detail), Prompt(ARTICLE_PROMPT, "text", spec.detail)
+    path = Path(spec.prompt)
+    return Prompt.from_file(path, "json", spec.detail), Prompt.from_file(path, "text", spec.detail)
 
 
 def make_plan(spec: Spec, place: Endpoint | None, profile: str) -> Plan:
@@ -82,8 +84,7 @@ def make_plan(spec: Spec, place: Endpoint | None, profile: str) -> Plan:
     common: dict[str, Any] = {"dataset": spec.dataset, "profile": profile, "probe": spec.probe}
 
     def asking(prompt: Prompt, **more: object) -> dict[str, Any]:
-        words = {"prompt": prompt.system, "answer": prompt.answer, "detail": prompt.detail}
-        return {**common, "model": spec.model, **words, **more}
+        return {**common, "model": spec.model, **prompt.parameters(), **more}
 
     for kind in dict.fromkeys(spec.contestants):
         position = len(contestants)
@@ -94,7 +95,7 @@ def make_plan(spec: Spec, place: Endpoint | None, profile: str) -> Plan:
         if place is None:
             raise ConfigurationError(f"{kind} needs a service.", "Choose a --profile.")
         prompt = zero_shot if kind == ContestantKind.ZERO_SHOT else tuned
-        contestants.append(NewContestant(kind, kind, spec.model, place.emulated, prompt.system, prompt.answer))
+        contestants.append(NewContestant(kind, kind, spec.model, place.emulated, prompt.words, prompt.form))
         if kind == ContestantKind.ZERO_SHOT:
             batch = {"deployment": batch_deployment(place), **_retrying(spec, place)}
             jobs.append(NewJob(JobKind.BATCH, asking(prompt, **batch), position))
@@ -157,8 +158,7 @@ def single(
     if place is None:
         raise ConfigurationError(f"{kind} needs a service.", "Choose a --profile.")
     prompt = zero_shot if kind in (JobKind.BATCH, JobKind.PROBE) else tuned
-    words = {"prompt": prompt.system, "answer": prompt.answer, "detail": prompt.detail}
-    parameters |= {"model": spec.model, **words}
+    parameters |= {"model": spec.model, **prompt.parameters()}
     if kind == JobKind.FINE_TUNE:
         return Plan([], [NewJob(kind, parameters | _tuning(spec))])
     if kind == JobKind.DEPLOY:
@@ -173,7 +173,7 @@ def single(
         raise ConfigurationError(f"No deployment is configured for {kind}.", "Give one with --deployment.")
     contestant_kind = ContestantKind.FINE_TUNED if kind == JobKind.SCORE else ContestantKind.ZERO_SHOT
     model = name if kind == JobKind.SCORE else spec.model
-    who = NewContestant(contestant_kind, contestant_kind, model, place.emulated, prompt.system, prompt.answer)
+    who = NewContestant(contestant_kind, contestant_kind, model, place.emulated, prompt.words, prompt.form)
     parameters |= {"deployment": name, "concurrency": spec.concurrency}
     if kind == JobKind.BATCH:
         parameters |= _retrying(spec, place)
@@ -232,7 +232,7 @@ def make_price(plan: Plan, store: Store, dataset: DatasetView | None, prices: Pr
         p: dict[str, Any] = job.parameters
         model = str(p["model"])
         who = plan.contestants[job.contestant].name if job.contestant is not None else "model"
-        text = estimate_text_tokens(Prompt(str(p["prompt"]), "text", "low").render(labels))
+        text = estimate_text_tokens(Prompt.of(p).text(labels))
 
         def tokens(split: Split, p: dict[str, Any] = p, model: str = model, text: int = text) -> int:
             return sum(text + tokens_of_image(i.width, i.height, p["detail"], model) for i in images[split])

@@ -20,6 +20,7 @@ from engine.store import Store
 if TYPE_CHECKING:
     from engine.azure.answers import Answer
     from engine.azure.connection import Azure, Endpoint
+    from engine.evaluation.reading import Reader
 
 Progress = Callable[[str, int, int], None]
 Say = Callable[[str, str], None]
@@ -166,7 +167,7 @@ class Predicting:
 
         p = self._job.parameters
         model = str(p["model"])
-        text = estimate_text_tokens(Prompt(str(p["prompt"]), "text", "low").render(self._labels()))
+        text = estimate_text_tokens(Prompt.of(p).text(self._labels()))
         sizes = [size for size in map(_size, images) if size is not None]
         tokens = sum(text + tokens_of_image(width, height, str(p["detail"]), model) for width, height in sizes)
         usd = load_prices(self._home.prices).inference_cost(model, tokens, ANSWER_TOKENS * len(sizes))
@@ -217,7 +218,9 @@ class Predicting:
     async def _there(self, images: Sequence[Path], place: Endpoint, progress: Progress, say: Say) -> list[Predicted]:
         from engine.azure import chat
         from engine.azure.connection import Azure, empty_chat
+        from engine.evaluation.answers import reader_of
 
+        reader = reader_of(self._labels(), self._home.synonyms)
         answers: dict[str, Answer] = {}
 
         def on_answer(answer: Answer, _in_flight: int) -> None:
@@ -235,15 +238,13 @@ class Predicting:
                 stop=lambda: False,
                 say=lambda message: say(message, "warning"),
             )
-        labels = self._labels()
-        return [_read(str(path), answers.get(str(number)), labels) for number, path in enumerate(images)]
+        return [_read(str(path), answers.get(str(number)), reader) for number, path in enumerate(images)]
 
     def _requests(self, images: Sequence[Path]) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
         """Yield each picture's request, which is made only when it is its turn."""
-        from engine.datasets.prompt import image_mime
-        from engine.jobs.kinds.asking import prompt_of
+        from engine.datasets.prompt import Prompt, image_mime
 
-        prompt, labels = prompt_of(self._job.parameters), self._labels()
+        prompt, labels = Prompt.of(self._job.parameters), self._labels()
 
         def body(path: Path) -> Callable[[], dict[str, Any]]:
             def make() -> dict[str, Any]:
@@ -275,17 +276,15 @@ class Predicting:
             ) from None
 
 
-def _read(path: str, answer: Answer | None, labels: Sequence[str]) -> Predicted:
+def _read(path: str, answer: Answer | None, reader: Reader) -> Predicted:
     """Read one answer, as every contestant's answers are read."""
-    from engine.evaluation.answers import read_answer
-
     if answer is None:
         return Predicted(path, error="no answer")
     if answer.filtered:
         return Predicted(path, ms=answer.latency_ms, answer=answer.text, error="stopped by the content filter")
     if answer.error is not None or answer.text is None:
         return Predicted(path, ms=answer.latency_ms, error=answer.error or "no answer")
-    label = read_answer(answer.text, labels)
+    label = reader.read(answer.text).label
     error = "" if label is not None else "the answer is none of the labels"
     return Predicted(path, label, None, answer.latency_ms, (), answer.text, error)
 

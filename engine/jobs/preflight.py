@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,8 @@ async def check(home: Home, profile: str, jobs: Sequence[NewJob]) -> None:
     from engine.azure.connection import Azure
     from engine.azure.connection import check as check_service
 
+    for name in dict.fromkeys(str(job.parameters["dataset"]) for job in remote if job.kind in _ASKING):
+        await asyncio.to_thread(_can_read, home, name)
     tuning = [job for job in remote if job.kind == JobKind.FINE_TUNE]
     sizes = [size for job in tuning for size in await asyncio.to_thread(_training_data, home, job)]
     place = await asyncio.to_thread(service.endpoint, home, profile)
@@ -52,6 +55,17 @@ async def check(home: Home, profile: str, jobs: Sequence[NewJob]) -> None:
             await _room(azure, sizes)
 
 
+def _can_read(home: Home, dataset: str) -> None:
+    """Check that answers could be read: the home's synonyms may not fit the dataset."""
+    from engine.evaluation.answers import reader_of
+
+    store = Store(home.store)
+    try:
+        reader_of(store.datasets.get(dataset).labels, home.synonyms)
+    finally:
+        store.close()
+
+
 def _training_data(home: Home, job: NewJob) -> list[int]:
     """Check what a fine-tuning job is to be made of; return about how many bytes its files will have.
 
@@ -59,6 +73,7 @@ def _training_data(home: Home, job: NewJob) -> list[int]:
         InputError: names the model, or images and what is wrong with them.
 
     """
+    from engine.datasets.prompt import Prompt
     from engine.datasets.training_file import MIN_EXAMPLES, check_image_files
     from engine.jobs import tuning_checks
 
@@ -67,14 +82,13 @@ def _training_data(home: Home, job: NewJob) -> list[int]:
     sizes = []
     store = Store(home.store)
     try:
+        dataset = store.datasets.get(str(p["dataset"]))
+        text = len(json.dumps(Prompt.of(p).example(dataset.labels, max(dataset.labels, key=len), "")).encode())
         for split, what, least in ((Split.TRAIN, "training", MIN_EXAMPLES), (Split.VAL, "validation", 1)):
             images = store.datasets.images(str(p["dataset"]), split)
             if split == Split.VAL and not images:
                 continue
-            problems += check_image_files(
-                (image.path for image in images), least, what, any_mode=bool(p.get("convert"))
-            )
-            text = len(str(p["prompt"])) + 300
+            problems += check_image_files(images, least, what, any_mode=bool(p.get("convert")), every_byte=False)
             sizes.append(sum(image.bytes * 4 // 3 + text for image in images))
     finally:
         store.close()

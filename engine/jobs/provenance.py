@@ -9,6 +9,7 @@ from typing import Any
 
 from engine import __version__, clock
 from engine.azure.prices import Prices
+from engine.datasets.prompt import Prompt
 from engine.errors import DogclsError
 from engine.evaluation.provenance import Provenance, moment
 from engine.jobs.paths import Home
@@ -90,6 +91,9 @@ def _contestant(contestant: StoredContestant, jobs: Sequence[tuple[StoredJob, fl
             continue
         deployment = p.get("deployment") or result.get("deployment")
         more: dict[str, Any] = {"deployment": deployment, "detail": p.get("detail"), "seed": p.get("seed")}
+        if "prompt" in p:
+            asked = Prompt.of(p)
+            more["template"] = {name: getattr(asked, name) for name in ("system", "user", "labels_as", "answer", "key")}
         if job.kind == JobKind.FINE_TUNE:
             more["training"] = {name: result.get(name) or p.get(name) for name in _TRAINING}
             more["training"]["billed_tokens"] = result.get("billed_tokens")

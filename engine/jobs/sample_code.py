@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pprint import pformat
 
 from engine.datasets.prompt import Prompt
 from engine.errors import NotFoundError
@@ -21,20 +22,17 @@ curl -s "{url}" \\
 {body}
 EOF
 """
+_URL = "data:image/jpeg;base64,"
 _PYTHON = """\
 # Python: pip install openai
-import base64, os
+import base64, os, pathlib
 from openai import {client}
 
 client = {client}({options}, api_key=os.environ["AZURE_OPENAI_API_KEY"])
-image = base64.b64encode(open("IMAGE.jpg", "rb").read()).decode()
+image = base64.b64encode(pathlib.Path("IMAGE.jpg").read_bytes()).decode()
 answer = client.chat.completions.create(
     model={model!r},
-    messages=[
-        {{"role": "system", "content": {system}}},
-        {{"role": "user", "content": [{{"type": "image_url", "image_url": {{
-            "url": f"data:image/jpeg;base64,{{image}}", "detail": {detail!r}}}}}]}},
-    ],
+    {arguments},
 )
 print(answer.choices[0].message.content)
 """
@@ -55,17 +53,19 @@ def sample_code(store: Store, home: Home, experiment: str) -> str:
     p = stored.parameters
     place = service.endpoint(home, str(p["profile"]))
     labels = store.datasets.get(str(p["dataset"])).labels if p.get("dataset") else ("…",)
-    prompt = Prompt(str(p["prompt"]), "text", p["detail"])
+    prompt = Prompt.of(p)
     base = place.endpoint.rstrip("/")
     if place.is_v1:
         url, client, options = f"{base}/chat/completions", "OpenAI", f"base_url={base!r}"
     else:
         url = f"{base}/openai/deployments/{name}/chat/completions?api-version={place.api_version}"
         client, options = "AzureOpenAI", f"azure_endpoint={base!r}, api_version={place.api_version!r}"
-    body = json.dumps(prompt.request(name, labels, "data:image/jpeg;base64,IMAGE"), indent=1, ensure_ascii=False)
+    request = prompt.request(name, labels, f"{_URL}IMAGE")
+    body = json.dumps(request, indent=1, ensure_ascii=False)
     # The shell reads the here-document, so that it can put the image in; nothing else in it is the shell's.
-    shell = re.sub(r"([\\`$])", r"\\\1", body).replace("base64,IMAGE", "base64,$IMAGE")
+    shell = re.sub(r"([\\`$])", r"\\\1", body).replace(f'"{_URL}IMAGE"', f'"{_URL}$IMAGE"')
     curl = _CURL.format(url=url, body=shell)
-    system = json.dumps(prompt.render(labels), ensure_ascii=False)
-    python = _PYTHON.format(client=client, options=options, model=name, system=system, detail=p["detail"])
+    arguments = [f"{key}={pformat(request[key], width=110, sort_dicts=False)}" for key in request if key != "model"]
+    given = ",\n".join(arguments).replace("\n", "\n    ").replace(f"'{_URL}IMAGE'", f'f"{_URL}{{image}}"')
+    python = _PYTHON.format(client=client, options=options, model=name, arguments=given)
     return f"{curl}\n{python}"

@@ -49,7 +49,10 @@ class Spec(BaseModel):
     detail: Literal["low", "high"] = Field(
         default="low", description="Of images: low is one price for any size; high costs by the tile of 512 pixels."
     )
-    prompt: str = Field(default="", description="A file with the system prompt; {labels} stands for the classes.")
+    prompt: str = Field(
+        default="",
+        description="A file: the system message as text, or a whole template (.toml); {labels} stands for the classes.",
+    )
     recipe: str = Field(
         default="quick",
         description="The CNN's: quick (seconds), article (its MobileNetV3-Small) or best (within 30 minutes).",

@@ -12,6 +12,7 @@ from engine import clock
 from engine.errors import InputError, NotFoundError
 from engine.events import DatasetView
 from engine.store.db import Database
+from engine.store.frozen import Content, read_frozen
 
 ImageRow = tuple[str, int, str, int, int, int, str]
 """path below the root, label's position, split, bytes, width, height, sha256."""
@@ -29,6 +30,10 @@ class StoredImage:
     width: int
     height: int
     sha256: str
+
+    def read(self) -> Content:
+        """Return its bytes, exactly those that were catalogued; see `read_frozen`."""
+        return read_frozen(self.path, self.bytes, self.sha256)
 
 
 class Datasets:

@@ -181,7 +181,7 @@ def _features(
     def look(examples: Sequence[Example]) -> list[np.ndarray]:
         found = cached_views(
             backbone,
-            [refuse if only_cached else example.path for example in examples],
+            [refuse if only_cached else example.read for example in examples],
             [example.sha256 for example in examples],
             cache / "features",
             lambda _done, _total: watch.check(),

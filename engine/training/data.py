@@ -7,15 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from engine.store.frozen import Content, read_frozen
+
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled image: its file, its label's position, the sha256 of its bytes, its number in the store."""
+    """One labelled image: its file, its label's position, sha256 and number of its bytes, its number in the store."""
 
     path: Path
     label: int
     sha256: str
+    bytes: int
     id: int = 0
+
+    def read(self) -> Content:
+        """Return its bytes, exactly those that were catalogued; see `read_frozen`."""
+        return read_frozen(self.path, self.bytes, self.sha256)
 
 
 @dataclass(frozen=True)

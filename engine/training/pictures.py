@@ -37,9 +37,9 @@ class Form:
     side: int
     crop: int = 0
 
-    def of(self, path: Path) -> np.ndarray:
-        """Decode a picture into this form: uint8 `[height, width, 3]`."""
-        image = decoded(path, self.side)
+    def of(self, picture: Path | bytes) -> np.ndarray:
+        """Decode a file, or its bytes, into this form: uint8 `[height, width, 3]`."""
+        image = decoded(picture, self.side)
         if self.crop:  # the article's: the shorter side to `side`, whether it was larger or smaller
             image = _shorter_side(image, self.side)
             left, top = (image.width - self.crop) // 2, (image.height - self.crop) // 2
@@ -61,8 +61,7 @@ class Pack:
     def __init__(self, examples: Sequence[Example], form: Form, folder: Path) -> None:
         """Nothing is read or written yet; see `fill`. Can be sent to another process."""
         self.form = form
-        self._paths = [example.path for example in examples]
-        self._labels = [example.label for example in examples]
+        self._examples = list(examples)
         self._folder = folder / f"{form.side}-{form.crop}"
         self._names = [
             hashlib.sha256("".join(e.sha256 for e in examples[start : start + CHUNK]).encode()).hexdigest()
@@ -71,11 +70,11 @@ class Pack:
         self._open: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._examples)
 
     def label(self, index: int) -> int:
         """Return an example's label."""
-        return self._labels[index]
+        return self._examples[index].label
 
     def fill(self, progress: Callable[[int, int], None]) -> bool:
         """Decode what is not there yet; return False when the disk is full.
@@ -85,14 +84,15 @@ class Pack:
 
         Raises:
             OSError, ValueError: a picture cannot be decoded; names it.
+            InputError: one cannot be read, or has changed since it was catalogued.
 
         """
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
             for chunk, name in enumerate(self._names):
-                paths = self._paths[chunk * CHUNK : (chunk + 1) * CHUNK]
+                some = self._examples[chunk * CHUNK : (chunk + 1) * CHUNK]
                 if not (self._folder / f"{name}.sizes.npy").is_file():
-                    pictures = list(pool.map(self._decode, paths))
+                    pictures = list(pool.map(self._decode, some))
                     try:
                         self._write(f"{name}.npy", np.concatenate([p.reshape(-1) for p in pictures]))
                         self._write(f"{name}.sizes.npy", np.array([p.shape[:2] for p in pictures]))
@@ -114,7 +114,7 @@ class Pack:
             end = int(ends[place])
             return pixels[end - height * width * 3 : end].reshape(height, width, 3)
         except (OSError, ValueError, IndexError):  # not there, or damaged
-            return self._decode(self._paths[index])
+            return self._decode(self._examples[index])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": {}}  # a mapped file is mapped anew, never copied
@@ -123,11 +123,11 @@ class Pack:
         sizes = np.load(self._folder / f"{name}.sizes.npy", allow_pickle=False)
         return np.load(self._folder / f"{name}.npy", mmap_mode="r"), sizes, np.cumsum(sizes.prod(1) * 3)
 
-    def _decode(self, path: Path) -> np.ndarray:
+    def _decode(self, example: Example) -> np.ndarray:
         try:
-            return self.form.of(path)
+            return self.form.of(example.read())
         except (OSError, ValueError) as error:
-            raise type(error)(f"{path}: {error}") from error
+            raise type(error)(f"{example.path}: {error}") from error
 
     def _write(self, name: str, values: np.ndarray) -> None:
         partial = self._folder / f".{name}.{os.getpid()}"

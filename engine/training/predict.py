@@ -13,6 +13,7 @@ import torch
 
 from engine.backbones import load_backbone, pixels, whole_module
 from engine.backbones.backbone import usable_cores
+from engine.backbones.cache import Picture
 from engine.errors import WeightsError
 from engine.training.keeping import load_best
 from engine.training.models import BACKBONES, Classifier, network
@@ -23,8 +24,8 @@ from engine.training.recipes import Recipe
 class Member(Protocol):
     """One backbone's best epoch, ready to predict."""
 
-    def picture(self, path: Path) -> np.ndarray:
-        """Decode a file as the network wants it, uint8 `[size, size, 3]`."""
+    def picture(self, source: Path | bytes) -> np.ndarray:
+        """Decode a file, or its bytes, as the network wants it, uint8 `[size, size, 3]`."""
 
     def predict(self, pictures: np.ndarray) -> np.ndarray:
         """Return probabilities `[n, classes]` of uint8 `[n, size, size, 3]`."""
@@ -46,9 +47,9 @@ class FrozenMember:
         self.network.eval()
         self._views = (False, True) if recipe.mirror else (False,)
 
-    def picture(self, path: Path) -> np.ndarray:
+    def picture(self, source: Path | bytes) -> np.ndarray:
         """Decode a file: the shorter side scaled to the backbone's size, the centre cut out."""
-        return pixels(path, self.backbone.size)
+        return pixels(source, self.backbone.size)
 
     @torch.inference_mode()
     def predict(self, pictures: np.ndarray) -> np.ndarray:
@@ -70,9 +71,9 @@ class WholeMember:
         self._form = Form(round(self.size * 256 / 224), self.size)
         self._mirror = recipe.mirror
 
-    def picture(self, path: Path) -> np.ndarray:
+    def picture(self, source: Path | bytes) -> np.ndarray:
         """Decode a file as it was validated with: resized, the centre cut out."""
-        return self._form.of(path)
+        return self._form.of(source)
 
     @torch.inference_mode()
     def predict(self, pictures: np.ndarray) -> np.ndarray:
@@ -89,32 +90,37 @@ class Predictor:
         self.recipe, self.labels, self.members = recipe, list(labels), list(members)
         self._pool = ThreadPoolExecutor(max_workers=min(8, usable_cores()))
 
-    def predict(self, paths: Sequence[Path]) -> np.ndarray:
+    def predict(self, sources: Sequence[Picture]) -> np.ndarray:
         """Return probabilities `[n, classes]` float32.
 
+        Args:
+            sources: each picture as a file, or as a function that gives its encoded bytes.
+
         Raises:
-            OSError, ValueError: an image cannot be read; names it.
+            OSError, ValueError: an image cannot be read; names it, if it is a file.
 
         """
         found = []
         for member in self.members:
-            pictures = np.stack(list(self._pool.map(lambda path, m=member: _picture(m, path), paths)))
+            pictures = np.stack(list(self._pool.map(lambda source, m=member: _picture(m, source), sources)))
             found.append(member.predict(pictures))
         return np.asarray(np.mean(found, axis=0, dtype=np.float32))
 
-    def predict_one(self, path: Path) -> tuple[str, float, float]:
+    def predict_one(self, source: Picture) -> tuple[str, float, float]:
         """Return one image's label, its probability, and the milliseconds from file to label."""
         started = time.perf_counter()
-        (probabilities,) = self.predict([path])
+        (probabilities,) = self.predict([source])
         best = int(probabilities.argmax())
         return self.labels[best], float(probabilities[best]), (time.perf_counter() - started) * 1000
 
 
-def _picture(member: Member, path: Path) -> np.ndarray:
+def _picture(member: Member, source: Picture) -> np.ndarray:
+    if not isinstance(source, Path):
+        return member.picture(source())
     try:
-        return member.picture(path)
+        return member.picture(source)
     except (OSError, ValueError) as error:
-        raise type(error)(f"{path}: {error}") from error
+        raise type(error)(f"{source}: {error}") from error
 
 
 def load_predictor(folder: Path, cache: Path, say: Callable[[str, str], None] = lambda _m, _l: None) -> Predictor:

@@ -76,7 +76,9 @@ def throughput(source, count, size=64):
     from engine.training.step import step
 
     files = sorted(Path(source).rglob("*.jp*g"))[:count]
-    examples = [Example(f, n % 120, hashlib.sha256(f.read_bytes()).hexdigest()) for n, f in enumerate(files)]
+    examples = [
+        Example(f, n % 120, hashlib.sha256(f.read_bytes()).hexdigest(), f.stat().st_size) for n, f in enumerate(files)
+    ]
     runtime = pick_runtime()
     runtime.use(light=False)
     recipe = get_recipe("article")

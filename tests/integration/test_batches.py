@@ -21,7 +21,7 @@ from engine.jobs.spec import Spec
 from engine.states import JobKind, JobState, Outcome, Request, Split
 from engine.store.experiments import NewContestant, NewJob
 from tests.conftest import Emulator
-from tests.pictures import plain
+from tests.pictures import catalogued, plain
 
 LABELS = ("beagle", "pug")
 ENDED = (JobState.FAILED, JobState.INTERRUPTED, JobState.CANCELLED, JobState.SUCCEEDED)
@@ -102,8 +102,10 @@ class World:
     def make(self, count, *, retry="batch", prompt="Which of {labels}?", realtime="gpt-4o"):
         rows = []
         for number in range(count):
-            (self.folder / f"{number}.jpg").write_bytes(plain(number))
-            rows.append((f"{number}.jpg", number % 2, "test", 700, 32, 24, str(number)))
+            path = self.folder / f"{number}.jpg"
+            path.write_bytes(plain(number))
+            image = catalogued(path, label=number % 2)
+            rows.append((path.name, image.label, "test", image.bytes, image.width, image.height, image.sha256))
         self.store.datasets.add(
             "dogs", source="x", root=self.folder, split="given", seed=None, digest="d", labels=LABELS, images=rows
         )

@@ -1,6 +1,7 @@
 """`dogcls-tui data jsonl`: files, previews, refusals; each line against what the service publishes."""
 
 import base64
+import hashlib
 import json
 import subprocess
 import sys
@@ -151,14 +152,16 @@ def test_bad_images_are_named_and_left_out_only_where_that_is_asked_for(dogcls, 
     assert err.count("left out: ") == 4
 
 
-def test_a_source_that_changed_is_noticed(dogcls, home_of, tmp_path):
+@pytest.mark.parametrize("size", [False, True])
+def test_a_source_that_changed_is_noticed(dogcls, home_of, tmp_path, size):
     root, _ = home_of()
     for one in tmp_path.rglob("003.jpeg"):
-        one.write_bytes(one.read_bytes() + b"more")
+        data = one.read_bytes()
+        one.write_bytes(data + b"more" if size else data[:-1] + b"!")
     code, _, err = dogcls(
         root, "data", "jsonl", "set", "--kind", "batch", "--split", "train", "--output", tmp_path / "out"
     )
-    assert code == 2 and "when the dataset was added" in err
+    assert code == 2 and "003.jpeg: has changed since the dataset was added" in err
 
 
 def test_other_files_stay(dogcls, home_of, tmp_path):
@@ -219,7 +222,7 @@ def test_two_thousand_labels_are_told_with_their_tokens(dogcls, tmp_path, store,
     labels = [f"a class with quite a long name, number {number}" for number in range(2000)]
     store.datasets.add(
         "set", source="test", root=tmp_path / "p", split="given", seed=None, digest="0", labels=labels,
-        images=[("a.jpg", 1999, "test", len(data), 32, 24, "0" * 64)],
+        images=[("a.jpg", 1999, "test", len(data), 32, 24, hashlib.sha256(data).hexdigest())],
     )  # fmt: skip
     found, err = jsonl(dogcls, home.root, "--kind", "batch", "--split", "test", "--output", tmp_path / "out")
     assert "its 2,000 labels about" in err and found[0]["enqueued_tokens"] > 20_000

@@ -15,7 +15,7 @@ from engine.jobs.process import start_time
 from engine.states import JobKind, JobState, Request
 from engine.store.experiments import NewContestant, NewJob
 from tests.conftest import Emulator
-from tests.pictures import plain
+from tests.pictures import catalogued, plain
 
 IMAGES, EPOCHS = 500, 50
 STEPS = IMAGES * EPOCHS
@@ -70,8 +70,10 @@ def job(home, store, tmp_path, place):
     (tmp_path / "pictures").mkdir()
     rows = []
     for number in range(IMAGES):
-        (tmp_path / "pictures" / f"{number}.jpg").write_bytes(plain(number))
-        rows.append((f"{number}.jpg", number % 2, "train", 700, 32, 24, str(number)))
+        path = tmp_path / "pictures" / f"{number}.jpg"
+        path.write_bytes(plain(number))
+        image = catalogued(path, label=number % 2)
+        rows.append((path.name, image.label, "train", image.bytes, image.width, image.height, image.sha256))
     store.datasets.add(
         "dogs", source="x", root=tmp_path / "pictures", split="given", seed=None, digest="d",
         labels=("beagle", "pug"), images=rows,

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from engine.datasets.convert import Converter, rgb_jpeg
-from tests.pictures import plain
+from tests.pictures import catalogued, plain
 
 SIZE = (40, 30)
 
@@ -60,6 +60,6 @@ def test_it_is_remembered_what_was_converted(tmp_path):
     grey.write_bytes(picture("L", 90, "JPEG"))
     rgb.write_bytes(plain(1))
     converter = Converter()
-    assert converter.read(rgb) == rgb.read_bytes()
-    assert converter.read(grey) != grey.read_bytes()
+    assert converter.read(catalogued(rgb)) == rgb.read_bytes()
+    assert converter.read(catalogued(grey)) != grey.read_bytes()
     assert converter.converted == {grey: "L"}

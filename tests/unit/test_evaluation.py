@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from engine.evaluation.answers import read_answer
 from engine.evaluation.comparison import ContestantInput, compare
 from engine.evaluation.metrics import latency, macro_f1, mcnemar, wilson
+from engine.evaluation.reading import read
 from engine.evaluation.report import render
 from engine.states import ContestantKind, Outcome
 
@@ -33,7 +33,7 @@ LABELS = ["Pug", "Silky Terrier", "Saint Bernard"]
     ],
 )
 def test_answers_are_read_by_fixed_rules(raw, label):
-    assert read_answer(raw, LABELS) == label
+    assert read(raw, LABELS).label == label
 
 
 def test_wilson_agrees_with_the_published_counts():

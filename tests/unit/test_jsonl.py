@@ -1,14 +1,16 @@
 import base64
 import json
+import re
 
 import pytest
 
 from engine.datasets.jsonl import measure_batch_shards, split_shard, write_batch_shards, write_training_file
-from engine.datasets.prompt import Prompt
+from engine.datasets.prompt import ARTICLE_PROMPT, Prompt
 from engine.errors import InputError
-from tests.pictures import plain
+from tests.pictures import catalogued, plain
 
 LABELS = ['say "hi"', "zwei", "三"]
+TUNED = Prompt(ARTICLE_PROMPT, "text", "low")
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def pictures(tmp_path):
     for n, form in enumerate(("JPEG", "PNG", "WEBP", "JPEG")):
         path = tmp_path / f"{n}.jpg"  # names lie about the form
         path.write_bytes(plain(n, form=form))
-        paths.append(path)
+        paths.append(catalogued(path))
     return paths
 
 
@@ -30,7 +32,7 @@ def test_a_batch_line_is_one_request_with_the_original_bytes(tmp_path, pictures)
     (shard,) = write_batch_shards(items, Prompt.default(), LABELS, "gpt-4o-batch", tmp_path, "in")
     found = lines(shard.path)
     assert [line["custom_id"] for line in found] == [i for i, _, _ in items]
-    for line, path in zip(found, pictures, strict=True):
+    for line, picture in zip(found, pictures, strict=True):
         assert (line["method"], line["url"]) == ("POST", "/chat/completions")
         body = line["body"]
         assert body["model"] == "gpt-4o-batch"
@@ -40,8 +42,8 @@ def test_a_batch_line_is_one_request_with_the_original_bytes(tmp_path, pictures)
         image = user["content"][0]["image_url"]
         assert image["detail"] == "low"
         head, data = image["url"].split(",", 1)
-        assert base64.b64decode(data) == path.read_bytes()
-        assert head == f"data:image/{['jpeg', 'png', 'webp', 'jpeg'][pictures.index(path)]};base64"
+        assert base64.b64decode(data) == picture.path.read_bytes()
+        assert head == f"data:image/{['jpeg', 'png', 'webp', 'jpeg'][pictures.index(picture)]};base64"
 
 
 def test_shards_keep_both_limits(tmp_path, pictures):
@@ -63,7 +65,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, pictures):
 
 def test_a_training_line_ends_with_the_bare_label(tmp_path, pictures):
     shard = write_training_file(
-        list(zip(pictures, [*LABELS, "zwei"], strict=True)), Prompt.default(), LABELS, tmp_path / "t.jsonl"
+        list(zip(pictures, [*LABELS, "zwei"], strict=True)), TUNED, LABELS, tmp_path / "t.jsonl"
     )
     assert [line["messages"][-1] for line in lines(shard.path)] == [
         {"role": "assistant", "content": label} for label in [*LABELS, "zwei"]
@@ -71,18 +73,47 @@ def test_a_training_line_ends_with_the_bare_label(tmp_path, pictures):
 
 
 def test_an_image_that_is_gone_is_named_and_nothing_half_written_stays(tmp_path, pictures):
-    pictures[2].unlink()
+    pictures[2].path.unlink()
     before = set(tmp_path.iterdir())
     with pytest.raises(InputError, match=r"2\.jpg: No such file"):
-        write_batch_shards([(str(p), p, 0) for p in pictures], Prompt.default(), LABELS, "m", tmp_path, "x")
+        write_batch_shards(
+            [(str(n), p, 0) for n, p in enumerate(pictures)], Prompt.default(), LABELS, "m", tmp_path, "x"
+        )
     with pytest.raises(InputError, match=r"2\.jpg: No such file"):
-        write_training_file([(p, "zwei") for p in pictures], Prompt.default(), LABELS, tmp_path / "x.jsonl")
+        write_training_file([(p, "zwei") for p in pictures], TUNED, LABELS, tmp_path / "x.jsonl")
     assert set(tmp_path.iterdir()) == before
+
+
+def test_an_image_that_has_changed_is_named_and_the_rest_can_go_on(tmp_path, pictures):
+    changed = pictures[1]
+    other = bytearray(changed.path.read_bytes())
+    other[-20] ^= 1  # of the same size
+    changed.path.write_bytes(other)
+    why = r"1\.jpg: has changed since the dataset was added\. Put the file back as it was, or add the dataset again"
+    items = [(str(n), picture, 7) for n, picture in enumerate(pictures)]
+    with pytest.raises(InputError, match=why):
+        write_batch_shards(items, Prompt.default(), LABELS, "m", tmp_path, "x")
+    with pytest.raises(InputError, match=why):
+        write_training_file([(p, "zwei") for p in pictures], TUNED, LABELS, tmp_path / "x.jsonl")
+    told = []
+    (shard,) = write_batch_shards(
+        items, Prompt.default(), LABELS, "m", tmp_path, "x", failed=lambda name, error: told.append((name, str(error)))
+    )
+    assert [line["custom_id"] for line in lines(shard.path)] == ["0", "2", "3"]
+    assert (shard.requests, shard.tokens) == (3, 21)
+    ((name, error),) = told
+    assert name == "1" and re.search(why, error)
+    changed.path.write_bytes(b"shorter")
+    with pytest.raises(InputError, match=r"1\.jpg: has changed .* \(it had [\d,]+ bytes, and has 7\)"):
+        changed.read()
+    changed.path.write_bytes(bytes(changed.bytes + 9))
+    with pytest.raises(InputError, match=r"and has over"):
+        changed.read()
 
 
 def test_a_training_file_over_the_limit_is_refused(tmp_path, pictures):
     with pytest.raises(InputError, match="over"):
-        write_training_file([(pictures[0], "zwei")] * 5, Prompt.default(), LABELS, tmp_path / "x.jsonl", max_bytes=2000)
+        write_training_file([(pictures[0], "zwei")] * 5, TUNED, LABELS, tmp_path / "x.jsonl", max_bytes=2000)
 
 
 def test_a_prompt_file_must_name_the_labels(tmp_path):
@@ -123,9 +154,9 @@ def test_what_will_be_written_is_known_before(tmp_path, limits):
     for n in range(12):
         paths.append(tmp_path / f"{n}.{('jpg', 'png', 'webp')[n % 3]}")
         paths[-1].write_bytes(plain(n, form=("JPEG", "PNG", "WEBP")[n % 3]))
-    asked = [(f"image-{n}", path, 40 + n) for n, path in enumerate(paths)]
+    asked = [(f"image-{n}", catalogued(path), 40 + n) for n, path in enumerate(paths)]
     written = write_batch_shards(asked, Prompt.default(), LABELS, "m", tmp_path, "a", **limits)
-    sized = [(name, path, path.stat().st_size, tokens) for name, path, tokens in asked]
+    sized = [(name, image.path, image.bytes, tokens) for name, image, tokens in asked]
     measured = measure_batch_shards(sized, Prompt.default(), LABELS, "m", **limits)
     assert [(s.requests, s.bytes, s.tokens) for s in measured] == [(s.requests, s.bytes, s.tokens) for s in written]
 

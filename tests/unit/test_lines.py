@@ -1,5 +1,6 @@
 """Lines of request files: golden ones, the published schema, and labels that nobody would want."""
 
+import itertools
 import json
 import re
 from binascii import b2a_base64
@@ -116,14 +117,32 @@ def test_a_prompt_file_may_be_a_whole_template(tmp_path):
     path.write_text(
         'system = "You sort."\nuser = """\nOne of {labels}"""\nlabels = "json"\nanswer = "text"\nkey = "k"\n'
     )
-    found = Prompt.from_template(path, "json", "high")
+    found = Prompt.from_file(path, "json", "high")
     assert found == Prompt("You sort.", "text", "high", "One of {labels}", "json", "k")
-    assert Prompt.from_template(path, "json", "high", forced=True).answer == "json"
+    assert Prompt.from_file(path, "json", "high", forced=True).answer == "json"
     text = tmp_path / "prompt.txt"
     text.write_text("One of {labels}\n")
-    assert Prompt.from_template(text, "text", "low") == Prompt("One of {labels}", "text", "low")
-    with pytest.raises(InputError, match="system message alone"):
-        Prompt.from_file(path)  # an experiment would lose its user text
+    assert Prompt.from_file(text, "text", "low") == Prompt("One of {labels}", "text", "low")
+
+
+def test_a_prompt_is_written_as_it_is_read(tmp_path):
+    path = tmp_path / "prompt.toml"
+    texts = ['Which of\n{labels}?\n\nAnswer "so", {not} so\\', "a\r\nb {labels}", '""" {labels} \'\'\' é 🐕 \x07"']
+    for text, listed in itertools.product(texts, ("commas", "lines", "json")):
+        for system, user in ((text, text), ("", text), (text, "")):
+            prompt = Prompt(system, "json", "low", user, listed, 'k"')
+            path.write_text(prompt.to_toml(with_answer=True), encoding="utf-8")
+            assert Prompt.from_file(path, "text", "low") == prompt
+            path.write_text(prompt.to_toml(), encoding="utf-8")
+            assert Prompt.from_file(path, "text", "low") == replace(prompt, answer="text")  # each its own way
+
+
+def test_a_prompt_goes_through_a_jobs_parameters():
+    prompt = Prompt("You sort.", "text", "high", "One of {labels}", "json", "k")
+    assert Prompt.of({"dataset": "x", **json.loads(json.dumps(prompt.parameters()))}) == prompt
+    assert prompt.words == "You sort.\n\nOne of {labels}"
+    old = {"prompt": "Which of {labels}?", "answer": "json", "detail": "low", "model": "m"}
+    assert Prompt.of(old) == Prompt("Which of {labels}?", "json", "low")
 
 
 @pytest.mark.parametrize(
@@ -135,10 +154,11 @@ def test_a_prompt_file_may_be_a_whole_template(tmp_path):
         ('system = "{labels}"\nlabels = "stars"', "labels = 'stars'"),
         ('system = "{labels}"\nanswer = "song"', "answer = 'song'"),
         ("system", "Correct it; it is TOML"),
+        ('system = "{labels}"\nkey = ""', "the key of the answer is empty"),
     ],
 )
 def test_a_template_with_a_mistake_is_refused(tmp_path, text, says):
     path = tmp_path / "prompt.toml"
     path.write_text(text)
     with pytest.raises(InputError, match=re.escape(says)):
-        Prompt.from_template(path, "json", "low")
+        Prompt.from_file(path, "json", "low")

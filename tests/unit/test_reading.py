@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.evaluation.answers import read_answer
 from engine.evaluation.reading import MAX_LENGTH, STRICT, Reader, Rule, read
 from engine.evaluation.synonyms import load_synonyms
 from tests.properties import quick
@@ -97,21 +96,25 @@ def test_strict_is_what_was_asked_for():
     assert read("Pug", LABELS, asked="text").strict_label == "Pug"
     assert read("Pug", LABELS, asked="class").strict_label == "Pug"
     assert read("Pug", LABELS, asked="json").label == "Pug"
+    assert read('{"bird: x": "Pug"}', LABELS, asked="json:bird: x").strict_label == "Pug"
+    assert read('{"bird": "Pug"}', LABELS, asked="json").strict_label is None
+    assert read('{"label": "Pug"}', LABELS, asked="json:bird").strict_label is None
+    assert read("Pug", LABELS, asked="json:bird").strict_label is None
 
 
 def test_labels_that_look_alike_are_told_apart_by_their_spelling_or_not_at_all():
     labels = ["resume", "résumé", "A", "a", "No Entry", "No", "+", "7"]
-    assert read_answer("Resume", labels) == "resume"
-    assert read_answer("RÉSUMÉ", labels) == "résumé"
-    assert read_answer("a", labels) == "a"
-    assert read_answer("A.", labels) is None
-    assert read_answer("It is a mess", labels) is None
-    assert read_answer("The sign says: no entry", labels) == "No Entry"
-    assert read_answer("no", labels) == "No"
-    assert read_answer("No, it is something else", labels) is None
-    assert read_answer("+", labels) == "+"
-    assert read_answer('{"label": 7}', labels) == "7"
-    assert read_answer("The digit is 7.", labels) == "7"
+    assert read("Resume", labels).label == "resume"
+    assert read("RÉSUMÉ", labels).label == "résumé"
+    assert read("a", labels).label == "a"
+    assert read("A.", labels).label is None
+    assert read("It is a mess", labels).label is None
+    assert read("The sign says: no entry", labels).label == "No Entry"
+    assert read("no", labels).label == "No"
+    assert read("No, it is something else", labels).label is None
+    assert read("+", labels).label == "+"
+    assert read('{"label": 7}', labels).label == "7"
+    assert read("The digit is 7.", labels).label == "7"
 
 
 def test_a_name_that_leads_to_two_labels_leads_nowhere():
@@ -198,7 +201,7 @@ def test_a_label_is_read_in_every_dress(words, data):
         '```json\n{{"label": "{}"}}\n```',
         " {} \n",
     ):
-        assert read_answer(dress.format(label), words) == label
+        assert read(dress.format(label), words).label == label
 
 
 @pytest.mark.parametrize(
@@ -226,10 +229,10 @@ def test_hostile_answers_take_no_time(raw):
 
 def test_the_shipped_synonyms_lead_to_the_articles_labels():
     synonyms = load_synonyms()
-    assert read_answer("Bullmastiff", ["Bull Mastiff"], synonyms) == "Bull Mastiff"
-    assert read_answer("Boston Terrier", ["Boston Bull", "Toy Terrier"], synonyms) == "Boston Bull"
+    assert read("Bullmastiff", ["Bull Mastiff"], synonyms).label == "Bull Mastiff"
+    assert read("Boston Terrier", ["Boston Bull", "Toy Terrier"], synonyms).label == "Boston Bull"
     # The table's own spelling may be the other name: of a dataset that says so, its label is what counts.
-    assert read_answer("Pembroke", ["Pembroke Welsh Corgi"], synonyms) == "Pembroke Welsh Corgi"
+    assert read("Pembroke", ["Pembroke Welsh Corgi"], synonyms).label == "Pembroke Welsh Corgi"
 
 
 def test_the_users_synonyms_lie_over_the_shipped(tmp_path):

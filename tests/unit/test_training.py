@@ -1,5 +1,6 @@
 import hashlib
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,9 +63,14 @@ class Watch:
             raise Stop
 
 
+def example(path, label, number=0):
+    data = path.read_bytes()
+    return Example(path, label, hashlib.sha256(data).hexdigest(), len(data), number)
+
+
 def examples(dogs, numbers, start=0):
     return [
-        Example(path, label, hashlib.sha256(path.read_bytes()).hexdigest(), start + 100 * label + n)
+        example(path, label, start + 100 * label + n)
         for label, breed in enumerate(KENNEL)
         for n, path in ((n, dogs / breed / f"{n:03d}.jpg") for n in numbers)
     ]
@@ -359,6 +365,18 @@ def test_pictures_are_decoded_once_and_shared(dogs, tmp_path):
         file.unlink()  # it is mapped: another file takes its name
         file.write_bytes(b"damaged")
     np.testing.assert_array_equal(Pack(some, Form(64), tmp_path)[5], picture)
+
+
+def test_a_picture_that_has_changed_is_not_decoded(dogs, tmp_path):
+    one = replace(examples(dogs, [0])[0], path=tmp_path / "0.jpg")
+    one.path.write_bytes(examples(dogs, [1])[0].path.read_bytes())
+    for decode in (
+        one.read,
+        lambda: Pack([one], Form(64), tmp_path)[0],
+        lambda: Pack([one], Form(64), tmp_path).fill(None),
+    ):
+        with pytest.raises(InputError, match=r"0\.jpg: has changed since the dataset was added"):
+            decode()
 
 
 def test_a_full_disk_leaves_pictures_to_be_decoded_each_time(dogs, tmp_path, monkeypatch):

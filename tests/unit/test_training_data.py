@@ -12,7 +12,7 @@ from engine.datasets.training_file import MAX_IMAGES, check_image_files, check_t
 from engine.errors import InputError
 from engine.jobs import tuning_checks
 from engine.jobs.spec import make_spec, parameters
-from tests.pictures import plain
+from tests.pictures import catalogued, plain
 
 MODEL = "gpt-4o-2024-08-06"
 
@@ -140,10 +140,23 @@ def test_images_are_checked_before_a_file_is_written_of_them(tmp_path):
     good, grey, gone = tmp_path / "a.jpg", tmp_path / "b.jpg", tmp_path / "c.jpg"
     good.write_bytes(plain())
     grey.write_bytes(image(mode="L"))
-    told = [str(p) for p in check_image_files([*[good] * 9, grey, gone], 12)]
+    told = [str(p) for p in check_image_files([catalogued(path) for path in (*[good] * 9, grey, gone)], 12)]
     assert f"{grey}: the mode is L" in told[0]
     assert f"{gone}: No such file" in told[1]
     assert "11 training images, and the service takes 12 to 50,000" in told[2]
+
+
+def test_an_image_that_has_changed_is_refused_before_a_file_is_written(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(plain(1))
+    picture = catalogued(path)
+    assert not check_image_files([picture], 1)
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    assert not check_image_files([picture], 1, every_byte=False)  # at the launch, which reads only headers
+    (told,) = check_image_files([picture], 1)
+    assert str(told).startswith(f"{path}: has changed since the dataset was added. Put the file back as it was, or")
+    path.write_bytes(path.read_bytes() + b"!")
+    assert check_image_files([picture], 1, every_byte=False)[0].what == told.what
 
 
 def test_the_model_the_suffix_and_the_tokens():

@@ -47,14 +47,19 @@ def with_engine(context: typer.Context, work: Callable[[Engine], Coroutine[Any, 
 
     async def run() -> T:
         task: asyncio.Task[T] = asyncio.current_task()  # type: ignore[assignment]
-        for number in filter(None, (getattr(signal, name, None) for name in ("SIGHUP", "SIGTERM"))):
+        loop = asyncio.get_running_loop()
+        numbers = [getattr(signal, name) for name in ("SIGHUP", "SIGTERM") if hasattr(signal, name)]
+        for number in numbers:
             with contextlib.suppress(NotImplementedError):  # an event loop of Windows
-                asyncio.get_running_loop().add_signal_handler(number, end, task, number)
+                loop.add_signal_handler(number, end, task, number)
         engine = await asyncio.to_thread(partial(Engine, options.home, options.profile, readonly=options.readonly))
         try:
             return await work(engine)
         finally:
             engine.close()
+            for number in numbers:  # a loop that closes with them in place has a moment for signals to fail in
+                with contextlib.suppress(NotImplementedError):
+                    loop.remove_signal_handler(number)
 
     try:
         return asyncio.run(run())

@@ -164,7 +164,7 @@ def _order(
     if prompt is None:
         question = Prompt(ARTICLE_PROMPT, said, detail.value)
     else:
-        question = Prompt.from_template(prompt.expanduser(), said, detail.value, forced=answer is not None)
+        question = Prompt.from_file(prompt.expanduser(), said, detail.value, forced=answer is not None)
     asked = deployment if kind == Kind.batch else ""
     what: Literal["batch", "fine-tune"] = "batch" if kind == Kind.batch else "fine-tune"
     order = Order(name, what, part.value, question, deployment=asked, form=form)

@@ -10,7 +10,7 @@ import typer
 from engine import Engine, JobKind, Spec
 from tui.commands.common import out, out_json, price_and_start, with_engine
 from tui.commands.follow import follow
-from tui.commands.run import CONVERT, DEVICE, RECIPE, WEIGHTS, full_path, spec_of
+from tui.commands.run import CONVERT, DEVICE, PROMPT, RECIPE, WEIGHTS, full_path, spec_of
 
 app = typer.Typer(help="Any one job alone.", no_args_is_help=True)
 
@@ -18,7 +18,7 @@ Dataset = Annotated[str, typer.Option(help="A dataset; see: data list.")]
 Name = Annotated[str | None, typer.Option(help="A name for it among the experiments.")]
 Model = Annotated[str | None, typer.Option(help="The base model.  [default: gpt-4o-2024-08-06]")]
 Detail = Annotated[str | None, typer.Option(help="low or high.  [default: low]")]
-PromptFile = Annotated[Path | None, typer.Option(help="A file with the system prompt.")]
+PromptFile = Annotated[Path | None, typer.Option(help=PROMPT)]
 Seed = Annotated[int | None, typer.Option(help="[default: 42]")]
 Deployment = Annotated[str | None, typer.Option(help="Whom to ask; the configured one unless named.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the job as JSON when it has ended.")]

@@ -10,7 +10,7 @@ import typer
 
 from engine import Engine
 from tui.commands.common import in_terminal, out, out_json, progress_line, say, with_engine
-from tui.commands.run import full_path, spec_of
+from tui.commands.run import PROMPT, full_path, spec_of
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +26,7 @@ def pilot(
     volume: Annotated[int, typer.Option(help="How many images you will have classified.", min=1)] = 100_000,
     model: Annotated[str | None, typer.Option(help="The base model.  [default: gpt-4o-2024-08-06]")] = None,
     detail: Annotated[str | None, typer.Option(help="low or high.  [default: low]")] = None,
-    prompt: Annotated[Path | None, typer.Option(help="A file with the system prompt.")] = None,
+    prompt: Annotated[Path | None, typer.Option(help=PROMPT)] = None,
     max_cost: Annotated[float | None, typer.Option(help="Refuse to start above this price, in USD.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept the price.")] = False,

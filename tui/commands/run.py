@@ -25,6 +25,7 @@ from tui.opening import open_app
 RECIPE = "quick, article or best; see: recipes.  [default: quick]"
 WEIGHTS = "Pretrained weights for the recipe's backbone, instead of its own."
 DEVICE = "auto, cpu, cuda or mps.  [default: auto]"
+PROMPT = "A file: the system message as text, or a whole template (.toml). {labels} stands for the classes."
 CONVERT = "Fine-tune on RGB copies of grey, CMYK and palette images; else they are refused."
 Plain = Annotated[bool, typer.Option("--plain", help="No screen: narration on stderr, the table on stdout.")]
 Json = Annotated[bool, typer.Option("--json", help="No screen: one JSON object on stdout.")]
@@ -66,9 +67,7 @@ def run(
     convert: Annotated[bool, typer.Option("--convert", help=CONVERT)] = False,
     seed: Annotated[int | None, typer.Option(help="Of fine-tuning and CNN.  [default: 42]")] = None,
     detail: Annotated[str | None, typer.Option(help="low or high.  [default: low]")] = None,
-    prompt: Annotated[
-        Path | None, typer.Option(help="A file with the system prompt; {labels} stands for the classes.")
-    ] = None,
+    prompt: Annotated[Path | None, typer.Option(help=PROMPT)] = None,
     recipe: Annotated[str | None, typer.Option(help=f"The CNN's: {RECIPE}")] = None,
     weights: Annotated[Path | None, typer.Option(help=WEIGHTS)] = None,
     device: Annotated[str | None, typer.Option(help=f"Where the CNN trains: {DEVICE}")] = None,

@@ -39,6 +39,7 @@ class Head:
         bias: float32 `[n]`.
         temperature: by which its logits are divided where they become probabilities that are told; the loss
             of training has none. See `calibrate`.
+        key: of the JSON in which it was trained to answer; empty for plain text.
 
     """
 
@@ -46,6 +47,7 @@ class Head:
     weight: np.ndarray
     bias: np.ndarray
     temperature: float = 1.0
+    key: str = ""
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Return logits `[m, n]` of features `[m, width]`."""
@@ -60,15 +62,17 @@ class Head:
             weight=self.weight,
             bias=self.bias,
             temperature=np.float64(self.temperature),
+            key=np.array(self.key),
         )
         partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Head:
-        """Read a head; one from before there was a temperature has 1."""
+        """Read a head; one from before there was a temperature has 1, and from before there was a key none."""
         with np.load(path, allow_pickle=False) as data:
             temperature = float(data["temperature"]) if "temperature" in data else 1.0
-            return cls([str(label) for label in data["labels"]], data["weight"], data["bias"], temperature)
+            key = str(data["key"]) if "key" in data else ""
+            return cls([str(label) for label in data["labels"]], data["weight"], data["bias"], temperature, key)
 
 
 @dataclass(frozen=True)

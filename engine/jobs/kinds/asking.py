@@ -10,8 +10,9 @@ from typing import Any
 from engine.azure.answers import Answer
 from engine.azure.prices import Prices, load_prices
 from engine.datasets.prompt import Prompt, image_mime
-from engine.errors import JobError
-from engine.evaluation.answers import read_answer
+from engine.errors import InputError, JobError
+from engine.evaluation.answers import reader_of
+from engine.evaluation.reading import Reader
 from engine.jobs.context import Context
 from engine.states import Outcome, Split
 from engine.store.datasets import StoredImage
@@ -30,6 +31,7 @@ class Asking:
     dataset: str
     count: int
     prompt: Prompt
+    reader: Reader
     prices: Prices
 
     @classmethod
@@ -45,7 +47,8 @@ class Asking:
             labels=dataset.labels,
             dataset=dataset.name,
             count=dataset.test,
-            prompt=prompt_of(parameters),
+            prompt=Prompt.of(parameters),
+            reader=reader_of(dataset.labels, context.home.synonyms),
             prices=load_prices(context.home.prices),
         )
 
@@ -78,10 +81,16 @@ class Asking:
         """Return a function that makes the request about one image, reading the file only when called."""
 
         def make() -> dict[str, Any]:
-            data = image.path.read_bytes()
+            data = image.read()
             return self.prompt.body(deployment, self.labels, data, image_mime(data))
 
         return make
+
+    def leave_out(self, name: str, why: InputError) -> None:
+        """Store that an image could not be asked about; the others are, and whoever resumes takes it up again."""
+        failed = Prediction(image_id(name), None, None, Outcome.FAILED, error=str(why))
+        self.context.store.predictions.add(self.contestant_id, [failed])
+        self.context.say(str(why), "warning")
 
     def prediction(self, answer: Answer, latency_ms: float | None = None) -> Prediction:
         """Read an answer: to one label, to `unknown_label`, or to why there is none."""
@@ -91,7 +100,7 @@ class Asking:
         elif answer.error is not None or answer.text is None:
             outcome = Outcome.FAILED
         else:
-            name = read_answer(answer.text, self.labels)
+            name = self.reader.read(answer.text).label
             label = None if name is None else self.labels.index(name)
             outcome = Outcome.UNKNOWN_LABEL if label is None else Outcome.ANSWERED
         return Prediction(
@@ -107,11 +116,6 @@ class Asking:
             total_ms=answer.total_ms,
             attempts=answer.attempts,
         )
-
-
-def prompt_of(parameters: dict[str, Any]) -> Prompt:
-    """Return the prompt that a job's parameters describe."""
-    return Prompt(parameters["prompt"], parameters["answer"], parameters["detail"])
 
 
 def custom_id(image: StoredImage) -> str:

@@ -54,6 +54,8 @@ async def _ask(asking: Asking, azure: Azure) -> None:
         left = asking.left()
         if not left or retry == "none" or (left == asking.count and not round_.cut_short):
             return  # where all were tried and none was answered, the same once more will not help
+        if not round_.requests:
+            break  # of what is left no file can be read
         if number < MORE_ROUNDS and retry == "batch":
             context.say(f"{left} of {asking.count} images have no answer; they are asked about again, in a batch")
     if retry == "realtime":

@@ -70,6 +70,8 @@ class Round:
         self._closed_until = 0.0
         self._poll_at = 0.0
         self._said: dict[str, str] = {}
+        self.requests = 0
+        """How many were written: none where no image could be read."""
         self.cut_short = False
         """Whether a batch ended before all of its requests were tried: asking again may well help."""
         emulated = azure.endpoint.emulated
@@ -149,6 +151,7 @@ class Round:
         intents = self._context.store.jobs.intents(self._context.job.id, "batch")
         for file in self._open():
             file.batch = intents.get(self._key(file))
+        self.requests = sum(file.requests for file in self._files)
 
     def _save(self) -> None:
         kept = [{k: v for k, v in asdict(file).items() if k not in ("batch", "done")} for file in self._files]
@@ -163,21 +166,20 @@ class Round:
 
     @cached_property
     def _text_tokens(self) -> int:
-        return estimate_text_tokens(self._asking.prompt.render(self._asking.labels))
+        return estimate_text_tokens(self._asking.prompt.text(self._asking.labels))
 
     def _items(self) -> Iterator[Item]:
         parameters = self._context.job.parameters
         for image in self._asking.remaining():
             self._context.check()
             picture = tokens_of_image(image.width, image.height, parameters["detail"], parameters["model"])
-            yield custom_id(image), image.path, self._text_tokens + picture
+            yield custom_id(image), image, self._text_tokens + picture
 
     def _write(self) -> list[Shard]:
         asking = self._asking
         model = self._context.job.parameters["deployment"]
-        return write_batch_shards(
-            self._items(), asking.prompt, asking.labels, model, self._folder, "requests", max_tokens=self._limit
-        )
+        whom = (asking.prompt, asking.labels, model, self._folder, "requests")
+        return write_batch_shards(self._items(), *whom, max_tokens=self._limit, failed=asking.leave_out)
 
     async def _split(self, file: File, parts: int) -> None:
         """Let several smaller files stand for one that the quota has no room for."""

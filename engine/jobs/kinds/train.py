@@ -8,9 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engine.errors import InputError, JobError, WeightsError
 from engine.jobs.context import Context
 from engine.states import Outcome, Split
+from engine.store.datasets import StoredImage
 from engine.store.predictions import Prediction
 from engine.store.validations import Validation
 from engine.training.caution import imagenet_caution
@@ -67,7 +70,7 @@ async def run(context: Context) -> dict[str, Any]:
     recipe = get_recipe(p["recipe"], epochs=p.get("train_epochs"))
 
     def examples(split: Split) -> list[Example]:
-        return [Example(i.path, i.label, i.sha256, i.id) for i in store.datasets.images(dataset.name, split)]
+        return [Example(i.path, i.label, i.sha256, i.bytes, i.id) for i in store.datasets.images(dataset.name, split)]
 
     try:
         trained = train(
@@ -163,7 +166,11 @@ def _predict(context: Context, predictor: Predictor, labels: tuple[str, ...]) ->
         context.check()
         chunk = todo[start : start + CHUNK]
         began = time.monotonic()
-        probabilities = predictor.predict([image.path for image in chunk])
+        try:
+            probabilities = predictor.predict([image.read for image in chunk])
+        except InputError:
+            chunk = _readable(context, chunk)
+            probabilities = predictor.predict([image.read for image in chunk]) if chunk else np.empty((0, len(labels)))
         busy += time.monotonic() - began
         order = probabilities.argsort(1)[:, ::-1][:, :RANKS]
         context.store.predictions.add(
@@ -179,10 +186,25 @@ def _predict(context: Context, predictor: Predictor, labels: tuple[str, ...]) ->
                 for image, row, best in zip(chunk, probabilities, order, strict=True)
             ],
         )
-        context.progress(len(images) - len(todo) + start + len(chunk), len(images), "predicting")
-    if len(context.store.predictions.settled(contestant)) != len(images):
-        raise JobError("Not every test image was predicted.")
+        context.progress(len(images) - len(todo) + min(start + CHUNK, len(todo)), len(images), "predicting")
+    if left := len(images) - len(context.store.predictions.settled(contestant)):
+        why = context.store.predictions.an_error(contestant)
+        raise JobError(f"{left} of {len(images)} test images were not predicted: {why}", "Then resume the job.")
     return len(todo) / busy if todo else None
+
+
+def _readable(context: Context, images: Sequence[StoredImage]) -> list[StoredImage]:
+    """Return the images that are still what they were; of the others, store why they are not predicted."""
+    found, lost = [], []
+    for image in images:
+        try:
+            image.read()
+            found.append(image)
+        except InputError as error:
+            context.say(str(error), "warning")
+            lost.append(Prediction(image.id, None, None, Outcome.FAILED, error=str(error)))
+    context.store.predictions.add(context.job.contestant_id or 0, lost)
+    return found
 
 
 def _latency(context: Context, predictor: Predictor) -> None:
@@ -193,9 +215,9 @@ def _latency(context: Context, predictor: Predictor) -> None:
     images = images[: context.job.parameters["probe"]]
     if not images:
         return
-    predictor.predict_one(images[0].path)
+    predictor.predict_one(images[0].read)
     for number, image in enumerate(images, start=1):
         context.check()
-        _, _, ms = predictor.predict_one(image.path)
+        _, _, ms = predictor.predict_one(image.read)
         context.store.predictions.add_latency(contestant, image.id, ms)
         context.progress(number, len(images), "measuring latency")

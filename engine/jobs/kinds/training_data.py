@@ -9,10 +9,10 @@ from pathlib import Path
 
 from engine.datasets.convert import Converter
 from engine.datasets.jsonl import write_training_file
+from engine.datasets.prompt import Prompt
 from engine.datasets.training_file import MIN_EXAMPLES, Problem, check_image_files, check_training_file
 from engine.jobs import tuning_checks
 from engine.jobs.context import Context
-from engine.jobs.kinds.asking import prompt_of
 from engine.states import Split
 from engine.store.datasets import StoredImage
 from engine.store.files import write_atomic
@@ -60,16 +60,16 @@ def _write(context: Context, path: Path, split: Split, images: Sequence[StoredIm
     p = context.job.parameters
     convert = bool(p.get("convert"))
     least = MIN_EXAMPLES if split == Split.TRAIN else 1
-    problems = check_image_files((i.path for i in images), least, what, any_mode=convert)
+    problems = check_image_files(images, least, what, any_mode=convert)
     refuse(context, problems, f"The {what} images cannot be used")
     labels = context.store.datasets.get(p["dataset"]).labels
     converter = Converter()
     shard = write_training_file(
-        ((i.path, labels[i.label]) for i in images),
-        prompt_of(p),
+        ((i, labels[i.label]) for i in images),
+        Prompt.of(p),
         labels,
         path,
-        read=converter.read if convert else Path.read_bytes,
+        read=converter.read if convert else lambda image: image.read(),
     )
     context.say(f"wrote {shard.requests} {split} examples, {shard.bytes / 1e6:.1f} MB")
     if converter.converted:
