@@ -12,19 +12,16 @@ from typing import TYPE_CHECKING
 
 from engine.events import ImageView, JobDetail, LogLine, Metric, Score, StandingCost
 from engine.jobs.paths import Home
-from engine.jobs.spec import Spec
 from engine.learning import Learning
 from engine.store import Store
 
 if TYPE_CHECKING:
-    from engine.datasets.findings import Finding
+    from engine.datasets.prompt import Prompt
     from engine.datasets.thumbnails import Thumbnail
     from engine.evaluation.details import Answers
     from engine.jobs.again import Again
     from engine.jobs.preview import RequestPreview
 
-SHOWN_FINDINGS = 500
-"""As many as anybody reads through."""
 PRINTED_BYTES = 32_768
 """As much as anybody reads of what a process printed."""
 
@@ -75,12 +72,6 @@ class Browser:
 
         return await asyncio.to_thread(read)
 
-    async def findings(self, dataset: str) -> list[Finding]:
-        """Return the first findings of a dataset's last check, the worst first; `Engine.curate` has them all."""
-        from engine.jobs.importing import findings
-
-        return await asyncio.to_thread(findings, self._store, dataset, 0, SHOWN_FINDINGS)
-
     async def thumbnail(self, path: Path, width: int, height: int) -> Thumbnail:
         """Fit a picture into width × height pixels; raises InputError."""
 
@@ -91,14 +82,14 @@ class Browser:
 
         return await asyncio.to_thread(read)
 
-    async def request(self, spec: Spec, system: str, number: int = 0) -> RequestPreview:
+    async def request(self, dataset: str, prompt: Prompt, number: int = 0) -> RequestPreview:
         """Return one real request with its tokens and price; raises InputError, NotFoundError."""
 
         def read() -> RequestPreview:
             from engine.azure.prices import load_prices
             from engine.jobs.preview import preview
 
-            return preview(self._store, spec, system, load_prices(self._home.prices), number)
+            return preview(self._store, dataset, prompt, load_prices(self._home.prices), number)
 
         return await asyncio.to_thread(read)
 

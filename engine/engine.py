@@ -26,14 +26,13 @@ from engine.outcomes import Outcomes
 from engine.piloting import Piloting
 from engine.remote import Remote
 from engine.settings import home_folder, load_settings
-from engine.states import ACTIVE, ContestantKind, JobKind, JobState, Split
+from engine.states import ACTIVE, ContestantKind, JobKind, JobState
 from engine.store import Store
 from engine.store.files import private_folder, write_atomic
 from engine.trained import Trained
 
 if TYPE_CHECKING:
     from engine.azure.connection import Endpoint
-    from engine.datasets.jsonl import Shard
     from engine.evaluation.comparison import Comparison
     from engine.jobs.outline import Outline
     from engine.jobs.plan import Plan, Price
@@ -67,7 +66,7 @@ class Engine:
             settings.resource(self.profile)
         self.readonly = readonly
         self.store = Store(self.home.store)
-        self.curate = Curating(self.store, readonly=readonly)
+        self.curate = Curating(self.store, self.home, readonly=readonly)
         self.browse = Browser(self.store, self.home, self.profile)
         self.pilots = Piloting(self.store, self.home, self.profile, readonly=readonly)
         self.remote = Remote(self.store, self.home, self.profile, readonly=readonly)
@@ -120,27 +119,6 @@ class Engine:
     async def class_counts(self, name: str) -> list[tuple[str, int, int, int]]:
         """Return (label, train, val, test) counts of a dataset."""
         return await asyncio.to_thread(self.store.datasets.class_counts, name)
-
-    async def keep_prompt(self, dataset: str, system: str) -> Path:
-        """Keep a system message as the file that an experiment may name; return it.
-
-        Raises:
-            InputError: it never says `{labels}`.
-
-        """
-        from engine.datasets.prompt import Prompt
-
-        self._writing()
-        path = self.home.prompts / f"{_file_name(dataset)}.txt"
-
-        def write() -> Path:
-            if "{labels}" not in system:
-                raise InputError("The prompt never says {labels}.", "Put {labels} where the classes go.")
-            write_atomic(path, system + "\n")
-            Prompt.from_file(path)
-            return path
-
-        return await asyncio.to_thread(write)
 
     # -- experiments
 
@@ -347,30 +325,6 @@ class Engine:
 
         self._writing()
         return await delete_deployment(self.store, self.home, job_id)
-
-    async def write_jsonl(
-        self,
-        dataset: str,
-        kind: str,
-        split: Split,
-        system: str,
-        spec: Spec,
-        to: Path,
-        progress: Progress | None = None,
-    ) -> list[Shard]:
-        """Write a dataset's split as files for the service; return them.
-
-        Args:
-            kind: `batch` or `fine-tune`.
-            system: the system message, with `{labels}`.
-            progress: called with (phase, done, total), from another thread.
-
-        """
-        from engine.datasets.prompt import Prompt
-        from engine.jobs.preview import write_jsonl
-
-        prompt = Prompt(system, "json" if kind == "batch" else "text", spec.detail)
-        return await asyncio.to_thread(write_jsonl, self.store, dataset, kind, split, prompt, spec.model, to, progress)
 
 
 async def _to_its_end(work: Callable[..., T], *arguments: Any) -> T:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.jobs.paths import Home
 from engine.places import home_folder
@@ -43,12 +43,12 @@ class Exports:
 
         return Producer(self._db, order).cautions()
 
-    def choices(self, order: Order) -> list[Choice]:
-        """Return what each form of the images would come to; raises NotFoundError."""
+    def choices(self, order: Order, **how: Any) -> list[Choice]:
+        """Return what each form of the images would come to; see `engine.jobs.choices`; raises NotFoundError."""
         from engine.azure.prices import load_prices
         from engine.jobs.choices import choices
 
-        return choices(self._db, order, load_prices(self._home.prices))
+        return choices(self._db, order, load_prices(self._home.prices), **how)
 
     def write(
         self,

@@ -59,7 +59,7 @@ class Outcomes:
         """
         from engine.jobs.scoring import score
 
-        return await asyncio.to_thread(score, file, labels, self._home.root / "synonyms.toml", common=common)
+        return await asyncio.to_thread(score, file, labels, self._home.synonyms, common=common)
 
     async def terms(self) -> Terms:
         """Return the standing terms, with the machine that the price table has.

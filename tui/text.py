@@ -6,12 +6,17 @@ import re
 import time
 
 # C0 and C1 controls, and the marks that turn the direction of what follows.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def literal(text: str) -> str:
     """Return text without control characters (tab and newline stay)."""
     return _CONTROL.sub("", text)
+
+
+def escaped(json: str) -> str:
+    """Return JSON whose strings say the same, with what could steer a terminal written as escapes."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json)
 
 
 def one_line(text: str, most: int = 2_000) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from engine.datasets.likeness import fingerprint
+from engine.datasets.likeness import SMALLEST, Print, fingerprint
 
 MAX_BYTES = 10_000_000
 """The service's limit for one image (Azure OpenAI, vision fine-tuning)."""
@@ -65,7 +65,7 @@ class Checked:
     sha256: str
     format: str = ""
     mode: str = ""
-    alike: tuple[int, int] | None = None
+    alike: Print | None = None
     flags: tuple[tuple[str, str], ...] = ()
 
 
@@ -100,6 +100,8 @@ def check_image(data: bytes, name: str = "") -> Checked:
                 (width, height), mode = image.size, _mode(image, data)
                 flags = [*_flags(image, form, mode, frames, name)]
                 alike = _decode(image)
+                if alike is None or min(width, height) < SMALLEST:
+                    flags.append(("unsure", f"{width}×{height}" if alike else "nearly one colour"))
     except BadImageError:
         raise
     except UnidentifiedImageError:
@@ -131,7 +133,7 @@ def share_lock(lock: AbstractContextManager[Any]) -> None:
     _large = lock
 
 
-def _decode(image: Image.Image) -> tuple[int, int] | None:
+def _decode(image: Image.Image) -> Print | None:
     """Decode it all, so that what is cut off shows; a JPEG at an eighth of its size reads every byte, too."""
     if image.format in ("JPEG", "MPO"):
         image.draft("L", (64, 64))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.datasets.checks import odd_name
 from engine.datasets.findings import find
-from engine.datasets.likeness import Likeness
+from engine.datasets.likeness import SMALLEST, Likeness
 from engine.datasets.looking import Task, look_at_all
 from engine.datasets.sources import Passed, Source
 from engine.datasets.sources.base import shown
@@ -70,7 +70,7 @@ def examine(
             good.append((checked.bytes, checked.width, checked.height, checked.sha256, found.mtime, found.id))
             flags += [(kind, image.path, note, False, "", "") for kind, note in checked.flags]
             if checked.alike is not None:
-                likeness.add(found.id, *checked.alike)
+                likeness.add(found.id, checked.alike, tiny=min(checked.width, checked.height) < SMALLEST)
         if odd_name(image.path):
             flags.append(("odd-name", image.path, "", False, "", ""))
         if done % BATCH == 0:

@@ -116,6 +116,12 @@ def _alike(staging: Staging, likeness: Likeness) -> None:
         level = "note" if kind == "near-duplicate" else "warning"
         cure = "Look at them; if they are one picture, keep one."
         staging.find(kind, level, what, cure, staging.spots(keys))
+    crowded = likeness.crowded()
+    if crowded:
+        what = f"{len(crowded):,} images look like many others here, so that only nearly equal ones were told as alike"
+        staging.find(
+            "crowded", "note", what, "Nothing needs to be done; exact copies are found.", staging.spots(crowded)
+        )
 
 
 def _spots(group: Sequence[Member]) -> list[tuple[str, str]]:

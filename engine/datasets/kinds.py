@@ -48,7 +48,10 @@ UNUSABLE: dict[str, Kind] = {
         "error", "is another than was catalogued", "are others than were catalogued",
         "Restore them, or add the set again.",
     ),
-    "name": _images("error", "has a name that is not UTF-8", "have names that are not UTF-8", "Rename them."),
+    "name": _images(
+        "error", "has a name that is not UTF-8, or too long", "have names that are not UTF-8, or too long",
+        "Rename them.",
+    ),
     "link": _images(
         "error", "is a link that leads out of the source", "are links that lead out of the source",
         "Copy the pictures there.",
@@ -84,6 +87,11 @@ NOTED: dict[str, Kind] = {
     ),
     "small": _images(
         "note", "has a side under 64 pixels", "have a side under 64 pixels", "Expect them to be hard for everybody."
+    ),
+    "unsure": _images(
+        "note", "is too small or too flat to tell for certain which others look like it",
+        "are too small or too flat to tell for certain which others look like them",
+        "Exact copies are found all the same; look for others yourself.",
     ),
     "odd-name": _images(
         "warning", "has a name with control characters or marks of direction",

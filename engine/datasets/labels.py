@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from engine.errors import InputError
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SYNSET = re.compile(r"n\d{8}-(.+)")
 
 

@@ -87,6 +87,7 @@ def analyse(
     prices: Mapping[str, Price] | None = None,
     volume: float = 1000,
     hours: float = 0.0,
+    horizon: str = "",
     seed: int = 0,
 ) -> Analysis:
     """Return everything that can be said about contestants on the same test images.
@@ -102,6 +103,7 @@ def analyse(
         prices: by contestant's name, as it is given or as it is shown; of others, what their own test cost.
         volume: for how many images the verdict compares prices.
         hours: for how many hours of hosting.
+        horizon: that volume in words, where it takes more than a number.
         seed: of the bootstrap.
 
     Raises:
@@ -124,7 +126,7 @@ def analyse(
         images=next((tuple(i.images) for i in inputs if i.images), ()),
         contestants=contestants,
         differences=differences,
-        verdict=verdict(standings, differences, volume=volume, hours=hours),
+        verdict=verdict(standings, differences, volume=volume, hours=hours, horizon=horizon),
     )
 
 
@@ -179,10 +181,12 @@ def _contestant(
             readings=readings,
             rankings=given.rankings,
             probabilities=given.probabilities,
+            partial=not given.complete,
         )
         times = latencies(given.latencies_ms, given.sequential, given.concurrent)
         hits = right(given.truths, given.predictions)
-        buckets = by_property(hits, properties) if properties else ()
+        asked = [n for n, o in enumerate(given.outcomes) if given.complete or o != Outcome.MISSING]
+        buckets = by_property([hits[n] for n in asked], properties.among(asked)) if properties else ()
     except ValueError as error:
         raise ValueError(f"{given.name}: {error}") from error
     return ContestantAnalysis(

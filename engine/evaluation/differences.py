@@ -27,8 +27,8 @@ class PairedDifference:
     McNemar's exact p, `p_holm` the same after Holm's correction for all pairs of the comparison. `only_a` and `only_b`
     are positions of the images that only one got right, `both` and `neither` count the rest; `differ` has the images
     about which they said different things. `needed` is the number of test images it would take to tell the two apart,
-    None where they cannot be told apart. `partial`: one of them is not finished, so that only the images are compared
-    which both were asked about.
+    all pairs considered, if they differ as much as they do here (see `images_needed`); None where they do not differ.
+    `partial`: one of them is not finished, so that only the images are compared which both were asked about.
     """
 
     a: str
@@ -131,13 +131,21 @@ def paired(
 
 
 def holm(differences: Sequence[PairedDifference]) -> tuple[PairedDifference, ...]:
-    """Return the differences with p corrected for their number (Holm 1979)."""
+    """Return the differences with p corrected for their number (Holm 1979).
+
+    Images needed are for the level that is the strictest of Holm's: else fewer than there are could be said to be
+    enough for a pair that these have not told apart.
+    """
     if not differences:
         return ()
     from statsmodels.stats.multitest import multipletests
 
     corrected = multipletests([d.p for d in differences], method="holm")[1]
-    return tuple(replace(d, p_holm=float(p)) for d, p in zip(differences, corrected, strict=True))
+    level = LEVEL / len(differences)
+    return tuple(
+        replace(d, p_holm=float(p), needed=images_needed(len(d.only_a), len(d.only_b), d.n, level=level))
+        for d, p in zip(differences, corrected, strict=True)
+    )
 
 
 def gain_interval(only_a: int, only_b: int, n: int, *, seed: int = 0) -> tuple[float, float, str]:
@@ -194,22 +202,31 @@ def tango(only_a: int, only_b: int, n: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def images_needed(only_a: int, only_b: int, n: int, power: float = POWER) -> int | None:
-    """Return how many test images would tell two contestants apart with this power at 5%, or None if none would.
+def images_needed(only_a: int, only_b: int, n: int, power: float = POWER, *, level: float = LEVEL) -> int | None:
+    """Return how many test images would tell two contestants apart with this power, or None if none would.
 
     If the shares of images that only one gets right stay what they are, McNemar's test needs
     n = (z₁₋α/₂ √ψ + z_power √(ψ − δ²))² / δ² of them, with ψ = (only_a + only_b) / n and δ = (only_a − only_b) / n
-    (Connor 1987, Biometrics 43; after Miettinen 1968), and six images at least that only one gets right, for with
-    fewer the exact test never comes below 5%.
+    (Connor 1987, Biometrics 43; after Miettinen 1968), and enough images that only one gets right for the exact test
+    to come below the level at all: six at 5%.
+
+    Args:
+        only_a: images that only the one got right.
+        only_b: images that only the other got right.
+        n: all images.
+        power: probability of finding the difference.
+        level: below which p has to be.
+
     """
     from scipy.stats import norm
 
     if only_a == only_b or n == 0:
         return None
     psi, delta = (only_a + only_b) / n, abs(only_a - only_b) / n
-    one, other = float(norm.ppf(1 - LEVEL / 2)), float(norm.ppf(power))
+    one, other = float(norm.ppf(1 - level / 2)), float(norm.ppf(power))
     root = one * math.sqrt(psi) + other * math.sqrt(max(0.0, psi - delta * delta))
-    return max(math.ceil((root / delta) ** 2), math.ceil(6 / psi))
+    fewest = math.floor(1 - math.log2(level)) + 1  # 2 · ½ᵏ < level
+    return max(math.ceil((root / delta) ** 2), math.ceil(fewest / psi))
 
 
 def unpaired(correct_a: int, n_a: int, correct_b: int, n_b: int) -> UnpairedDifference:

@@ -275,7 +275,8 @@ class BreakEven:
                 return f"{self.a} and {self.b} cost the same at any volume."
             return f"{winner} is cheaper than {self.b if winner == self.a else self.a} at any volume."
         other = self.b if self.above == self.a else self.a
-        since = "from the first image" if self.volume == 0 else f"from {self.volume:,.0f} images a month on"
+        # Nobody has less than an image a month, and at a part of one more the other is still cheaper.
+        since = "from the first image" if self.volume <= 1 else f"from {math.ceil(self.volume):,} images a month on"
         return f"{self.above} is cheaper than {other} {since}."
 
 

@@ -6,20 +6,26 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from engine.evaluation import sections
 from engine.evaluation.comparison import Comparison, ContestantResult
 from engine.evaluation.differences import PairedDifference
 from engine.evaluation.findings import Findings
 from engine.evaluation.frames import class_frame, frame
 from engine.evaluation.metrics import Requests
+from engine.evaluation.references import among
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_UNSEEN = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON may hold as it is, and a terminal would obey."""
 _PERCENTILES = ("mean", "p50", "p90", "p95", "p99")
 _REQUESTS = ("n", "retried", "attempts", "first_ms_p50", "first_ms_p95", "total_ms_p50", "total_ms_p95")
 
@@ -35,7 +41,8 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def _plain(c: ContestantResult) -> dict[str, Any]:
-    return {
+    unfinished = {} if c.complete else {"complete": False}  # a key more, for else its accuracy would be a lie
+    return unfinished | {
         "name": c.name,
         "kind": str(c.kind),
         "model": c.model,
@@ -97,8 +104,13 @@ def written(rows: Sequence[Mapping[str, Any]], headings: Sequence[str]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]) if rows else list(headings), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: tame(value) for key, value in row.items()} for row in rows)
     return out.getvalue()
+
+
+def tame(value: Any) -> Any:
+    """Return a cell of a CSV: a text that a spreadsheet would take for a formula has an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 # -- findings
@@ -108,6 +120,7 @@ def contestants_csv(found: Findings) -> str:
     """Return one row a contestant: the comparison's, then what findings add and where it all comes from."""
     p = found.provenance
     rows = []
+    origins = list(p.contestants) or [{}] * len(found.analysis.contestants)
     for number, (row, c) in enumerate(zip(_rows(found.comparison), found.analysis.contestants, strict=True)):
         if not found.economics:  # nobody knows what it costs, which is not nothing
             row |= {key: None for key in row if key.startswith(("cost_usd", "estimate_usd"))}
@@ -116,16 +129,20 @@ def contestants_csv(found: Findings) -> str:
             "complete": c.complete,
             "balanced_accuracy": q.balanced_accuracy,
             "weighted_f1": q.weighted_f1,
-            "accuracy_over_answered": q.coverage.over_answered.value,
+            "accuracy_over_answered": q.coverage.over_answered.value if q.coverage.over_answered.n else None,
             "lenient": q.leniency.lenient.k if q.leniency else None,
             "accuracy_strict": q.leniency.strict.value if q.leniency else None,
             "per_thousand_usd": found.per_thousand[number] if found.economics else None,
             "horizon_usd": found.totals[number].usd if found.economics else None,
+            "horizon_volume_a_month": found.terms.volume if found.economics else None,
+            "horizon_months": found.terms.months if found.economics else None,
             "caution": found.comparison.contestants[number].caution,
             "prompt": c.prompt,
             "answer_format": c.answer_format,
         }
-        rows.append(row | _origin(found) | {"split_seed": p.dataset.get("seed"), "prices_as_of": p.prices.get("as_of")})
+        told = {key: origins[number].get(key) for key in ("deployment", "detail", "seed", "recipe", "finished_at")}
+        software = " ".join(f"{name}={version}" for name, version in p.software.items())
+        rows.append(row | told | _origin(found) | {"prices_as_of": p.prices.get("as_of"), "software": software})
     return written(rows, ("experiment",))
 
 
@@ -140,6 +157,10 @@ def images_csv(found: Findings) -> str:
 
 
 def _table(table: pd.DataFrame, found: Findings) -> str:
+    for name in table.columns:
+        if table[name].dtype in ("object", "str"):
+            known = {value: tame(value) for value in table[name].dropna().unique()}
+            table[name] = table[name].map(known)
     return str(table.assign(**_origin(found)).to_csv(index=False, lineterminator="\n"))
 
 
@@ -148,6 +169,8 @@ def _origin(found: Findings) -> dict[str, Any]:
     p = found.provenance
     return {
         "dataset_digest": p.dataset.get("digest") or p.dataset.get("sha256"),
+        "split": p.dataset.get("split"),
+        "split_seed": p.dataset.get("seed"),
         "dogcls_tui": p.software.get("dogcls-tui"),
     }
 
@@ -167,7 +190,11 @@ def plain_json(found: Findings) -> dict[str, Any]:
 def full_json(found: Findings) -> dict[str, Any]:
     """Return everything that was found, as plain values; what is endless or unknown is null."""
     value = plain_json(found)
-    value["differences"] = [_difference(d) for d in found.analysis.differences]
+    names = [image.name for image in found.evidence.images] or list(map(str, range(found.analysis.n)))
+    value["differences"] = [
+        _difference(d) | {f"images_{only}": [names[n] for n in getattr(d, only)] for only in ("only_a", "only_b")}
+        for d in found.analysis.differences
+    ]
     for plain, c, more in zip(
         value["contestants"], found.analysis.contestants, found.comparison.contestants, strict=True
     ):
@@ -207,6 +234,7 @@ def full_json(found: Findings) -> dict[str, Any]:
                 "accuracy_low": c.low,
                 "accuracy_high": c.high,
                 "per_thousand_more": c.per_thousand(found.terms),
+                "against_its_better_member": _difference(sections.against(found, c)),
             }
             for c in found.cascades
         ],
@@ -222,6 +250,7 @@ def full_json(found: Findings) -> dict[str, Any]:
             for s in found.suspects
         ],
         "published": [{**_value(r), "comparable": r.comparable} for r in found.references],
+        "published_pairs": among(found.references),
         "cautions": list(found.cautions),
         "notes": list(found.notes),
         "provenance": found.provenance.plain(),
@@ -265,5 +294,6 @@ def _value(value: Any) -> Any:
 
 
 def as_text(value: Mapping[str, Any]) -> str:
-    """Return plain values as JSON text."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    """Return plain values as JSON text; what a terminal would obey is escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.evaluation.analysis import Analysis, analyse
 from engine.evaluation.cascade import Cascade, Sweep, cascades, members, sweep
-from engine.evaluation.comparison import Comparison, ContestantInput
+from engine.evaluation.comparison import Comparison, ContestantInput, shown_name
 from engine.evaluation.details import Answers
 from engine.evaluation.economics import BreakEven, Economics, Terms, Total, by_name, pairs, per_thousand, total
 from engine.evaluation.frontier import Point, frontier, points
@@ -138,7 +138,8 @@ def find(evidence: Evidence, terms: Terms) -> Findings:
     settled = [c for c in comparison.contestants if c.complete]
     priced = [e for e in known if e.name in {c.name for c in settled}]
     totals = [total(e, terms) for e in known]
-    analysis = _analysis(evidence, terms, totals)
+    by_value = best_by_value(priced, terms, or_nobody=True) if priced else []
+    analysis = _worth(_analysis(evidence, terms, totals), by_value, terms)
     unfinished = {c.name for c, r in zip(evidence.inputs, comparison.contestants, strict=True) if not r.complete}
     done = replace(answers, contestants=tuple(c for c in answers.contestants if c.name not in unfinished))
     mixed = cascades(done, evidence.validated, evidence.bought, sure=evidence.sure, economics=named, terms=terms)
@@ -151,12 +152,14 @@ def find(evidence: Evidence, terms: Terms) -> Findings:
         totals=tuple(totals),
         per_thousand=tuple(per_thousand(e, terms) for e in known),
         by_cost=tuple(best_by_cost(priced, terms)),
-        by_value=tuple(best_by_value(priced, terms, or_nobody=True)) if priced else (),
+        by_value=tuple(by_value),
         break_evens=tuple(pairs(priced, terms)),
         returns=tuple(_returns(analysis, priced, terms)),
         cascades=tuple(mixed),
         frontier=tuple(frontier(points(settled, mixed, named, terms))),
-        suspects=tuple(suspects(answers, evidence.sure, evidence.rankings)),
+        suspects=tuple(
+            suspects(answers, evidence.sure, evidence.rankings, {i.name: shown_name(i) for i in evidence.inputs})
+        ),
         references=tuple(references(evidence.data)) if evidence.data else (),
         cautions=tuple(f"{c.name}: {c.caution}" for c in comparison.contestants if c.caution),
         provenance_lines=tuple(evidence.provenance.lines()),
@@ -184,6 +187,7 @@ def _analysis(evidence: Evidence, terms: Terms, totals: Sequence[Total]) -> Anal
         synonyms=evidence.synonyms,
         prices={i.name: Price(e.once, per_thousand(e, terms), e.hosting_hourly, t.usd) for i, e, t in known},
         volume=round(terms.images),
+        horizon=f"{terms.volume:,.0f} images a month over {terms.months:g} month{'s' * (terms.months != 1)}",
     )
     if evidence.economics:
         return found
@@ -191,6 +195,20 @@ def _analysis(evidence: Evidence, terms: Terms, totals: Sequence[Total]) -> Anal
         Standing(c.name, c.quality, None, c.complete, c.emulated, c.prompt, c.answer_format) for c in found.contestants
     ]
     return replace(found, verdict=verdict(standings, found.differences))
+
+
+def _worth(analysis: Analysis, by_value: Sequence[Stretch], terms: Terms) -> Analysis:
+    """Return the analysis, its verdict saying who is another choice by what a correct answer is said to be worth."""
+    v = analysis.verdict
+    here = next((s for s in by_value if s.low <= terms.volume <= s.high), None)
+    if not terms.value or here is None or v.choice is None or here.name == v.choice:
+        return analysis
+    who = f"{here.name} leaves" if here.name else "asking nobody leaves"
+    told = (
+        f"The value: at ${terms.value:g} a correct answer {who} the most, at {terms.volume:,.0f} images a month and if"
+        f" accuracies are as measured."
+    )
+    return replace(analysis, verdict=replace(v, would_change=(told, *v.would_change)))
 
 
 def _returns(analysis: Analysis, known: Sequence[Economics], terms: Terms) -> list[Return]:

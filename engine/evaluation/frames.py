@@ -70,7 +70,10 @@ def frame(found: Findings) -> pd.DataFrame:
 
 
 def class_frame(found: Findings) -> pd.DataFrame:
-    """Return one row for each contestant and class, with the interval of its recall and what it is taken for most."""
+    """Return one row for each contestant and class, with the interval of its recall and what it is taken for most.
+
+    Of a contestant that is not complete, support is the images that it has been asked about.
+    """
     import pandas as pd
 
     rows = []
@@ -85,6 +88,7 @@ def class_frame(found: Findings) -> pd.DataFrame:
                     "experiment": found.analysis.experiment,
                     "contestant": c.name,
                     "emulated": c.emulated,
+                    "complete": c.complete,
                     "label": k.label,
                     "support": k.support,
                     "named": k.named,

@@ -14,6 +14,7 @@ NEEDED = ("contestant", "image", "truth", "answer")
 OPTIONAL = ("latency_ms", "probability")
 _COLUMNS = f"Give it the columns {','.join(NEEDED)}, and if you like {' and '.join(OPTIONAL)}."
 _UTF8 = "Save it as UTF-8, for example: iconv -f latin1 -t utf-8."
+_QUOTED = "Write it as CSV: a quote inside quotes twice, and no field of more than 131,072 characters."
 _COMMON = "Give all contestants the same images (an empty answer counts as missing), or add --common."
 
 
@@ -181,7 +182,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    raise _wrong(path, line, str(error), "Write it as CSV; double quotes inside quotes.") from None
+                    raise _wrong(path, line, str(error), _QUOTED) from None
                 if any(cell.strip() for cell in cells):
                     yield line, cells
                 line = rows.line_num + 1

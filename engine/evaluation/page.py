@@ -275,9 +275,14 @@ def _classes(found: Findings, kinds: dict[str, str]) -> Markup | None:
     if len(held) > MOST_CLASSES:
         told += f" The {MOST_CLASSES} worst of {len(held):,} are drawn."
     folded = tag("details", tag("summary", f"{len(others):,} more"), charts.classes(others)) if others else None
-    return joined([tag("p", told, class_="under"), _legend(kinds), charts.classes(first), folded])
+    table = sections.classes(found) if len(held) <= MOST_CLASSES else None
+    figures = tag("details", tag("summary", "Precision, recall and F1"), _section(table, "words")) if table else None
+    return joined([tag("p", told, class_="under"), _legend(kinds), charts.classes(first), folded, figures])
 
 
 def _answers(found: Findings) -> Markup | None:
     parts = sections.present([sections.coverage(found), sections.quality(found), sections.properties(found)])
-    return joined([[tag("h3", part.title), _section(part, "stacked")] for part in parts]) if parts else None
+    how = sections.reading(found)
+    rules = [tag("h3", how.title), _section(how, "words")] if how else None
+    told = [[tag("h3", part.title), _section(part, "stacked")] for part in parts]
+    return joined([told, rules]) if parts else None

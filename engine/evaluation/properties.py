@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from engine.evaluation.quality import Share, share
 
@@ -24,6 +24,11 @@ class ImageProperties:
     pixels: Sequence[int] = ()
     brightness: Sequence[float | None] = ()
     duplicate: Sequence[bool] = ()
+
+    def among(self, images: Sequence[int]) -> ImageProperties:
+        """Return what is known of some of the images, by their positions."""
+        known = {f.name: getattr(self, f.name) for f in fields(self)}
+        return ImageProperties(**{name: [of[n] for n in images] if of else () for name, of in known.items()})
 
 
 @dataclass(frozen=True)

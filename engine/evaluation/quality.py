@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from engine.evaluation.metrics import macro_f1, wilson
 from engine.evaluation.reading import Reading, Rule
 from engine.states import Outcome
 
+_T = TypeVar("_T")
 Ranking = Sequence[tuple[int, float]]
 """(label's position, probability) of the likeliest labels, best first; empty where none are told."""
 
@@ -54,7 +56,8 @@ class Coverage:
     """What became of the `n` questions, and the two readings of accuracy.
 
     `over_all` counts everything without a right label as wrong. `over_answered` leaves out what was filtered, failed or
-    is missing, and keeps answers that name no label: those are the contestant's own.
+    is missing, and keeps answers that name no label: those are the contestant's own. Both are of the images that were
+    asked about where a contestant is not finished.
     """
 
     n: int
@@ -151,6 +154,7 @@ def quality(
     readings: Sequence[Reading | None] = (),
     rankings: Sequence[Ranking] = (),
     probabilities: Sequence[float | None] = (),
+    partial: bool = False,
 ) -> Quality:
     """Return how good one contestant's answers are.
 
@@ -162,6 +166,7 @@ def quality(
         readings: of each raw answer, None where there is none; `[n]` or empty.
         rankings: the likeliest labels of each image, `[n]` or empty.
         probabilities: of each answer, from 0 to 1; `[n]` or empty. Unless given, the rankings' first.
+        partial: it is not finished: all shares are of the images that it was asked about, and its coverage counts all.
 
     Raises:
         ValueError: lengths differ, a label is not among the labels or is there twice, or a probability is none.
@@ -173,6 +178,20 @@ def quality(
     for name, given in (("readings", readings), ("rankings", rankings), ("probabilities", probabilities)):
         if given and len(given) != n:
             raise ValueError(f"{len(given)} {name} for {n} images")
+    if partial:
+        asked = [i for i, outcome in enumerate(outcomes) if outcome != Outcome.MISSING]
+        found = quality(
+            _among(asked, truths),
+            _among(asked, predictions),
+            labels,
+            _among(asked, outcomes),
+            readings=_among(asked, readings),
+            rankings=_among(asked, rankings),
+            probabilities=_among(asked, probabilities),
+        )
+        counts = Counter(outcomes)
+        whole = replace(found.coverage, n=n, outcomes={o: counts[o] for o in Outcome})
+        return replace(found, coverage=whole)
     hits = right(truths, predictions)
     if not probabilities and any(rankings):
         probabilities = [ranking[0][1] if ranking else None for ranking in rankings]
@@ -190,6 +209,10 @@ def quality(
         calibration=calibration(hits, probabilities),
         leniency=leniency(truths, predictions, readings),
     )
+
+
+def _among(images: Sequence[int], values: Sequence[_T]) -> list[_T]:
+    return [values[i] for i in images] if values else []
 
 
 def _check(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
+from itertools import combinations
 from typing import Any
 
+from engine.evaluation.differences import unpaired
 from engine.evaluation.metrics import wilson
+from engine.evaluation.verdict import said_unpaired
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Reference:
         train_seconds: time to train.
         notes: what must be known of the row itself.
         why_not: reasons for which it does not compare with one's own results; empty where none is known.
+        apart: it was tested on other images than the rows beside it, so that it makes no pairs with them either.
 
     """
 
@@ -78,6 +82,7 @@ class Reference:
     train_seconds: float | None
     notes: tuple[str, ...]
     why_not: tuple[str, ...]
+    apart: bool = False
 
     @property
     def comparable(self) -> bool:
@@ -96,6 +101,17 @@ class Reference:
 def references(dataset: DatasetInfo) -> list[Reference]:
     """Return all published rows, each with why it does not compare with results on that dataset."""
     return [_reference(table, row, dataset) for table in _tables() for row in table["rows"]]
+
+
+def among(published: Sequence[Reference]) -> list[str]:
+    """Return what the counts of every two rows of one publication say, without the pairs that it does not tell."""
+    told = []
+    for a, b in combinations(published, 2):
+        if a.source == b.source:
+            found = unpaired(b.correct, b.n, a.correct, a.n)
+            alike = found if not (a.apart or b.apart) else replace(found, p_if_paired=None)
+            told.append(said_unpaired(b.name, a.name, alike))
+    return told
 
 
 @cache
@@ -126,6 +142,7 @@ def _reference(table: Mapping[str, Any], row: Mapping[str, Any], dataset: Datase
         train_seconds=row.get("train_seconds"),
         notes=tuple(row.get("notes", ())),
         why_not=tuple(_why_not(table, row, dataset)),
+        apart=bool(row.get("other_images")),
     )
 
 

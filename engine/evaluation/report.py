@@ -14,6 +14,12 @@ from engine.states import Outcome
 
 # C0 and C1 controls, and the marks that turn the direction of what follows.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_LOST = {
+    Outcome.UNKNOWN_LABEL: "with no known label",
+    Outcome.FILTERED: "filtered",
+    Outcome.FAILED: "failed",
+    Outcome.MISSING: "missing",
+}
 WIDTH = 80
 
 
@@ -84,7 +90,7 @@ def _width(rows: Sequence[tuple[str, ...]]) -> int:
 def to_markdown(comparison: Comparison) -> str:
     """Return the comparison as Markdown."""
     lines = [f"## {_escape(_title(comparison))}", "", *_markdown_rows(HEADINGS, map(cells, comparison.contestants))]
-    return "\n".join([*lines, "", *(f"- {_escape(note)}" for note in notes(comparison))])
+    return "\n".join([*lines, "", *map(_item, notes(comparison))])
 
 
 def _markdown_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -111,7 +117,7 @@ def table_of(found: Findings, *, references: bool = False) -> str:
         lines += [f"  {literal(s)}" for s in section.sentences]
         if section.rows:
             rows = [section.headings, *section.rows]
-            if section.headings == ("what", "which"):
+            if section.headings[-1] in ("which", "why"):  # words, which are read from the left
                 wide = max(len(literal(row[0])) for row in section.rows)
                 lines += [f"  {literal(what).ljust(wide)}  {literal(which)}" for what, which in section.rows]
             else:
@@ -124,27 +130,30 @@ def markdown_of(found: Findings, *, references: bool = False) -> str:
     lines = [f"## {_escape(_title(found.comparison))}", "", f"**{_escape(found.analysis.verdict.sentence)}**", ""]
     rows = [cells(c, priced=bool(found.economics)) for c in found.comparison.contestants]
     lines += [*_markdown_rows(HEADINGS, rows), "", "```text", *intervals(found), "```"]
-    more = (sections.quality(found), sections.confused(found), sections.properties(found))
-    *parts, last = _parts(found, references=references)
+    more = (sections.reading(found), sections.classes(found), sections.confused(found), sections.properties(found))
+    *parts, last = _parts(found, references=references, suspects=20)
     for section in sections.present([*parts, *more, last]):
         lines += ["", f"### {_escape(section.title)}", ""]
-        lines += [f"- {_escape(sentence)}" for sentence in section.sentences]
+        lines += [_item(sentence) for sentence in section.sentences]
         if section.rows:
             lines += [*([""] if section.sentences else []), *_markdown_rows(section.headings, section.rows)]
     return "\n".join(lines)
 
 
-def _parts(found: Findings, *, references: bool) -> list[Section]:
-    told = notes(found.comparison, differences=False, priced=bool(found.economics))
-    v = found.analysis.verdict
-    said = [f"May not be concluded: {line}" for line in v.may_not] + [f"Would change it: {s}" for s in v.would_change]
+def _parts(found: Findings, *, references: bool, suspects: int = 3) -> list[Section]:
+    told = (*notes(found.comparison, differences=False, priced=bool(found.economics)), *found.notes)
     return sections.present(
         [
-            Section("Notes", (*said, *told, *found.notes)),
+            sections.verdict(found),
+            Section("Notes", told) if told else None,
             sections.differences(found),
             sections.coverage(found),
+            sections.quality(found),
+            sections.latency(found),
             sections.cost(found),
             sections.cascades(found),
+            sections.frontier(found),
+            sections.suspects(found, suspects),
             sections.references(found) if references else None,
             sections.provenance(found),
         ]
@@ -188,12 +197,12 @@ def notes(comparison: Comparison, *, differences: bool = True, priced: bool = Tr
             f" ({d.only_this} images only it got right, {d.only_baseline} only the other; {sure}: {verdict})."
         )
     for c in comparison.contestants:
-        lost = [f"{count} {outcome}" for outcome, count in c.outcomes.items() if count and outcome != "answered"]
+        lost = [f"{count:,} {_LOST[outcome]}" for outcome, count in c.outcomes.items() if count and outcome in _LOST]
         if not c.complete:
             answered = c.n - c.outcomes[Outcome.MISSING]
-            found.append(f"{literal(c.name)} is not finished: {answered} of {c.n} images are answered.")
+            found.append(f"{literal(c.name)} is not finished: {answered:,} of {c.n:,} images have been asked about.")
         elif lost:
-            found.append(f"{literal(c.name)}: {', '.join(lost)} of {c.n}; all count as wrong.")
+            found.append(f"{literal(c.name)}: {', '.join(lost)} of {c.n:,}; all count as wrong.")
         if c.caution:
             found.append(f"{literal(c.name)}: {literal(c.caution)}")
         if c.prompt:
@@ -209,7 +218,7 @@ def notes(comparison: Comparison, *, differences: bool = True, priced: bool = Tr
         if c.requests and c.requests.retried:
             found.append(
                 f"{literal(c.name)}: {c.requests.retried} of {c.requests.n} real-time requests were answered after"
-                f" a retry; their waits are in no latency."
+                f" a retry; their waits are in the latency “in all” alone."
             )
     if any(c.emulated for c in comparison.contestants):
         found.append("Emulated rows are the local emulator's own: a small network, not GPT-4o; nobody charges them.")
@@ -222,4 +231,10 @@ def literal(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", literal(text))
+    """Return text as Markdown shows it literally, links that GitHub makes of addresses and names included."""
+    return re.sub(r"([\\`*_{}\[\]<>|#&~$]|(?<=[a-zA-Z]):(?=//)|(?<=www)\.|@(?=\w))", r"\\\1", literal(text))
+
+
+def _item(text: str) -> str:
+    """Return a list's item; its text begins no list or heading of its own."""
+    return "- " + re.sub(r"\A(?=[-+=])|\A(\d+)(?=[.)])", r"\1\\", _escape(text))

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from engine.evaluation.economics import Economics, Terms, line, total
+from engine.evaluation.words import dollars
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Return:
     def sentence(self) -> str:
         """The result in words, with what may and may not be concluded."""
         if not self.value:
-            return f"Set what a correct answer is worth to see whether {self.name} pays for itself against {self.base}."
+            return self._unset
         told = (
             f"{self.name} against {self.base}, {self.images:,.0f} images at ${self.value:g} a correct answer:"
             f" {self.added.value:+,.0f} correct answers ({self.added.low:+,.0f} to {self.added.high:+,.0f}) are worth"
@@ -91,6 +92,16 @@ class Return:
             return f"{told} Whether it pays for itself this test cannot tell: net {_usd(self.net.value)} {ends}."
         verdict = "It pays for itself" if self.sure else "It does not pay for itself"
         return f"{told} {verdict}: net {_usd(self.net.value)} {ends}."
+
+    @property
+    def _unset(self) -> str:
+        """What a correct answer would have to be worth, in words, where nobody has said what it is."""
+        if self.needed_value is None:
+            return f"{self.name} adds no correct answer to those of {self.base}, so that nothing pays for it."
+        return (
+            f"{self.name} pays for itself against {self.base} where a correct answer is worth more than"
+            f" {dollars(self.needed_value)}, if accuracies are as measured; what it is worth is not set."
+        )
 
 
 def _usd(amount: float) -> str:

@@ -6,12 +6,17 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engine.evaluation.differences import PairedDifference
+from engine.evaluation.analysis import ContestantAnalysis
+from engine.evaluation.cascade import Cascade
+from engine.evaluation.differences import PairedDifference, paired
+from engine.evaluation.economics import overloaded
 from engine.evaluation.findings import Findings
 from engine.evaluation.latency import PERCENTILES, Figure, LatencyProfile
-from engine.evaluation.references import Reference
-from engine.evaluation.verdict import dollars, p_value
+from engine.evaluation.quality import Share
+from engine.evaluation.reading import Rule
+from engine.evaluation.references import Reference, among
 from engine.evaluation.volumes import Stretch
+from engine.evaluation.words import dollars, p_value
 from engine.states import Outcome
 
 
@@ -35,13 +40,13 @@ def interval(low: float, high: float) -> str:
     return f"{low:.1%}–{high:.1%}"
 
 
-def verdict(found: Findings) -> Section:
-    """Return the plain sentence, and what may and may not be concluded."""
+def verdict(found: Findings) -> Section | None:
+    """Return what may and may not be concluded, and what would change the verdict; its sentence stands on top."""
     v = found.analysis.verdict
-    told = [v.sentence, *(f"May be concluded: {line}" for line in v.may)]
-    told += [f"May not: {line}" for line in v.may_not]
+    told = [f"May be concluded: {line}" for line in v.may]
+    told += [f"May not be concluded: {line}" for line in v.may_not]
     told += [f"Would change it: {line}" for line in v.would_change]
-    return Section("Verdict", tuple(told))
+    return Section("Verdict", tuple(told)) if told else None
 
 
 def differences(found: Findings) -> Section | None:
@@ -49,10 +54,13 @@ def differences(found: Findings) -> Section | None:
     pairs = found.analysis.differences
     if not pairs:
         return None
-    corrected = f", p corrected for {len(pairs)} pairs (Holm)" if len(pairs) > 1 else ""
+    told = "Image by image: points with a 95% interval, McNemar's exact p"
+    if len(pairs) > 1:
+        told += f" corrected for {len(pairs)} pairs (Holm; intervals are each pair's own)"
+    told += "; how many test images would tell the two apart four times in five, if they differ as they do here."
     return Section(
         "Differences",
-        (f"Image by image: points with a 95% interval{corrected}; how many test images would tell the two apart.",),
+        (told,),
         ("pair", "points", "95% interval", "only 1st", "only 2nd", "p", "images needed"),
         tuple(_difference(d) for d in pairs),
     )
@@ -77,10 +85,10 @@ def coverage(found: Findings) -> Section | None:
         q = c.quality
         rows.append(
             (
-                c.name + ("" if c.complete else " (unfinished)"),
+                _who(c),
                 *(f"{q.coverage.outcomes[outcome]:,}" for outcome in Outcome),
-                percent(q.coverage.over_all.value),
-                percent(q.coverage.over_answered.value),
+                _of(q.coverage.over_all),
+                _of(q.coverage.over_answered),
                 "–" if q.leniency is None else percent(q.leniency.lenient.value),
                 "–" if q.leniency is None else percent(q.leniency.strict.value),
             )
@@ -91,12 +99,45 @@ def coverage(found: Findings) -> Section | None:
         "Coverage",
         (
             "Of all: what has no right label counts as wrong. Of answered: without what was filtered, failed or is"
-            " missing. Lenient: read only because an answer's form was forgiven; strict: accuracy without that.",
+            " missing. Lenient: read only because an answer's form was forgiven; strict: accuracy without that."
+            + _partial(found),
         ),
         ("contestant", "answered", "unknown", "filtered", "failed", "missing", "of all", "of answered", "lenient",
          "strict"),
         tuple(rows),
     )  # fmt: skip
+
+
+def _who(c: ContestantAnalysis) -> str:
+    """Return a contestant's name; one that is not finished says so wherever its figures stand."""
+    return c.name + ("" if c.complete else " (unfinished)")
+
+
+def _of(share: Share) -> str:
+    """Return a share; nothing where it is of nothing."""
+    return percent(share.value) if share.n else "–"
+
+
+def _partial(found: Findings) -> str:
+    """Return what has to be known of figures where somebody is not finished."""
+    unfinished = any(not c.complete for c in found.analysis.contestants)
+    return " Unfinished: of the images that it has been asked about so far." if unfinished else ""
+
+
+def reading(found: Findings) -> Section | None:
+    """Return the rules by which answers were read, in their order, and how many each has read; None without any."""
+    told = [(c, c.quality.leniency) for c in found.analysis.contestants if c.quality.leniency is not None]
+    rows = [
+        (rule.sentence, *(f"{leniency.rules.get(rule, 0):,}" for _, leniency in told))
+        for rule in Rule
+        if any(rule in leniency.rules for _, leniency in told)
+    ]
+    if not rows:
+        return None
+    how = "Each answer is read by the first rule that fits; none knows the truth. Those that read nothing are not here."
+    changed = [f"{_who(c)}: {leniency.changed:,} answers would be read otherwise today; what was stored counts."
+               for c, leniency in told if leniency.changed]  # fmt: skip
+    return Section("How answers were read", (how, *changed), ("rule", *(_who(c) for c, _ in told)), tuple(rows))
 
 
 def quality(found: Findings) -> Section | None:
@@ -106,7 +147,7 @@ def quality(found: Findings) -> Section | None:
         q, tops = c.quality, {t.k: percent(t.share.value) for t in c.quality.top}
         error = "–" if q.calibration is None else f"{q.calibration.error:.3f}"
         figures = (percent(q.balanced_accuracy), f"{q.macro_f1:.3f}", f"{q.weighted_f1:.3f}")
-        rows.append((c.name, *figures, tops.get(3, "–"), tops.get(5, "–"), error))
+        rows.append((_who(c), *figures, tops.get(3, "–"), tops.get(5, "–"), error))
     if not rows:
         return None
     return Section(
@@ -117,12 +158,33 @@ def quality(found: Findings) -> Section | None:
     )
 
 
+def classes(found: Findings) -> Section | None:
+    """Return precision, recall and F1 of each contestant and label that has images or was named; None without any."""
+    rows = [
+        (
+            _who(c),
+            k.label,
+            f"{k.support:,}",
+            percent(k.precision) if k.named else "–",
+            f"{percent(k.recall.value)} ({interval(k.recall.low, k.recall.high)})" if k.support else "–",
+            f"{k.f1:.3f}",
+        )
+        for c in found.analysis.contestants
+        for k in c.quality.classes
+        if k.support or k.named
+    ]
+    if not rows:
+        return None
+    told = f"n: test images of the class. Recall with its 95% interval.{_partial(found)}"
+    return Section("Classes", (told,), ("contestant", "class", "n", "precision", "recall", "F1"), tuple(rows))
+
+
 def latency(found: Findings) -> Section | None:
     """Return milliseconds by percentile with their intervals, each kind of request for itself."""
     rows = []
     for c in found.analysis.contestants:
         times = c.latency
-        single = "one at a time" if found.economics else "as given"
+        single = "one at a time, answered attempt" if found.economics else "as given"
         kinds: list[tuple[str, LatencyProfile | None]] = [(single, times.single)]
         for name, waits in (("one at a time", times.sequential), ("many at a time", times.concurrent)):
             if waits is not None:
@@ -130,9 +192,12 @@ def latency(found: Findings) -> Section | None:
         rows += [_times(f"{c.name}: {name}", profile) for name, profile in kinds if profile is not None]
     if not rows:
         return None
+    told = "Milliseconds with 95% intervals; percentiles by linear interpolation."
+    if any("?" in cell or "too few" in cell for row in rows for cell in row[1:]):
+        told += " “?”: too few requests for that end of an interval; “too few”: for both."
     return Section(
         "Latency",
-        ("Milliseconds with 95% intervals; percentiles by linear interpolation.",),
+        (told,),
         ("requests", "n", "mean", *(f"p{p}" for p in PERCENTILES)),
         tuple(rows),
     )
@@ -144,7 +209,7 @@ def _times(name: str, profile: LatencyProfile) -> tuple[str, ...]:
 
 def _ms(figure: Figure) -> str:
     ends = ["?" if end is None else f"{end:,.0f}" for end in (figure.low, figure.high)]
-    return f"{figure.value:,.0f}" if ends == ["?", "?"] else f"{figure.value:,.0f} ({ends[0]}–{ends[1]})"
+    return f"{figure.value:,.0f} ({'too few' if ends == ['?', '?'] else '–'.join(ends)})"
 
 
 def cost(found: Findings) -> Section | None:
@@ -167,7 +232,14 @@ def cost(found: Findings) -> Section | None:
     told = [
         f"For {t.volume:,.0f} images a month over {t.months:g} months, hosting {t.hosting_hours:g} hours a day,"
         f" {'in batches where that can be' if t.batch else 'in real time'}, the machine at ${t.machine_hourly:g} an"
-        f" hour, a correct answer worth ${t.value:g}."
+        f" hour {'while it computes' if t.machine_hours is None else f'kept {t.machine_hours:g} hours a day'},"
+        f" {f'a correct answer worth ${t.value:g}' if t.value else 'no value set for a correct answer'}."
+    ]
+    told += [
+        f"{e.name}: {t.volume:,.0f} images a month are more than one machine can do at its pace"
+        + ("." if t.machine_hours is None else "; what it costs to keep more of them is not counted.")
+        for e in found.economics
+        if overloaded(e, t)
     ]
     told += [b.sentence for b in found.break_evens]
     told += [f"Cheapest: {_stretches(found.by_cost)}."] if found.by_cost else []
@@ -188,6 +260,22 @@ def _stretches(stretches: Iterable[Stretch]) -> str:
     return ", ".join(told)
 
 
+def frontier(found: Findings) -> Section | None:
+    """Return contestants and cascades by cost and accuracy, the cheapest first; None where no cost is known."""
+    if not found.frontier:
+        return None
+    rows = [
+        (p.name, dollars(p.usd), f"{percent(p.accuracy)} ({interval(p.low, p.high)})", ", ".join(p.dominated_by) or "–")
+        for p in found.frontier
+    ]
+    how = (
+        "By what 1,000 images cost with their share of all that is paid. Whom nobody beats is on the frontier; to beat"
+        " is to be better in cost or accuracy, and in neither worse."
+    )
+    headings = ("contestant or cascade", "per 1,000 in all", "accuracy", "beaten by")
+    return Section("Frontier", (how,), headings, tuple(rows))
+
+
 def cascades(found: Findings) -> Section | None:
     """Return contestants computed for nothing; None where there are none."""
     if not found.cascades:
@@ -196,12 +284,30 @@ def cascades(found: Findings) -> Section | None:
     for c in found.cascades:
         usd = c.per_thousand(found.terms)
         share = f"{c.accuracy:.1%} ({interval(c.low, c.high)})"
-        rows.append(
-            (c.name, f"{c.threshold:.3f}", percent(c.share_to_second), share, "–" if usd is None else dollars(usd))
-        )
-    how = "Computed from stored answers: the first answers where it is sure, the second where it is not."
+        d = against(found, c)
+        points = f"{100 * d.gain:+.1f} ({100 * d.low:+.1f} to {100 * d.high:+.1f})"
+        per_thousand = "–" if usd is None else dollars(usd)
+        rows.append((c.name, f"{c.threshold:.3f}", percent(c.share_to_second), share, points, per_thousand))
+    how = (
+        "Computed from stored answers: the first answers where it is sure, the second where it is not. Points are those"
+        " that it has more than the better of its two, with the paired 95% interval; no p is told, and none of the"
+        " contestants' is corrected for cascades."
+    )
     told = (how, *(f"{c.name}: {c.chosen_on}" for c in found.cascades))
-    return Section("Cascades", told, ("cascade", "threshold", "goes on", "accuracy", "per 1,000 more"), tuple(rows))
+    headings = ("cascade", "threshold", "goes on", "accuracy", "points", "per 1,000 more")
+    return Section("Cascades", told, headings, tuple(rows))
+
+
+def against(found: Findings, cascade: Cascade) -> PairedDifference:
+    """Return a cascade against the better of its members, image by image; p is of this pair alone."""
+    truths = found.answers.truths
+
+    def hits(predicted: Sequence[int | None]) -> list[bool]:
+        return [said == truth for said, truth in zip(predicted, truths, strict=True)]
+
+    rest = {name: hits(found.answers.of(name).predicted) for name in (cascade.second, cascade.first)}
+    better = max(rest, key=lambda name: sum(rest[name]))
+    return paired(cascade.name, better, hits(cascade.predicted), rest[better])
 
 
 def properties(found: Findings) -> Section | None:
@@ -219,13 +325,13 @@ def properties(found: Findings) -> Section | None:
     if not rows:
         return None
     told = ("Thirds of each property; whether intervals overlap says whether a difference is more than chance.",)
-    return Section("By image property", told, ("images", "n", *(c.name for c in contestants)), tuple(rows))
+    return Section("By image property", told, ("images", "n", *map(_who, contestants)), tuple(rows))
 
 
 def confused(found: Findings, most: int = 10) -> Section | None:
     """Return the most frequent mistakes of each contestant."""
     rows = [
-        (c.name, pair.truth, pair.answer, f"{pair.count:,} of {pair.support:,}")
+        (_who(c), pair.truth, pair.answer, f"{pair.count:,} of {pair.support:,}")
         for c in found.analysis.contestants
         for pair in c.quality.confused[:most]
     ]
@@ -264,6 +370,7 @@ def references(found: Findings) -> Section | None:
         for r in found.references
     ]
     told = [f"{r.name}: {' '.join((r.sentence, *r.notes))}" for r in found.references]
+    told += among(found.references)
     headings = ("published elsewhere", "right", "accuracy", "95% interval", "p50 ms", "cost")
     return Section("Published, by others", tuple(told), headings, tuple(rows))
 

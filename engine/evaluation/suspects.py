@@ -58,6 +58,7 @@ def suspects(
     answers: Answers,
     sure: Mapping[str, Sequence[float | None]] | None = None,
     rankings: Mapping[str, Sequence[Sequence[tuple[int, float]]]] | None = None,
+    shown: Mapping[str, str] | None = None,
 ) -> list[Suspect]:
     """Return suspect labels, the most suspect first.
 
@@ -69,8 +70,10 @@ def suspects(
         answers: to all test images.
         sure: probability of the answer to each test image, by contestant; read from raw answers unless given.
         rankings: (label, probability) of the likeliest labels of each test image, by contestant, where they are known.
+        shown: names for the reasons, by contestant; their own unless given.
 
     """
+    called = shown or {}
     voters = [c for c in answers.contestants if c.kind != KIND]
     told = {c.name: (sure or {}).get(c.name) or probabilities(c) for c in voters}
     found: list[tuple[int, int, tuple[str, ...], tuple[str, ...]]] = []
@@ -94,7 +97,8 @@ def suspects(
         surest = max(heard, default=None)
         given = _given(rankings or {}, by, image, truth)
         others = usual[truth, label] - 1
-        reason = _reason(answers.labels[label], answers.labels[truth], by, against, surest, others)
+        say, agree = ([called.get(name, name) for name in names] for names in (by, against))
+        reason = _reason(answers.labels[label], answers.labels[truth], say, agree, surest, others)
         made.append(Suspect(image, truth, label, by, against, surest, given, others, reason))
     return sorted(
         made,

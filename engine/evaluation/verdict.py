@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.evaluation.differences import LEVEL, PairedDifference, UnpairedDifference
-from engine.evaluation.quality import Quality, Share
+from engine.evaluation.quality import Quality
+from engine.evaluation.words import dollars, images, listed, p_value, told_share
 from engine.states import Outcome
 
 
@@ -80,6 +81,7 @@ def verdict(
     *,
     volume: float = 1000,
     hours: float = 0.0,
+    horizon: str = "",
 ) -> Verdict:
     """Return what the figures say, in words.
 
@@ -88,38 +90,52 @@ def verdict(
         differences: between every two of them, corrected for their number.
         volume: for how many images prices are compared.
         hours: for how many hours of hosting.
+        horizon: the volume in words, where it takes more than a number.
 
     """
     finished = [s for s in standings if s.complete and s.quality.coverage.n]
-    unfinished = tuple(_unfinished(s) for s in standings if not s.complete)
+    unfinished = [_unfinished(s) for s in standings if not s.complete]
+    unjudged = tuple(f"How good {s.name} is: {_unfinished(s)}" for s in standings if not s.complete)
     if not finished:
         reason = "There is no contestant yet." if not standings else "There are no test images."
         if unfinished:
             reason = " ".join(("No contestant is finished, so nobody can be judged yet.", *unfinished))
-        return Verdict(None, (), None, "open", reason, (), unfinished, ())
+        return Verdict(None, (), None, "open", reason, (), unjudged, ())
     ranked = sorted(finished, key=lambda s: -s.quality.accuracy.k)
     best = ranked[0]
-    against = {_other(d, best.name): d for d in differences if best.name in (d.a, d.b)}
+    names = {s.name for s in finished}
+    pairs = [d for d in differences if d.a in names and d.b in names]
+    against = {_other(d, best.name): d for d in pairs if best.name in (d.a, d.b)}
     tied = [s for s in ranked[1:] if s.name not in against or not against[s.name].real]
     choice = _cheapest([best, *tied], volume, hours)
     sure: Literal["clear", "tied", "alone"] = "alone" if len(ranked) == 1 else "tied" if tied else "clear"
-    names = {s.name for s in finished}
-    pairs = [d for d in differences if d.a in names and d.b in names]
+    whole = horizon or f"{volume:,.0f} images"
     return Verdict(
         best=best.name,
         tied=tuple(s.name for s in tied),
         choice=choice.name,
         sure=sure,
-        sentence=_sentence(best, tied, choice, against, sure, volume, hours),
+        sentence=" ".join(
+            [
+                _sentence(best, tied, against, sure, " finished" if unfinished else ""),
+                *_emulated(finished),
+                *_advice(best, choice, against),
+                *_price(best, choice, volume, hours, whole, plainly=any(s.emulated for s in finished)),
+            ]
+        ),
         may=tuple([_scored(s) for s in ranked] + [_real(d, len(differences)) for d in pairs if d.real]),
-        may_not=(*(_chance(d) for d in pairs if not d.real), *unfinished, *_limits(ranked)),
+        may_not=(
+            *(_open(d, len(differences)) for d in pairs if not d.real),
+            *unjudged,
+            *_limits(ranked),
+        ),
         would_change=tuple(_changes(best, tied, ranked, against, volume, hours)),
     )
 
 
 def said_paired(d: PairedDifference, pairs: int = 1) -> str:
     """Return in words what may be concluded of two contestants, among so many pairs."""
-    return _real(d, pairs) if d.real else _chance(d)
+    return _real(d, pairs) if d.real else _chance(d, pairs)
 
 
 def said_unpaired(a: str, b: str, d: UnpairedDifference) -> str:
@@ -143,26 +159,12 @@ def said_unpaired(a: str, b: str, d: UnpairedDifference) -> str:
     return said
 
 
-def p_value(p: float) -> str:
-    """Return a p as it is written: `p = 0.032`, `p < 0.001`."""
-    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
-
-
-def dollars(usd: float) -> str:
-    """Return an amount; below a cent, with what it takes to see it."""
-    return f"${usd:,.2f}" if usd >= 0.01 or usd == 0 else f"${usd:.2g}"
-
-
 def priced(price: Price) -> str:
     """Return a price in words."""
     parts = [f"{dollars(price.per_thousand)} per 1,000 images"]
     parts += [f"{dollars(price.once)} once"] if price.once else []
     parts += [f"{dollars(price.per_hour)} an hour of hosting"] if price.per_hour else []
     return " + ".join(parts)
-
-
-def _share(share: Share) -> str:
-    return f"{share.k} of {share.n} ({share.value:.1%}; 95% interval {share.low:.1%} to {share.high:.1%})"
 
 
 def _points(d: PairedDifference, name: str) -> tuple[float, float, float]:
@@ -187,40 +189,54 @@ def _cheapest(standings: Sequence[Standing], volume: float, hours: float) -> Sta
 
 
 def _sentence(
-    best: Standing,
-    tied: Sequence[Standing],
-    choice: Standing,
-    against: Mapping[str, PairedDifference],
-    sure: str,
-    volume: float,
-    hours: float,
+    best: Standing, tied: Sequence[Standing], against: Mapping[str, PairedDifference], sure: str, finished: str
 ) -> str:
     if sure == "alone":
-        said = f"{best.name} recognised {_share(best.quality.accuracy)}; there is no other to hold it against."
-    elif sure == "clear":
+        what = told_share(best.quality.accuracy)
+        return f"{best.name} recognised {what}; there is no other{finished} to hold it against."
+    if best.quality.accuracy.k == 0:
+        did = "recognised any" if any(s.quality.coverage.replied for s in (best, *tied)) else "answered about any"
+        return f"Nobody {did} of {images(best.quality.accuracy.n)}: there is nothing to choose by."
+    if sure == "clear":
         nearest = max(against.values(), key=lambda d: d.p_holm)
         gain, low, high = _points(nearest, best.name)
-        said = (
-            f"{best.name} is the best: {_share(best.quality.accuracy)}, {gain:.1f} points more than"
+        return (
+            f"{best.name} is the best: {told_share(best.quality.accuracy)}, {gain:.1f} points more than"
             f" {_other(nearest, best.name)} (95% interval {low:.1f} to {high:.1f}, {p_value(nearest.p_holm)})."
         )
-    else:
-        others = _listed([s.name for s in tied])
-        equal = tied[0].quality.accuracy.k == best.quality.accuracy.k
-        said = (
-            f"{best.name} recognised {'as many as any' if equal else 'the most'}, {_share(best.quality.accuracy)}, but"
-            f" {others} cannot be told from it on these {best.quality.accuracy.n:,} images."
-        )
-        if choice is not best:
-            said += f" Take {choice.name}: it is the cheapest of them."
-    if choice.price is None:
-        return said
-    whole = f"{dollars(choice.price.total(volume, hours))} for {volume:,.0f} images"
-    return f"{said} {'It' if choice is best else choice.name} costs {priced(choice.price)}, {whole} in all."
+    equal = tied[0].quality.accuracy.k == best.quality.accuracy.k
+    return (
+        f"{best.name} recognised {'as many as any' if equal else 'the most'}, {told_share(best.quality.accuracy)}, but"
+        f" {listed([s.name for s in tied])} cannot be told from it on {images(best.quality.accuracy.n)}."
+    )
 
 
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _advice(best: Standing, choice: Standing, against: Mapping[str, PairedDifference]) -> list[str]:
+    """Return whom to take where the best cannot be told from somebody cheaper, and what that risks."""
+    if choice is best or best.quality.accuracy.k == 0:
+        return []
+    _, _, high = _points(against[choice.name], best.name)
+    return [f"Take {choice.name}, the cheapest of them, if up to {high:.1f} points less do not matter."]
+
+
+def _price(best: Standing, choice: Standing, volume: float, hours: float, whole: str, *, plainly: bool) -> list[str]:
+    """Return what the choice costs; of an emulated one it is list prices, which nobody charges."""
+    if choice.price is None or best.quality.accuracy.k == 0:
+        return []
+    who = "It" if choice is best and not plainly else choice.name  # a sentence between them is about others
+    costs = "would cost" if choice.emulated else "costs"
+    return [f"{who} {costs} {priced(choice.price)}, {dollars(choice.price.total(volume, hours))} in all for {whole}."]
+
+
+def _emulated(finished: Sequence[Standing]) -> list[str]:
+    """Say plainly what figures of the emulator are not."""
+    found = [s for s in finished if s.emulated]
+    if not found:
+        return []
+    who = (
+        "Everybody here is emulated" if len(found) == len(finished) else "Whoever is emulated is a small local network"
+    )
+    return [f"{who}: this says nothing about the real model."]
 
 
 def _unfinished(s: Standing) -> str:
@@ -231,56 +247,81 @@ def _unfinished(s: Standing) -> str:
 
 
 def _scored(s: Standing) -> str:
-    return f"On these {s.quality.accuracy.n:,} images {s.name} recognised {_share(s.quality.accuracy)}."
+    return f"On {images(s.quality.accuracy.n)} {s.name} recognised {told_share(s.quality.accuracy)}."
 
 
 def _real(d: PairedDifference, pairs: int) -> str:
     better = _better(d)
     gain, low, high = _points(d, better)
-    corrected = f", corrected for {pairs} pairs" if pairs > 1 else ""
     return (
         f"{better} is better than {_other(d, better)} by {gain:.1f} points (95% interval {low:.1f} to {high:.1f};"
-        f" {p_value(d.p_holm)}{corrected})."
+        f" {_p(d, pairs)})."
     )
 
 
-def _chance(d: PairedDifference) -> str:
-    better = _better(d)
-    gain, low, high = _points(d, better)
+def _p(d: PairedDifference, pairs: int) -> str:
+    return p_value(d.p_holm) + (f" corrected for {pairs} pairs" if pairs > 1 else "")
+
+
+def _chance(d: PairedDifference, pairs: int) -> str:
     if d.needed is None:
-        return (
-            f"{d.a} and {d.b} recognised equally many; a difference up to {max(-low, high):.1f} points may be hidden in"
-            f" these {d.n:,} images."
-        )
+        return f"{d.a} and {d.b} recognised equally many; {_hidden(d)}."
+    return f"{_better(d)} need not be better than {_other(d, _better(d))}: {_doubt(d, pairs)}."
+
+
+def _open(d: PairedDifference, pairs: int) -> str:
+    """Return what may not be concluded of two that cannot be told apart."""
+    if d.needed is None:
+        return f"That {d.a} and {d.b} are equally good: they recognised equally many, but {_hidden(d)}."
+    return f"That {_better(d)} is better than {_other(d, _better(d))}: {_doubt(d, pairs)}."
+
+
+def _hidden(d: PairedDifference) -> str:
+    if not d.n:
+        return "there is no image about which both were asked"
+    _, low, high = _points(d, d.a)
+    return f"a difference up to {max(-low, high):.1f} points may be hidden in {images(d.n)}"
+
+
+def _doubt(d: PairedDifference, pairs: int) -> str:
+    gain, low, high = _points(d, _better(d))
     return (
-        f"The difference of {gain:.1f} points between {better} and {_other(d, better)} is within chance:"
-        f" {p_value(d.p_holm)}; it would take about {d.needed:,} images like these to tell them apart."
+        f"{gain:.1f} points (95% interval {low:.1f} to {high:.1f}; {_p(d, pairs)}) may be chance; if that is the"
+        f" difference, it takes about {d.needed:,} images like these to tell them apart"
     )
 
 
 def _limits(ranked: Sequence[Standing]) -> list[str]:
-    """Return what cannot be concluded from the way in which the test was made."""
+    """Return what cannot be concluded from the way in which the test was made; each goes on from "May not"."""
     found = []
     held = [c.support for c in ranked[0].quality.classes if c.support]
     if len(held) == 1:
-        found.append("All images are of one class: always naming it would be right, so this is no classification.")
+        found.append("That anybody tells classes apart: all images are of one class, and always naming it is right.")
     elif held and min(held) < 30:
         least = min(held)
         found.append(
-            f"Single classes cannot be judged: the smallest has {least} image{'s' * (least != 1)}, and the interval of"
-            f" a class is as wide as its row shows."
+            f"Much about single classes: the smallest has {least} image{'s' * (least != 1)}; each has its own interval."
         )
     for s in ranked:
         if s.quality.coverage.outcomes[Outcome.UNKNOWN_LABEL] == s.quality.coverage.n:
-            found.append(f"{s.name} named no label in any answer: that is about the question, not about its eye.")
+            found.append(
+                f"How well {s.name} sees: {s.name} named no label in any answer, which may be the question's fault or"
+                f" the labels'."
+            )
     emulated = [s.name for s in ranked if s.emulated]
     if emulated:
         verb = "is" if len(emulated) == 1 else "are"
-        found.append(f"Nothing about GPT-4o: {_listed(emulated)} {verb} the local emulator's own small network.")
+        found.append(
+            f"Anything about the real model, GPT-4o or another: {listed(emulated)} {verb} the local emulator's own"
+            f" small network."
+        )
     asked = {(s.prompt, s.answer_format) for s in ranked if s.prompt}
     if len(asked) > 1:
-        found.append("Not all were asked the same: part of a difference may come from the prompt or the answer's form.")
-    found.append("Nothing about pictures of another kind than these, nor about other labels.")
+        found.append(
+            "That differences are the models' own: not all were asked the same, so that part of a difference may come"
+            " from the prompt or the answer's form."
+        )
+    found.append("Anything about pictures of another kind than these, or about other labels.")
     return found
 
 
@@ -296,7 +337,10 @@ def _changes(
     needed = [(d.needed, s.name) for s in tied if (d := against.get(s.name)) is not None and d.needed is not None]
     if needed:
         most, name = max(needed)
-        found.append(f"More test images: about {most:,} like these would tell {best.name} from {name}.")
+        found.append(
+            f"More test images: about {most:,} like these would tell {best.name} from {name}, if they differ as they do"
+            f" here."
+        )
     for reading, words in (("over_answered", "Counting answered images only"), ("strict", "Reading answers strictly")):
         leader = _leader(ranked, reading)
         if leader is not None and leader is not best:
@@ -304,9 +348,8 @@ def _changes(
     for s in ranked:
         lost = s.quality.coverage.n - s.quality.coverage.replied
         if lost:
-            found.append(
-                f"{lost:,} images of {s.name} have no answer and count as wrong; asked again they may be right."
-            )
+            many = f"{lost:,} images" if lost > 1 else "1 image"
+            found.append(f"Answers to {many} that {s.name} has none for: they count as wrong, and may be right.")
     found += _dearer(best, ranked, against, volume, hours)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,7 @@ class Choice:
 
     Attributes:
         name: of the form, as the command line's options.
+        form: itself.
         chosen: whether it is what was asked for.
         sampled: images that were really encoded.
         unusable: of them, those that cannot be sent in this form.
@@ -38,6 +40,7 @@ class Choice:
     """
 
     name: str
+    form: Form
     chosen: bool
     sampled: int
     unusable: int
@@ -50,17 +53,35 @@ class Choice:
     usd: float | None
 
 
-def choices(db: Database, order: Order, prices: Prices) -> list[Choice]:
-    """Try the common forms, and the order's own, on at most 200 images that are spread over the split."""
+def choices(
+    db: Database,
+    order: Order,
+    prices: Prices,
+    *,
+    most: int = SAMPLE,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[Choice]:
+    """Try the common forms, and the order's own, on a sample that is spread over the split.
+
+    Args:
+        db: has the dataset.
+        order: what would be written.
+        prices: of the order's model.
+        most: images of the sample.
+        progress: called with (phase, done, total) before each form.
+
+    """
     total = Producer(db, order).total
-    found = sample(db, order.dataset, order.split, total, SAMPLE)
+    found = sample(db, order.dataset, order.split, total, most)
     forms = [order.form, *(form for form in FORMS if form != order.form)]
     if order.form.max_side is not None:  # what is compared with it has the same size
         forms[1:] = [replace(form, max_side=order.form.max_side) for form in forms[1:] if form.format != "as-is"]
         forms = [Form(), *dict.fromkeys(forms)]
     made = []
     with quiet_decoders(), ThreadPoolExecutor(os.cpu_count() or 1, "image") as pool:
-        for form in forms:
+        for number, form in enumerate(forms):
+            if progress is not None:
+                progress("measuring", number, len(forms))
             producer = Producer(db, replace(order, form=form))
             lines = list(pool.map(producer.line, range(len(found)), found))
             before = sum(entry.bytes for entry in found) / max(1, len(found))
@@ -80,6 +101,7 @@ def _choice(
     sent = sum(len(line.parts[-2]) // 4 * 3 - line.parts[-2].count(b"=") for line in good)
     return Choice(
         name=name_of(order.form),
+        form=order.form,
         chosen=chosen,
         sampled=len(lines),
         unusable=len(lines) - len(good),

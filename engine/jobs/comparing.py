@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.errors import NotFoundError
+from engine.errors import InputError, NotFoundError
 from engine.evaluation.comparison import Comparison, ContestantInput, compare
 from engine.evaluation.details import Answers, ContestantAnswers
 from engine.states import ContestantKind, JobKind, Outcome, Split
@@ -38,7 +38,13 @@ def answers(store: Store, experiment: str) -> Answers:
 
 
 def comparison(store: Store, experiment: str | None, baseline: str | None = None) -> Comparison:
-    """Compare an experiment's contestants; see `Engine.comparison`."""
+    """Compare an experiment's contestants; see `Engine.comparison`.
+
+    Raises:
+        InputError: a stored label is none of the data set's.
+        NotFoundError: there is no such experiment, or it has no contestants.
+
+    """
     name = experiment or store.experiments.latest()
     if name is None:
         raise NotFoundError("There is no experiment yet.", "Start one: dogcls-tui demo")
@@ -65,7 +71,7 @@ def comparison(store: Store, experiment: str | None, baseline: str | None = None
                 prompt=contestant.prompt,
                 answer_format=contestant.answer_format,
                 truths=[dataset.labels[i.label] for i in images],
-                predictions=[None if r.label is None else dataset.labels[r.label] for r in rows],
+                predictions=[_named(dataset.labels, r.label, contestant.name) for r in rows],
                 outcomes=[r.outcome for r in rows],
                 latencies_ms=list(store.predictions.latencies(contestant.id).values()),
                 training_usd=costs.get("training", 0.0),
@@ -80,6 +86,15 @@ def comparison(store: Store, experiment: str | None, baseline: str | None = None
         )
     split = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
     return compare(name, dataset.name, split, list(dataset.labels), inputs, baseline)
+
+
+def _named(labels: tuple[str, ...], label: int | None, contestant: str) -> str | None:
+    if label is not None and not 0 <= label < len(labels):
+        raise InputError(
+            f"A stored answer of {contestant} has label {label}, and there are {len(labels)}: the store was changed.",
+            "See which: dogcls-tui results --verify",
+        )
+    return None if label is None else labels[label]
 
 
 def _caution(store: Store, job_id: int) -> str:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from engine.datasets.catalog import Catalog, build_catalog, digest_of
 from engine.datasets.examining import examine
 from engine.datasets.findings import CheckReport, Finding
+from engine.datasets.kinds import PASSED, UNUSABLE
 from engine.datasets.sources.folder import FolderSource
 from engine.errors import InputError
 from engine.events import DatasetView
 from engine.jobs.paths import Home
 from engine.store import Store
-from engine.store.findings import write_findings
+from engine.store.findings import of_the_source, write_findings
 from engine.store.staging import Staging
 
 Progress = Callable[[str, int, int], None]
@@ -43,8 +47,51 @@ def add_dataset(
     if not re.fullmatch(r"[\w][\w.-]{0,63}", name):
         raise InputError(f"{name!r} cannot be a dataset's name.", "Use letters, digits, - and _.")
     if store.datasets.exists(name):
-        raise InputError(f"There is a dataset {name!r} already.", "Choose another --name.")
+        raise _taken(name)
+    for left in home.datasets.glob(".*.partial"):  # by an import that was killed
+        with suppress(InputError), _alone(home.datasets, left.name[1 : -len(".partial")]):
+            shutil.rmtree(left, ignore_errors=True)
+    with _alone(home.datasets, name):
+        return _add(store, home, source, name, progress, options)
+
+
+@contextmanager
+def _alone(folder: Path, name: str) -> Iterator[None]:
+    """Hold a dataset's name against another process that adds one. The lock goes with the process, however that ends.
+
+    Raises:
+        InputError: somebody holds it.
+
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f".{name}.lock"
+    while True:
+        held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(held)
+            what = f"A dataset {name!r} is just being added by another process."
+            raise InputError(what, "Wait for its end, or choose another --name.") from None
+        except OSError:  # a file system without locks
+            break
+        with suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(held).st_ino:
+                break
+        os.close(held)  # who held it has just removed it
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(held)
+
+
+def _add(
+    store: Store, home: Home, source: str, name: str, progress: Progress | None, options: dict[str, Any]
+) -> DatasetView:
     target = home.datasets / name
+    if store.datasets.exists(name):  # by now
+        raise _taken(name)
     if target.exists():  # left by an import that was killed before the store knew of it
         shutil.rmtree(target)
     started = time.perf_counter()
@@ -70,6 +117,10 @@ def add_dataset(
         if catalog is not None:
             catalog.close()
     return store.datasets.get(name)
+
+
+def _taken(name: str) -> InputError:
+    return InputError(f"There is a dataset {name!r} already.", "Choose another --name.")
 
 
 def _catalog(home: Home, source: str, target: Path, progress: Progress | None, options: dict[str, Any]) -> Catalog:
@@ -130,6 +181,9 @@ def check_dataset(
         staging.put(rows)
         staging.choose_all()
         count = staging.count()
+        # The source is not looked at again: what it had besides these images stays told.
+        left_out = of_the_source(store.db, name, [*UNUSABLE, *PASSED])
+        staging.flag((kind, path, note, False, "", "") for kind, path, note in left_out)
         frozen = digest_of(staging.expected())
         examine(staging, FolderSource(Path(dataset.root)), progress=progress, processes=processes)
         if frozen != dataset.digest:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.azure.prices import Prices, estimate_text_tokens, tokens_of_image
-from engine.datasets.jsonl import Shard
 from engine.datasets.prompt import Prompt
 from engine.errors import InputError
 from engine.jobs.plan import ANSWER_TOKENS
-from engine.jobs.spec import Spec
+from engine.settings import MODEL
 from engine.states import Split
 from engine.store import Store
 
@@ -32,56 +30,29 @@ class RequestPreview:
     real_time_usd: float
 
 
-def preview(store: Store, spec: Spec, system: str, prices: Prices, number: int = 0) -> RequestPreview:
+def preview(store: Store, dataset: str, prompt: Prompt, prices: Prices, number: int = 0) -> RequestPreview:
     """Make the request about one test image.
 
     Args:
-        system: the system message, with `{labels}`.
+        store: has the dataset.
+        dataset: its name.
+        prompt: the question.
+        prices: of the base model.
         number: which test image.
 
     Raises:
-        InputError: the prompt never says `{labels}`.
+        InputError: the prompt never says `{labels}`, or nothing is to be tested.
 
     """
-    if "{labels}" not in system:
+    if "{labels}" not in prompt.words:
         raise InputError("The prompt never says {labels}.", "Put {labels} where the classes go.")
-    dataset = store.datasets.get(spec.dataset)
-    images = store.datasets.images(dataset.name, Split.TEST)
-    image = images[number % len(images)]
-    prompt = Prompt(system, "json", spec.detail)
+    data = store.datasets.get(dataset)
+    if not data.test:
+        raise InputError(f"{dataset} has no test images.", "Add it again with --test.")
+    image = store.datasets.page(dataset, Split.TEST, None, number % data.test, 1)[0]
     shown = f"data:image/…;base64,… ({image.bytes:,} bytes, {image.width}×{image.height})"
-    body = json.dumps(prompt.request(spec.model, dataset.labels, shown), indent=2, ensure_ascii=False)
-    text = estimate_text_tokens(prompt.render(dataset.labels))
-    picture = tokens_of_image(image.width, image.height, spec.detail, spec.model)
-    costs = [
-        1000 * prices.inference_cost(spec.model, text + picture, ANSWER_TOKENS, batch=batch) for batch in (True, False)
-    ]
+    body = json.dumps(prompt.request(MODEL, data.labels, shown), indent=2, ensure_ascii=False)
+    text = estimate_text_tokens(prompt.text(data.labels))
+    picture = tokens_of_image(image.width, image.height, prompt.detail, MODEL)
+    costs = [1000 * prices.inference_cost(MODEL, text + picture, ANSWER_TOKENS, batch=batch) for batch in (True, False)]
     return RequestPreview(image.path, body, text, picture, costs[0], costs[1])
-
-
-def write_jsonl(
-    store: Store,
-    name: str,
-    kind: str,
-    split: Split,
-    prompt: Prompt,
-    model: str,
-    to: Path,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> list[Shard]:
-    """Write a dataset's split as files for the service; see `engine.jobs.exporting`.
-
-    Args:
-        kind: `batch` or `fine-tune`.
-        model: of batch requests: the deployment.
-        progress: called with (phase, done, total), a hundred times at most.
-
-    Raises:
-        InputError: the folder cannot be written, or an image cannot be read.
-
-    """
-    from engine.jobs.exporting import Order, write
-
-    order = Order(name, kind, split.value, prompt, model)  # type: ignore[arg-type]
-    exported, _ = write(store.db, order, to, progress=progress)
-    return list(exported.shards)

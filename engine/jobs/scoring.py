@@ -118,8 +118,8 @@ def _notes(given: Predictions, labelled: bool) -> list[str]:
     told = []
     if given.left_out:
         told.append(
-            f"Partial: {given.left_out:,} images were left out because not all contestants have them; all of this is"
-            f" about the other {len(given.truths):,}."
+            f"Partial: {given.left_out:,} image{'s were' if given.left_out > 1 else ' was'} left out because not all"
+            f" contestants have them; all of this is about the other {len(given.truths):,}."
         )
     if not labelled:
         told.append("The labels are those of the truths: an answer that names any other counts as unknown.")

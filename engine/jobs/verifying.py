@@ -1,7 +1,8 @@
 """Reckons an experiment's results again, from what is stored, and says whether they still hold.
 
-Nothing is taken from where it was reckoned before: raw answers are read again, hits are counted with scikit-learn on
-the frame of answers, costs come from tokens and prices, and the data set's files are looked at.
+Nothing is taken from where it was reckoned before: raw answers are read again, hits are counted with scikit-learn,
+pairs with statsmodels, costs come from tokens and prices, and the data set's files are looked at. What the prompt, the
+split and the answers come from is held against what is left of it, see `engine.jobs.origins`.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ import hashlib
 import json
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from statistics import quantiles
 from typing import TYPE_CHECKING, Any
 
 from engine.azure.prices import Prices, load_prices
 from engine.datasets.catalog import digest_of
 from engine.errors import InputError, NotFoundError
+from engine.evaluation.answers import reader_of
 from engine.evaluation.details import confidence
 from engine.evaluation.reading import Reader
-from engine.jobs import comparing
+from engine.jobs import comparing, origins
+from engine.jobs.origins import Check, folder_of
 from engine.jobs.paths import Home
 from engine.states import ContestantKind, JobKind, Outcome, Split
 from engine.store import Store
@@ -41,29 +45,13 @@ CLOSE = 1e-9
 
 
 @dataclass(frozen=True)
-class Check:
-    """One thing that was reckoned again.
-
-    Attributes:
-        what: was looked at.
-        held: whether it is as it was; None where it could not be looked at, and `detail` says why.
-        detail: what was done, with numbers.
-        differs: what differs, each by its name.
-
-    """
-
-    what: str
-    held: bool | None
-    detail: str
-    differs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Verification:
     """All of it."""
 
     experiment: str
     checks: tuple[Check, ...]
+    limits: tuple[str, ...] = ()
+    """What cannot be reckoned again, a sentence each."""
 
     @property
     def holds(self) -> bool:
@@ -88,12 +76,12 @@ class Verification:
             told += [f"{'':<8} {'':<{wide}}  {name}" for name in check.differs[:NAMED]]
             if len(check.differs) > NAMED:
                 told.append(f"{'':<8} {'':<{wide}}  and {len(check.differs) - NAMED:,} more")
-        return [*told, self.sentence]
+        return [*told, *(f"{'':<8} {limit}" for limit in self.limits), self.sentence]
 
     def plain(self) -> dict[str, Any]:
         """Return it for programs."""
         checks = [{"what": c.what, "held": c.held, "detail": c.detail, "differs": list(c.differs)} for c in self.checks]
-        return {"experiment": self.experiment, "holds": self.holds, "checks": checks}
+        return {"experiment": self.experiment, "holds": self.holds, "checks": checks, "limits": list(self.limits)}
 
 
 def verify(store: Store, home: Home, experiment: str, every_file: bool = False) -> Verification:
@@ -107,7 +95,7 @@ def verify(store: Store, home: Home, experiment: str, every_file: bool = False) 
 
     Raises:
         NotFoundError: there is no such experiment, or it has no contestants.
-        InputError: the home's prices cannot be read.
+        InputError: the home's prices or synonyms cannot be read.
 
     """
     contestants = store.experiments.contestants(experiment)
@@ -119,19 +107,48 @@ def verify(store: Store, home: Home, experiment: str, every_file: bool = False) 
     prices = load_prices(home.prices)
     jobs = [store.jobs.get(view.id) for view in store.jobs.views(experiment)]
     checks = [_digest(store, dataset), _files(store, dataset, every_file)]
+    split = origins.split(dataset, store.datasets.catalogued(dataset.name))
+    checks += [split] if isinstance(split, Check) else []
+    readers = (reader_of(dataset.labels, home.synonyms), Reader(dataset.labels))
     try:
         results = {
             c.name: r for c, r in zip(contestants, comparing.comparison(store, experiment).contestants, strict=True)
         }
-    except (IndexError, ValueError):  # a stored label is none of the data set's; `_answers` names it
+    except (InputError, ValueError):  # a stored label is none of the data set's; `_answers` names it
         results = {}
     for c in contestants:
         found = store.predictions.of(c.id)
-        checks.append(_answers(c, found, images, dataset.labels))
-        checks.append(_figures(c, found, images, dataset.labels, results.get(c.name)))
         mine = [job for job in jobs if job.contestant_id == c.id]
+        checks += origins.prompt(home, c, mine, dataset.labels)
+        checks += origins.written(home, c, mine, found)
+        checks.append(_answers(c, found, images, dataset.labels, readers))
+        checks.append(
+            _figures(
+                c, found, images, dataset.labels, results.get(c.name), list(store.predictions.latencies(c.id).values())
+            )
+        )
         checks += _costs(store, home, c, mine, prices)
-    return Verification(experiment, tuple(checks))
+    if len(contestants) > 1 and results:
+        checks.append(_differences(store, home, experiment))
+    every = every_file or dataset.train + dataset.val + dataset.test <= SAMPLE
+    limits = _limits(contestants, [c.what for c in checks], every)
+    limits += [split] if isinstance(split, str) else []
+    return Verification(experiment, tuple(checks), tuple(limits))
+
+
+def _limits(contestants: Sequence[StoredContestant], checked: Sequence[str], every: bool) -> list[str]:
+    """Return what this cannot find out."""
+    alone = [c.name for c in contestants if c.kind != ContestantKind.CNN and f"files of {c.name}" not in checked]
+    told = ["Latencies and times to train were measured; they are summed up again and not measured again."]
+    if alone:
+        told.append(
+            f"What the service wrote to {', '.join(alone)} is in the store alone: an answer that was changed there"
+            f" together with its label is not found."
+        )
+    if any(c.kind == ContestantKind.CNN for c in contestants):
+        told.append("The CNN is not run again: that its answers are its own is not looked at.")
+    told += [] if every else ["Of most files the size alone is looked at, unless all are asked for."]
+    return told
 
 
 def _digest(store: Store, dataset: DatasetView) -> Check:
@@ -142,33 +159,44 @@ def _digest(store: Store, dataset: DatasetView) -> Check:
 
 
 def _files(store: Store, dataset: DatasetView, every: bool) -> Check:
-    """Look whether files still have their sha256: all of them, or a sample that the digest chooses."""
-    known = [(path, sha) for path, _, _, sha in store.datasets.catalogued(dataset.name)]
+    """Look whether files still have their size, and their sha256: all of them, or a sample that the digest chooses."""
+    known = [(i.path, i.bytes, i.sha256) for split in Split for i in store.datasets.images(dataset.name, split)]
     looked = known if every else random.Random(dataset.digest).sample(known, min(SAMPLE, len(known)))
-    differs = []
-    for path, sha in sorted(looked):
+    hashed, differs = {path for path, *_ in looked}, []
+    for path, size, sha in sorted(known):
+        name = path.relative_to(dataset.root).as_posix() if path.is_relative_to(dataset.root) else str(path)
         try:
-            with (Path(dataset.root) / path).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != sha:
-                    differs.append(f"{path} has changed")
+            same = path.stat().st_size == size
+            if same and path in hashed:
+                with path.open("rb") as file:
+                    same = hashlib.file_digest(file, "sha256").hexdigest() == sha
         except OSError as error:
-            differs.append(f"{path}: {error.strerror}")
+            differs.append(f"{name}: {error.strerror}")
+            continue
+        differs += [] if same else [f"{name} has changed"]
     which = "all" if len(looked) == len(known) else "a sample of"
-    return Check("files", not differs, f"sha256 of {which} {len(looked):,} of {len(known):,} files", tuple(differs))
+    detail = f"sha256 of {which} {len(looked):,} of {len(known):,} files"
+    return Check("files", not differs, detail if every else f"{detail}, the size of all", tuple(differs))
 
 
 def _answers(
-    contestant: StoredContestant, found: dict[int, Prediction], images: Sequence[StoredImage], labels: Sequence[str]
+    contestant: StoredContestant,
+    found: dict[int, Prediction],
+    images: Sequence[StoredImage],
+    labels: Sequence[str],
+    readers: Sequence[Reader],
 ) -> Check:
-    """Read raw answers again by the rules of today, and hold that against what was made of them."""
-    reader = Reader(labels)
+    """Read raw answers again by the rules of today, and hold that against what was made of them.
+
+    With today's table of synonyms or without any: the table may have been written after the answers were read.
+    """
     differs, read = [], 0
     for image in images:
         p = found.get(image.id)
         if p is None:
             continue
         read += p.raw is not None
-        told = _misread(contestant, p, reader, labels)
+        told = _misread(contestant, p, readers, labels)
         if told:
             differs.append(f"{image.path.name} (image {image.id}): {told}")
     odd = set(found) - {image.id for image in images}
@@ -176,14 +204,14 @@ def _answers(
     return Check(f"answers of {contestant.name}", not differs, f"{read:,} raw answers read again", tuple(differs))
 
 
-def _misread(contestant: StoredContestant, p: Prediction, reader: Reader, labels: Sequence[str]) -> str:
+def _misread(contestant: StoredContestant, p: Prediction, readers: Sequence[Reader], labels: Sequence[str]) -> str:
     """Return what is wrong with a stored prediction, in words; nothing as a rule."""
     named = None if p.label is None else labels[p.label] if 0 <= p.label < len(labels) else f"label {p.label}"
     if p.outcome not in (Outcome.ANSWERED, Outcome.UNKNOWN_LABEL):
         return f"{p.outcome}, and yet it has the label {named}" if named is not None else ""
-    said = reader.read(p.raw, contestant.answer_format).label
-    if said != named:
-        return f"{p.raw!r} reads {said}, {named} is stored"
+    said = [reader.read(p.raw, contestant.answer_format).label for reader in readers]
+    if named not in said:
+        return f"{p.raw!r} reads {said[0]}, {named} is stored"
     if (p.outcome == Outcome.ANSWERED) != (named is not None):
         return f"it is stored as {p.outcome}, and its label is {named}"
     if p.ranking and (best := p.ranking[0][0]) != p.label:
@@ -200,9 +228,14 @@ def _figures(
     images: Sequence[StoredImage],
     labels: Sequence[str],
     result: ContestantResult | None,
+    alone: Sequence[float],
 ) -> Check:
-    """Count anew with scikit-learn; an image without a label is a class of its own there, and nobody's."""
+    """Count anew with scikit-learn, statsmodels and the standard library's quantiles.
+
+    An image without a label is a class of its own there, and nobody's. `alone` is milliseconds of single requests.
+    """
     from sklearn.metrics import accuracy_score, f1_score
+    from statsmodels.stats.proportion import proportion_confint
 
     what = f"figures of {contestant.name}"
     if not images:
@@ -213,14 +246,56 @@ def _figures(
     said = [-1 if (p := found.get(i.id)) is None or p.label is None else p.label for i in images]
     accuracy = float(accuracy_score(truths, said))
     f1 = float(f1_score(truths, said, labels=list(range(len(labels))), average="macro", zero_division=0.0))
+    low, high = proportion_confint(sum(t == s for t, s in zip(truths, said, strict=True)), len(truths), method="wilson")
+    told = [
+        ("accuracy", accuracy, result.accuracy),
+        ("macro F1", f1, result.macro_f1),
+        ("the interval's low end", max(0.0, low), result.accuracy_low),
+        ("the interval's high end", min(1.0, high), result.accuracy_high),
+    ]
+    if result.latency is not None:
+        percentiles = quantiles(alone, n=100, method="inclusive") if len(alone) > 1 else [*alone] * 99
+        told += [(f"p{q} ms", percentiles[q - 1], getattr(result.latency, f"p{q}")) for q in (50, 90, 95, 99)]
     differs = [
-        f"{name} is {now:.6f}, reported is {told:.6f}"
-        for name, now, told in (("accuracy", accuracy, result.accuracy), ("macro F1", f1, result.macro_f1))
-        if not math.isclose(now, told, abs_tol=CLOSE)
+        f"{name} is {now:.6f}, reported is {before:.6f}"
+        for name, now, before in told
+        if not math.isclose(now, before, rel_tol=CLOSE, abs_tol=CLOSE)
     ]
     if sum(result.outcomes.values()) != len(images):
         differs.append(f"{sum(result.outcomes.values()):,} outcomes for {len(images):,} images")
     return Check(what, not differs, f"{accuracy:.4f} of {len(images):,} images, macro F1 {f1:.4f}", tuple(differs))
+
+
+def _differences(store: Store, home: Home, experiment: str) -> Check:
+    """Compare every two that are finished anew, with statsmodels, and hold that against what is shown."""
+    from statsmodels.stats.contingency_tables import mcnemar
+    from statsmodels.stats.multitest import multipletests
+
+    from engine.evaluation.economics import Terms
+    from engine.evaluation.findings import find
+    from engine.jobs.evidence import evidence
+
+    shown = find(evidence(store, home, experiment), Terms()).analysis
+    differs, ps = [], []
+    for d in shown.differences:
+        one, other = shown.of(d.a), shown.of(d.b)
+        both = [
+            n for n, ends in enumerate(zip(one.outcomes, other.outcomes, strict=True))
+            if not d.partial or Outcome.MISSING not in ends
+        ]  # fmt: skip
+        a, b = ([c.predictions[n] == shown.truths[n] for n in both] for c in (one, other))
+        pairs = Counter(zip(a, b, strict=True))
+        table = [[pairs[x, y] for y in (True, False)] for x in (True, False)]
+        ps.append(min(1.0, float(mcnemar(table, exact=True).pvalue)) if table[0][1] + table[1][0] else 1.0)
+        if (table[0][1], table[1][0]) != (len(d.only_a), len(d.only_b)):
+            differs.append(f"{d.a} – {d.b}: {table[0][1]} and {table[1][0]} decide")
+    corrected = multipletests(ps, method="holm")[1]
+    differs += [
+        f"{d.a} – {d.b}: p is {p:.6f}, reported is {d.p_holm:.6f}"
+        for d, p in zip(shown.differences, corrected, strict=True)
+        if not math.isclose(p, d.p_holm, abs_tol=CLOSE)
+    ]
+    return Check("differences", not differs, f"{len(ps)} pairs, p after Holm", tuple(differs))
 
 
 # -- money
@@ -279,7 +354,7 @@ def _training(home: Home, jobs: Sequence[StoredJob], model: str, prices: Prices)
     for job in jobs:
         if job.kind != JobKind.FINE_TUNE:
             continue
-        rounds = [int(path.read_text(encoding="ascii")) for path in _folder(home, job).glob("round-*/billed")]
+        rounds = [int(path.read_text(encoding="ascii")) for path in folder_of(home, job).glob("round-*/billed")]
         billed = sum(rounds) if rounds else (job.result or {}).get("billed_tokens")
         if billed is None:
             return None
@@ -294,15 +369,10 @@ def _hosting(home: Home, jobs: Sequence[StoredJob], model: str, prices: Prices) 
         if job.kind != JobKind.DEPLOY:
             continue
         try:
-            lives = json.loads((_folder(home, job) / "hosted.json").read_text(encoding="ascii"))
+            lives = json.loads((folder_of(home, job) / "hosted.json").read_text(encoding="ascii"))
         except (OSError, ValueError):
             return None
         if any(until is None for _, until in lives):
             return None
         seconds += sum(until - since for since, until in lives)
     return prices.hosting_cost(model, seconds)
-
-
-def _folder(home: Home, job: StoredJob) -> Path:
-    """Return a job's folder without making it."""
-    return home.root / "jobs" / str(job.id)

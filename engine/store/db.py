@@ -16,6 +16,7 @@ BUSY_SECONDS = 30.0
 _CURES = {
     sqlite3.SQLITE_BUSY: "Another dogcls-tui process holds it (is one stopped, with Ctrl-Z?); let that one go on.",
     sqlite3.SQLITE_FULL: "Free some space on its disk, then resume.",
+    sqlite3.SQLITE_IOERR: "Check its disk: is it full?",
     sqlite3.SQLITE_READONLY: "Make it writable, or choose another --home.",
 }
 
@@ -94,6 +95,8 @@ class Database:
     def _migrate(self) -> None:
         try:
             version = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"{self.path}: {error}.", _CURES.get(error.sqlite_errorcode & 0xFF, "")) from error
         except sqlite3.DatabaseError as error:
             raise InputError(f"{self.path}: this is no store ({error}).", "Choose another --home.") from error
         if version > len(MIGRATIONS):

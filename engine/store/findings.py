@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engine import clock
@@ -77,6 +79,19 @@ class Findings:
             offset,
         )
         return [(r["path"], r["note"]) for r in rows]
+
+
+def of_the_source(db: Database, dataset: str, kinds: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield (kind, path, note) of files of some kinds that no image of the dataset is: what adding it left out."""
+    for row in db.rows(
+        "SELECT f.kind, p.path, p.note FROM finding_files p JOIN findings f ON f.id = p.finding_id"
+        " JOIN datasets d ON d.id = f.dataset_id WHERE d.name = ? AND f.kind IN (SELECT value FROM json_each(?))"
+        " AND NOT EXISTS (SELECT 1 FROM images i WHERE i.dataset_id = d.id AND i.path = p.path)"
+        " ORDER BY f.id, p.position",
+        dataset,
+        json.dumps(kinds),
+    ):
+        yield row["kind"], row["path"], row["note"]
 
 
 def write_findings(db: sqlite3.Connection, dataset_id: int, staging: Staging, images: int, seconds: float) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from engine.datasets.likeness import Likeness
+from engine.datasets.likeness import Likeness, Print
 from engine.jobs.importing import add_dataset, check_dataset, findings
 from engine.jobs.paths import Home
 from engine.store import Store
@@ -126,7 +126,7 @@ def main():
     for size in map(int, options.sizes.split(",")):
         likeness, random = Likeness(), np.random.default_rng(size)
         for key, (one, two) in enumerate(random.integers(-(2**63), 2**63 - 1, (size, 2)).tolist()):
-            likeness.add(key, one, two)
+            likeness.add(key, Print(one, two, random.bytes(64)))
         started = time.perf_counter()
         groups = sum(1 for _ in likeness.groups())
         print(f"alike   {size:>9,}{time.perf_counter() - started:>9.2f} s   {groups} groups", flush=True)

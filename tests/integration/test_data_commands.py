@@ -33,8 +33,8 @@ def test_a_check_is_one_json_object_with_findings_and_speed(cli, source):
     assert (found["dataset"], found["images"]) == ("birds", 21)
     assert found["seconds"] > 0
     assert found["images_per_second"] > 0
-    assert [k["kind"] for k in found["kinds"]] == ["label-conflict", "odd-name", "small"]
-    assert found["total"] == len(found["findings"]) == 3
+    assert [k["kind"] for k in found["kinds"]] == ["label-conflict", "odd-name", "small", "unsure"]
+    assert found["total"] == len(found["findings"]) == 4
     first = found["findings"][0]
     assert (first["severity"], first["files"], first["cure"]) == ("error", 2, "Remove the wrong ones.")
     assert sorted(w.split("/")[0] for w in first["where"]) == ["finch", "wren"]
@@ -48,7 +48,7 @@ def test_a_check_is_readable_and_no_name_steers_the_terminal(cli, source):
     assert "one picture under different labels. Remove the wrong ones." in out
     assert "wren/copy[31m.jpg" in out
     assert "21 images checked in" in out
-    assert "and 2 findings more (--most)" in cli("data", "check", "birds", "--most", "1")[1]
+    assert "and 3 findings more (--most)" in cli("data", "check", "birds", "--most", "1")[1]
 
 
 def test_an_unknown_dataset_is_bad_input(cli):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sqlite3
 
 import pytest
 
@@ -30,6 +31,8 @@ def test_costs_are_reckoned_for_the_volume_that_is_asked_for(dogcls, pets):
     out = dogcls(pets, "results", "--volume", 250, "--months", 2, "--value", 0.1, "--hosting-hours", 8, "--batch")[1]
     assert "For 250 images a month over 2 months, hosting 8 hours a day, in batches" in out
     assert "worth $0.1" in out
+    out = dogcls(pets, "results", "--machine", 0.5, "--machine-hours", 24)[1]
+    assert "the machine at $0.5 an hour kept 24 hours a day" in out and "$4,380.00" in out
     code, _, err = dogcls(pets, "results", "--volume", 0)
     assert code == 2 and "images a month is above 0" in err
 
@@ -65,7 +68,7 @@ def test_html_goes_to_the_named_file_and_nowhere_else(dogcls, pets, tmp_path):
         (("results", "nothing"), 2, "no experiment 'nothing'"),
         (("results", "--output", "/nowhere/x"), 2, "Choose another --output"),
         (("score", "/nowhere.csv"), 2, "No such file"),
-        (("score", "/nowhere.csv", "--format", "full-json"), 2, "Choose one of"),
+        (("score", "/nowhere.csv", "--format", "pdf"), 2, "Choose one of"),
     ],
 )
 def test_bad_usage_exits_with_two(dogcls, pets, arguments, code, words):
@@ -114,4 +117,27 @@ def test_score_of_different_images_is_refused_or_partial(dogcls, home, tmp_path)
     file.write_text(GOOD + "a,3,cat,cat\n")
     code, out, err = dogcls(home.root, "score", file)
     assert code == 2 and out == "" and "b has 2 of 3" in err and "--common" in err
-    assert "Partial: 1 images were left out" in dogcls(home.root, "score", file, "--common")[1]
+    assert "Partial: 1 image was left out" in dogcls(home.root, "score", file, "--common")[1]
+
+
+def test_a_terminal_is_given_no_orders_and_a_pipe_gets_what_is_there(dogcls, home, tmp_path, monkeypatch):
+    file = tmp_path / "p.csv"
+    file.write_text(GOOD.replace("cat", "c\x1b[31mat"))
+    assert "\x1b[31m" in dogcls(home.root, "score", file, "--format", "csv-images")[1]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert "\x1b[31m" not in dogcls(home.root, "score", file, "--format", "csv-images")[1]
+
+
+@pytest.mark.parametrize(
+    ("sql", "what"),
+    [
+        ("UPDATE predictions SET label = 1 - label WHERE contestant_id = 1 AND label = 0", "answers of zero-shot"),
+        ("UPDATE costs SET usd = usd * 2", "costs of zero-shot"),
+    ],
+)
+def test_verify_names_on_the_last_line_what_was_changed(dogcls, pets, home, sql, what):
+    with sqlite3.connect(home.store) as db:
+        db.execute(sql)
+    db.close()
+    code, out, _ = dogcls(pets, "results", "--verify")
+    assert code == 1 and out.splitlines()[-1].startswith(f"pets does not hold: {what}")

@@ -12,6 +12,7 @@ from tests.pictures import class_folders
 from tests.tui.conftest import PLACE
 from tests.tui.looking import shows, text_of, until
 from tui.app import DogclsApp
+from tui.widgets.data.files import FilesTab
 
 
 @pytest.fixture
@@ -189,7 +190,7 @@ async def test_pictures_findings_prompt_and_files(birds, tmp_path):
         await pilot.press("right_square_bracket")
         await shows(pilot, "one picture under different labels", "Remove the wrong ones")
         await pilot.press("enter")
-        await shows(pilot, "copy.jpg")
+        await shows(pilot, "copy.jpg", "1 to 2 of 2")
         await pilot.press("escape", "e")
         await shows(pilot, "tokens", "1,000 requests", '"model": "gpt-4o-2024-08-06"', "finch, wren")
         area = app.screen.query_one("#prompt", TextArea)
@@ -200,11 +201,19 @@ async def test_pictures_findings_prompt_and_files(birds, tmp_path):
         await pilot.press("escape")
         await shows(pilot, "launch asks with it")
         await pilot.press("w")
-        await shows(pilot, "Write the JSONL files into")
-        await pilot.press("enter")
-        await until(pilot, lambda: len(list((tmp_path / "birds-jsonl").glob("*.jsonl"))) == 3, "three files")
+        await shows(pilot, "Measured on 2 images")
+        for split in ("test", "train", "val"):
+            if split == "train":
+                await pilot.press("g", "enter")
+            elif split == "val":
+                await pilot.press("j", "enter")
+            await until(pilot, lambda split=split: app.screen.query_one(FilesTab).ready(split), f"{split} measured")
+            await pilot.press("w")
+            await shows(pilot, "Write the JSONL files into")
+            await pilot.press("enter")
+            await until(pilot, lambda split=split: list((tmp_path / "birds-jsonl").glob(f"*-{split}-*.jsonl")), split)
         await shows(pilot, "lines")
         first = (tmp_path / "birds-jsonl" / "birds-fine-tune-train-00001.jsonl").read_text().splitlines()[0]
         assert json.loads(first)["messages"][0]["content"] == "Which bird of [finch, wren]?"
         await pilot.press("3")
-        await shows(pilot, "prompts/birds.txt")
+        await shows(pilot, "prompts/birds.toml")

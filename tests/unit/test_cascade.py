@@ -1,3 +1,4 @@
+import random
 from pathlib import Path
 
 import pytest
@@ -252,3 +253,21 @@ def test_every_network_goes_with_everybody_else():
     assert cascades(WHO, {}) == []
     assumed = cascades(WHO, {"cnn": first}, assumed={"fine-tuned": (0.8, "as published")})
     assert [c.choice.basis for c in assumed] == [Basis.KEPT, Basis.ASSUMED]
+
+
+@quick
+@given(st.permutations(range(3)), st.booleans(), st.integers(0, 99))
+def test_no_threshold_ever_sees_a_test_label(order, paid, seed):
+    """Whatever the test images' truths are, the threshold stays, and with it who answers which image."""
+    rng = random.Random(seed)
+    checked = {n: Checked(rng.random(), rng.random() < 0.7) for n in range(60)}
+    bought = {"zero-shot": {n: rng.random() < 0.8 for n in range(40)}} if paid else None
+    truths = [0, 1, 2, 1]
+
+    def made(truths):
+        found = cascades(answers(truths, CNN, VLM, TUNED), {"cnn": checked}, bought, economics=MONEY)
+        return [(c.name, c.choice, c.to_second) for c in found]
+
+    assert len(made(truths)) == 2
+    assert made([order[t] for t in truths]) == made(truths)
+    assert made(rng.sample(truths, len(truths))) == made(truths)

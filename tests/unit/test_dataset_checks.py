@@ -13,7 +13,7 @@ from PIL import Image
 from engine.datasets import checks, examining
 from engine.datasets.catalog import build_catalog, digest_of
 from engine.datasets.checks import BadImageError, check_image
-from engine.datasets.likeness import Likeness, fingerprint
+from engine.datasets.likeness import Likeness, Print, fingerprint
 from engine.datasets.looking import Task, look_at_all, read_file
 from engine.errors import InputError
 from engine.jobs.importing import add_dataset, check_dataset, findings
@@ -139,11 +139,11 @@ def test_a_large_picture_is_decoded_alone(monkeypatch):
 def test_what_is_scaled_or_saved_anew_looks_alike_and_nothing_else_does():
     likeness = Likeness()
     for key in range(40):
-        likeness.add(key, *fingerprint(noise(key)))
-    likeness.add(100, *fingerprint(noise(3).resize((61, 50))))
+        likeness.add(key, fingerprint(noise(key)))
+    likeness.add(100, fingerprint(noise(3).resize((61, 50))))
     again = Image.open(io.BytesIO(encoded(noise(7), "JPEG", quality=30)))
-    likeness.add(101, *fingerprint(again))
-    likeness.add(102, *fingerprint(noise(7)))
+    likeness.add(101, fingerprint(again))
+    likeness.add(102, fingerprint(noise(7)))
     assert list(likeness.groups()) == [[3, 100], [7, 101, 102]]
 
 
@@ -157,14 +157,55 @@ def test_many_fingerprints_are_grouped_as_comparing_all_would():
     cosines = random.integers(-(2**63), 2**63 - 1, 600)
     cosines[300:] = cosines[:300] ^ (1 << random.integers(0, 62, 300)) ^ (1 << random.integers(0, 62, 300))
     cosines[500:] ^= 0x1FF00  # too far
+    pixels = random.integers(-127, 128, (300, 64)).astype(np.int8)
     likeness = Likeness()
     for key, value in enumerate(cosines.tolist()):
-        likeness.add(key, value, 0)
+        likeness.add(key, Print(value, 0, pixels[key % 300].tobytes()))
     found = {tuple(group) for group in likeness.groups()}
     bits = cosines.view(np.uint64)
     near = {(a, b) for a in range(600) for b in range(a + 1, 600) if int(np.bitwise_count(bits[a] ^ bits[b])) <= 8}
     assert near
     assert found == near
+
+
+def blurred(seed, spread=0.0, base=0):
+    """One of many pictures of a kind: what they share, and a little of its own."""
+    shared, own = (np.random.default_rng(n).normal(128, 45, (6, 6)) for n in (base, seed))
+    pixels = np.clip(shared + spread * (own - 128), 0, 255).astype(np.uint8)
+    return Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC)
+
+
+def test_pictures_of_a_kind_are_no_chain_and_only_copies_among_them_are_found():
+    likeness = Likeness()
+    for key in range(400):
+        likeness.add(key, fingerprint(blurred(1000 + key, 0.35)))
+    for key in (5, 77):
+        likeness.add(400 + key, fingerprint(blurred(1000 + key, 0.35).resize((50, 50))))
+    likeness.add(500, fingerprint(Image.open(io.BytesIO(encoded(blurred(1200, 0.35), "JPEG", quality=40)))))
+    assert list(likeness.groups()) == [[5, 405], [77, 477], [200, 500]]
+    assert len(likeness.crowded()) > 200
+
+
+def test_nobody_is_in_a_group_because_of_somebody_in_between():
+    likeness = Likeness()
+    chain = [Image.blend(noise(1), noise(2), at / 10) for at in range(11)]
+    for key, image in enumerate([*chain, *map(noise, range(10, 400))]):
+        likeness.add(key, fingerprint(image))
+    groups = list(likeness.groups())
+    assert all(max(group) - min(group) <= 6 for group in groups), groups
+    assert {key for group in groups for key in group} == set(range(11))
+    assert not any(set(one) < set(other) for one in groups for other in groups)
+
+
+def test_a_thousand_copies_are_one_group_and_soon_found():
+    likeness = Likeness()
+    base = noise(3)
+    pixels = np.asarray(base, dtype=np.int16)
+    for key in range(1000):
+        grain = np.random.default_rng(key).integers(-3, 4, pixels.shape)
+        likeness.add(key, fingerprint(Image.fromarray(np.clip(pixels + grain, 0, 255).astype(np.uint8))))
+    (group,) = likeness.groups()
+    assert group == list(range(1000))
 
 
 def test_processes_find_what_one_does(tmp_path):

@@ -137,7 +137,8 @@ def test_between_the_ends_of_the_interval_nothing_is_concluded():
 def test_no_value_and_no_gain_bring_nothing_back():
     without = return_on(TUNED, ZERO, GAIN, LOW, HIGH, Terms())
     assert (without.needed_points, without.pays_from) == (math.inf, None)
-    assert "Set what a correct answer is worth" in without.sentence
+    assert "pays for itself against zero-shot where a correct answer is worth more than $" in without.sentence
+    assert "adds no correct answer" in return_on(TUNED, ZERO, -0.01, -0.05, 0.03, Terms()).sentence
     worse = return_on(TUNED, ZERO, -0.01, -0.05, 0.03, Terms(value=1))
     assert (worse.needed_value, worse.pays_from, worse.pays_from_high) == (None, None, None)
     assert worse.pays_from_low is not None
@@ -300,3 +301,14 @@ def test_curves_are_what_the_lines_say():
     assert found.usd["fine-tuned"][2] == pytest.approx(total(TUNED, Terms(volume=10_000, months=12)).usd)
     assert found.net["zero-shot"][2] == pytest.approx(120_000 * 442 / 600 * 0.05 - 120 * 1.5075)
     assert set(found.net) == {"zero-shot", "fine-tuned"}
+
+
+def test_nobody_has_a_part_of_an_image_a_month():
+    terms = Terms(months=12)
+    told = [even(Economics("a", once, 1), Economics("b", 0, 2), terms) for once in (0.001, 0.0125, 0.0181)]
+    assert [round(found.volume, 2) for found in told] == [0.08, 1.04, 1.51]
+    assert [found.sentence for found in told] == [
+        "a is cheaper than b from the first image.",
+        "a is cheaper than b from 2 images a month on.",
+        "a is cheaper than b from 2 images a month on.",
+    ]

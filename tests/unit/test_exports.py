@@ -17,8 +17,10 @@ from engine.evaluation.frames import COLUMNS, frame
 from engine.evaluation.markup import Markup, joined, tag
 from engine.evaluation.page import page
 from engine.jobs.evidence import evidence
+from engine.jobs.scoring import score
 from engine.states import Outcome
 from engine.store.predictions import Prediction
+from engine.store.validations import Validation
 from tests.outcomes import HOSTILE, experiment
 
 
@@ -193,3 +195,100 @@ def test_an_experiment_in_which_nobody_answered_yet(store, home, tmp_path):
     for write in (report.table_of, report.markdown_of, page, exports.contestants_csv, exports.images_csv):
         assert "missing" in write(found)
     assert exports.as_text(exports.full_json(found))
+
+
+FORMULAS = ("=cmd()", "+1", "-2+3", "@SUM(1)")
+
+
+def test_no_text_becomes_a_formula_and_no_terminal_is_given_orders(tmp_path):
+    lines = [f'"{who}",{n}.jpg,"{f}","{f}"' for who in ("=a", "\x9b31m\u2028") for n, f in enumerate(FORMULAS)]
+    (tmp_path / "p.csv").write_text("contestant,image,truth,answer\n" + "\n".join(lines), encoding="utf-8")
+    found = score(tmp_path / "p.csv", None, tmp_path / "none.toml")
+    for make in (exports.contestants_csv, exports.classes_csv, exports.images_csv):
+        for row in csv.reader(io.StringIO(make(found))):
+            assert not any(cell.startswith(("=", "+", "@", "-")) for cell in row)
+    assert {r["truth"] for r in csv.DictReader(io.StringIO(exports.images_csv(found)))} == {f"'{f}" for f in FORMULAS}
+    text = exports.as_text(exports.full_json(found))
+    assert not set("\x9b\u2028") & set(text)
+    assert json.loads(text)["contestants"][1]["name"] == "\x9b31m\u2028".strip()
+
+
+def test_markdown_makes_no_link_list_or_entity_of_text():
+    (line,) = [report._item("1. https://x.y www.x.y @me &lt; ~~s~~ $1$")]
+    assert line == "- 1\\. https\\://x.y www\\.x.y \\@me \\&lt; \\~\\~s\\~\\~ \\$1\\$"
+    assert report._item("- x") == "- \\- x"
+
+
+@pytest.mark.parametrize("write", [report.markdown_of, page])
+def test_what_is_for_reading_at_length_has_everything(found, write):
+    plain = re.sub(r"<[^>]+>|\\", " ", write(found))
+    for words in (
+        "Latency",
+        "Quality",
+        "taken for",
+        "By image property",
+        "precision",
+        "images needed",
+        "calibration",
+        "How answers were read",
+        "exactly a label in it: that label.",
+    ):
+        assert words in plain, words
+
+
+def test_the_table_has_latency_quality_and_what_may_be_concluded(found):
+    text = report.table_of(found)
+    for words in ("May be concluded:", "May not be concluded:", "Would change it:", "Latency", "macro F1", "too few"):
+        assert words in text, words
+
+
+def test_of_whom_nothing_was_answered_no_share_of_answers_is_told(store, home, tmp_path):
+    experiment(store, tmp_path / "pets", running=True)
+    found = find(evidence(store, home, "pets"), Terms())
+    plain = exports.plain_json(found)["contestants"]
+    assert "complete" not in plain[0] and plain[1]["complete"] is False
+    assert "cnn (unfinished)" in report.table_of(found) and "been asked about so far" in report.table_of(found)
+    rows = list(csv.DictReader(io.StringIO(exports.classes_csv(found))))
+    mine = [row for row in rows if row["contestant"] == "cnn"]
+    assert {row["complete"] for row in mine} == {"False"} and sum(int(row["support"]) for row in mine) == 3
+    with sqlite3.connect(home.store) as db:
+        db.execute("DELETE FROM predictions")
+    db.close()
+    found = find(evidence(store, home, "pets"), Terms())
+    assert sections.coverage(found).rows[0][7] == "–"
+    assert "nan" not in exports.contestants_csv(found).lower()
+
+
+def test_disagreeing_images_are_named_in_full_json(found):
+    (d,) = exports.full_json(found)["differences"]
+    assert len(d["images_only_a"]) == d["only_a"] and len(d["images_only_b"]) == d["only_b"]
+    assert all(name.startswith("test/") for name in d["images_only_b"])
+
+
+def with_cascade(store, home, tmp_path, **terms):
+    """The same, with what the network made of its validation images, so that there are cascades."""
+    experiment(store, tmp_path / "pets", each=20)
+    images = store.datasets.images("pets", "val")
+    store.validations.replace(2, [Validation(i.id, i.label, 0.5 + n / 100, 0.5) for n, i in enumerate(images)])
+    return find(evidence(store, home, "pets"), Terms(**terms))
+
+
+def test_a_cascade_is_held_against_its_better_member(store, home, tmp_path):
+    found = with_cascade(store, home, tmp_path)
+    (cascade,) = found.cascades
+    d = sections.against(found, cascade)
+    assert d.b == "cnn"  # who is right more often than zero-shot
+    assert d.gain == pytest.approx((cascade.correct - found.comparison.contestants[1].correct) / 40)
+    (row,) = sections.cascades(found).rows
+    assert row[4].startswith(f"{100 * d.gain:+.1f} (")
+    assert sections.frontier(found).rows[0][0] == "cnn"
+    told = exports.full_json(found)["cascades"][0]["against_its_better_member"]
+    assert (told["b"], told["n"]) == ("cnn", 40)
+
+
+def test_what_an_answer_is_worth_may_make_another_choice(store, home, tmp_path):
+    found = with_cascade(store, home, tmp_path)
+    assert not any(line.startswith("The value:") for line in found.analysis.verdict.would_change)
+    verdict = find(found.evidence, Terms(value=1e-9, machine_hourly=0.1, machine_hours=24)).analysis.verdict
+    (line,) = [line for line in verdict.would_change if line.startswith("The value:")]
+    assert "at $1e-09 a correct answer asking nobody leaves the most, at 10,000 images a month" in line

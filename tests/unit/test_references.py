@@ -1,6 +1,6 @@
 import pytest
 
-from engine.evaluation.references import DatasetInfo, references
+from engine.evaluation.references import DatasetInfo, among, references
 
 SAME_PHOTOGRAPHS = "e87e119fb6a823ba78dc63c9e429bdcfcb56b8b77615c329dbbaf16d8a78dfb0"
 
@@ -35,3 +35,13 @@ def test_its_photographs_and_split_are_known_but_not_its_bytes():
     zero, tuned, cnn = references(DatasetInfo(SAME_PHOTOGRAPHS, 120, 4800, 600, 600, {"zero-shot": "json"}))
     assert [len(r.why_not) for r in (zero, tuned, cnn)] == [1, 1, 2]
     assert "the same photographs and split, scaled to 224×224 beforehand" in zero.sentence
+
+
+def test_counts_tell_of_pairs_what_they_can():
+    told = among(references(DatasetInfo("", 120, 4800, 600, 600)))
+    assert len(told) == 3
+    tuned = next(line for line in told if "zero-shot" in line and "fine-tuned" in line)
+    assert "has 9.0 points more than zero-shot" in tuned and "95% interval 4.3 to 13.6; p < 0.001" in tuned
+    assert tuned.endswith("the difference is real whichever those were.")
+    # Nobody can pair answers about other images.
+    assert not any("asked about the same images" in line for line in told if line is not tuned)

@@ -291,6 +291,14 @@ def test_the_number_of_images_gives_the_power_that_it_promises():
     assert mcnemar(6, 0) < 0.05 < mcnemar(5, 0)
 
 
+@pytest.mark.parametrize("pairs", [1, 3, 10, 66])
+def test_as_many_images_as_there_are_never_tell_apart_what_they_have_not(pairs):
+    for n, k_a in ((20, 7), (60, 20), (600, 60), (600, 150)):
+        for k_b in range(k_a):
+            if pairs * mcnemar(k_a, k_b) >= 0.05:  # Holm's p is this at most
+                assert images_needed(k_a, k_b, n, level=0.05 / pairs) > n
+
+
 @quick
 @given(st.integers(1, 700), st.integers(1, 700), st.data())
 def test_counts_alone_are_compared_unpaired(n_a, n_b, data):

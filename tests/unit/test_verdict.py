@@ -11,7 +11,8 @@ from engine.evaluation.analysis import analyse
 from engine.evaluation.comparison import ContestantInput, compare
 from engine.evaluation.differences import unpaired
 from engine.evaluation.properties import ImageProperties
-from engine.evaluation.verdict import Price, dollars, said_unpaired
+from engine.evaluation.verdict import Price, said_paired, said_unpaired
+from engine.evaluation.words import dollars
 from engine.states import ContestantKind, Outcome
 from tests.properties import quick
 
@@ -51,7 +52,7 @@ def test_the_best_of_three_is_named_with_its_price_and_what_would_change_it():
         "fine-tuned is the best: 496 of 600 (82.7%; 95% interval 79.4% to 85.5%), 9.0 points more than zero-shot ("
     )
     assert verdict.sentence.endswith(
-        "It costs $1.50 per 1,000 images + $157.44 once, $172.44 for 10,000 images in all."
+        "It costs $1.50 per 1,000 images + $157.44 once, $172.44 in all for 10,000 images."
     )
     assert "On these 600 images cnn recognised 370 of 600 (61.7%; 95% interval 57.7% to 65.5%)." in verdict.may
     assert sum("is better than" in line for line in verdict.may) == 3
@@ -78,14 +79,19 @@ def test_of_those_that_cannot_be_told_apart_the_cheapest_is_taken():
     verdict, (difference,) = found.verdict, found.differences
     assert (len(difference.only_a), len(difference.only_b)) == (12, 8)
     assert (verdict.best, verdict.choice, verdict.sure, verdict.tied) == ("dear", "cheap", "tied", ("cheap",))
-    assert "but cheap cannot be told from it on these 600 images. Take cheap: it is the cheapest" in verdict.sentence
-    assert verdict.sentence.endswith("cheap costs $0.50 per 1,000 images, $0.50 for 1,000 images in all.")
+    assert "but cheap cannot be told from it on these 600 images. Take cheap, the cheapest of them" in verdict.sentence
+    assert f"if up to {100 * difference.high:.1f} points less do not matter." in verdict.sentence
+    assert verdict.sentence.endswith("cheap costs $0.50 per 1,000 images, $0.50 in all for 1,000 images.")
     needed = f"about {difference.needed:,}"
     assert verdict.may_not[0] == (
-        "The difference of 0.7 points between dear and cheap is within chance: p = 0.503; it would take"
-        f" {needed} images like these to tell them apart."
+        f"That dear is better than cheap: 0.7 points (95% interval {100 * difference.low:.1f} to"
+        f" {100 * difference.high:.1f}; p = 0.503) may be chance; if that is the difference, it takes {needed} images"
+        f" like these to tell them apart."
     )
-    assert f"More test images: {needed} like these would tell dear from cheap." in verdict.would_change
+    assert (
+        f"More test images: {needed} like these would tell dear from cheap, if they differ as they do here."
+        in verdict.would_change
+    )
     assert Price(2.0, 3.0, 1.0).total(1000, 2) == 7.0
     assert Price(2.0, 3.0, 1.0, in_all=9.0).total(1000, 2) == 9.0
 
@@ -94,7 +100,10 @@ def test_equal_contestants_are_said_to_be_equal():
     one, other = hits(300, seed=4), hits(300, seed=5)
     found = analysis(contestant("a", one), contestant("b", other))
     assert found.differences[0].needed is None
-    assert "a and b recognised equally many; a difference up to" in found.verdict.may_not[0]
+    assert found.verdict.may_not[0].startswith(
+        "That a and b are equally good: they recognised equally many, but a diff"
+    )
+    assert said_paired(found.differences[0]).startswith("a and b recognised equally many; a difference up to")
     assert "recognised as many as any" in found.verdict.sentence
     same = analysis(contestant("a", one), contestant("b", one))
     assert same.differences[0].interval == "score interval"
@@ -116,7 +125,7 @@ def test_nobody_nothing_and_one():
 
 def test_one_class_is_no_classification():
     found = analysis(contestant("a", [True] * 4), labels=["Breed 0"])
-    assert any("All images are of one class" in line for line in found.verdict.may_not)
+    assert any("all images are of one class" in line for line in found.verdict.may_not)
     assert found.contestants[0].quality.balanced_accuracy == 1.0
 
 
@@ -126,7 +135,7 @@ def test_a_contestant_that_named_nothing_or_answered_nothing():
     found = analysis(unknown, failed, contestant("a", hits(400)))
     assert found.verdict.best == "a"
     assert any("u named no label in any answer" in line for line in found.verdict.may_not)
-    assert any("600 images of f have no answer" in line for line in found.verdict.would_change)
+    assert any("Answers to 600 images that f has none for" in line for line in found.verdict.would_change)
     assert found.of("f").quality.coverage.over_answered.n == 0
     assert analysis(unknown, failed).verdict.sure == "tied"
 
@@ -169,9 +178,10 @@ def test_an_emulated_contestant_and_different_questions_are_pointed_out():
     )
     assert found.contestants[0].name == "zero-shot (emulated)"
     assert any(
-        line.startswith("Nothing about GPT-4o: zero-shot (emulated) is the local") for line in found.verdict.may_not
+        "about the real model, GPT-4o or another: zero-shot (emulated) is the local" in line
+        for line in found.verdict.may_not
     )
-    assert any("Not all were asked the same" in line for line in found.verdict.may_not)
+    assert any("not all were asked the same" in line for line in found.verdict.may_not)
 
 
 def test_properties_come_by_contestant():
@@ -240,3 +250,52 @@ def test_whatever_comes_there_is_a_verdict(n, contestants, rng):
     for c in found.contestants:
         assert sum(c.quality.coverage.outcomes.values()) == n
         assert 0 <= c.quality.accuracy.low <= c.quality.accuracy.value <= c.quality.accuracy.high <= 1
+
+
+def test_the_unfinished_are_never_the_nearest_one():
+    """It is held against the best as well, on fewer images, and says nothing of how sure the verdict is."""
+    outcomes = [Outcome.ANSWERED] * 20 + [Outcome.MISSING] * 580
+    begun = replace(contestant("begun", hits(0)), outcomes=outcomes, complete=False)
+    begun = replace(begun, predictions=[*begun.truths[:20], *[None] * 580])
+    verdict = analysis(contestant("a", hits(400, seed=1)), contestant("b", hits(500, seed=2)), begun).verdict
+    assert (verdict.best, verdict.sure) == ("b", "clear")
+    assert "16.7 points more than a (" in verdict.sentence and "begun" not in verdict.sentence
+    assert any(line.startswith("How good begun is: begun is not finished: 20 of 600") for line in verdict.may_not)
+
+
+def test_figures_of_the_unfinished_are_of_what_they_have_been_asked():
+    outcomes = [Outcome.ANSWERED] * 12 + [Outcome.MISSING] * 588
+    begun = replace(contestant("begun", hits(0)), outcomes=outcomes, complete=False, raw=["x"] * 600)
+    begun = replace(begun, predictions=[*begun.truths[:10], "Breed 0", "Breed 0", *[None] * 588])
+    sizes = ImageProperties(bytes=list(range(600)))
+    q = analysis(begun, properties=sizes).contestants[0]
+    first, second, third, *others = q.quality.classes
+    assert [(c.recall.k, c.recall.n) for c in (first, second, third)] == [(5, 5), (5, 5), (0, 2)]
+    assert all(c.support == 0 for c in others)
+    assert q.quality.balanced_accuracy == pytest.approx(2 / 3)
+    assert (q.quality.accuracy.k, q.quality.accuracy.n, q.quality.coverage.over_all.n) == (10, 12, 12)
+    assert q.quality.coverage.n == 600 and q.quality.coverage.outcomes[Outcome.MISSING] == 588
+    assert sum(b.share.n for b in q.by_property) == 12
+
+
+@pytest.mark.parametrize(
+    ("emulated", "words"),
+    [
+        ((True, True), "Everybody here is emulated: this says nothing about the real model."),
+        ((True, False), "Whoever is emulated is a small local network: this says nothing about the real model."),
+        ((False, False), None),
+    ],
+)
+def test_the_verdict_itself_says_that_the_emulator_is_not_the_model(emulated, words):
+    made = [contestant(f"c{n}", hits(300 + 100 * n, seed=n), emulated=e) for n, e in enumerate(emulated)]
+    sentence = analysis(*made, prices={"c1": Price(1, 2)}).verdict.sentence
+    assert words in sentence if words else "real model" not in sentence
+    assert ("c1 (emulated) would cost" if emulated[1] else "c1 costs" if emulated[0] else "It costs") in sentence
+
+
+def test_where_nobody_is_right_nobody_is_chosen_in_words():
+    unknown = {"predictions": [None] * 600, "outcomes": [Outcome.UNKNOWN_LABEL] * 600}
+    lost = {"predictions": [None] * 600, "outcomes": [Outcome.MISSING] * 600}
+    for more, words in ((unknown, "recognised any of"), (lost, "answered about any of")):
+        found = analysis(*(replace(contestant(name, hits(0)), **more) for name in "ab"), prices={"a": Price(1, 1)})
+        assert found.verdict.sentence == f"Nobody {words} these 600 images: there is nothing to choose by."

@@ -1,12 +1,18 @@
 """Whether results still hold: whatever is changed afterwards is found, and named."""
 
+import json
 import sqlite3
+from types import SimpleNamespace
 
 import pytest
 
+from engine.datasets.prompt import Prompt
+from engine.datasets.splits import assign
+from engine.errors import InputError
+from engine.jobs import comparing, origins
 from engine.jobs.verifying import SAMPLE, verify
 from engine.store.experiments import NewJob
-from tests.outcomes import experiment
+from tests.outcomes import PROMPT, experiment
 
 
 @pytest.fixture
@@ -30,7 +36,7 @@ def test_what_nobody_touched_holds(store, home, pets):
     assert found.holds and found.sentence == "pets holds."
     assert {check.what for check in found.checks} == {
         "catalog", "files", "answers of zero-shot", "figures of zero-shot", "costs of zero-shot", "answers of cnn",
-        "figures of cnn",
+        "figures of cnn", "differences",
     }  # fmt: skip
     assert "sha256 of all 24 of 24 files" in "\n".join(found.lines())
     assert found.plain()["holds"] is True
@@ -68,6 +74,13 @@ def test_a_prediction_for_an_image_that_the_split_does_not_have(store, home, pet
     assert any("image 1 is not in the test split" in line for line in wrong(store, home)["answers of cnn"])
 
 
+def test_a_label_that_is_none_is_no_traceback_anywhere(store, home, pets):
+    changed(home, "UPDATE predictions SET label = -1 WHERE contestant_id = 2 AND label = 0")
+    with pytest.raises(InputError, match="cnn has label -1, and there are 2"):
+        comparing.comparison(store, "pets")
+    assert "answers of cnn" in wrong(store, home)
+
+
 def test_changed_prices_are_named_with_their_date(store, home, pets):
     home.root.mkdir(exist_ok=True)
     home.prices.write_text('as_of = "2030-01-01"\n[models."gpt-4o-2024-08-06"]\nbatch_input = 2.5\n')
@@ -91,7 +104,11 @@ def test_changed_and_missing_files_are_named(store, home, pets, tmp_path):
 def test_many_files_are_looked_at_by_sample(store, home, tmp_path):
     experiment(store, tmp_path / "pets", each=SAMPLE // 4)
     found = {c.what: c.detail for c in verify(store, home, "pets").checks}
-    assert found["files"] == f"sha256 of a sample of {SAMPLE} of {SAMPLE // 4 * 6} files"
+    assert found["files"] == f"sha256 of a sample of {SAMPLE} of {SAMPLE // 4 * 6} files, the size of all"
+    assert any("the size alone" in limit for limit in verify(store, home, "pets").limits)
+    for image in store.datasets.images("pets", "train"):
+        image.path.write_bytes(image.path.read_bytes() + b"!")
+    assert len(wrong(store, home)["files"]) == SAMPLE // 2  # whose size has changed are found all the same
     every = {c.what: c.detail for c in verify(store, home, "pets", every_file=True).checks}
     assert every["files"].startswith("sha256 of all")
 
@@ -125,3 +142,80 @@ def test_what_was_paid_for_training_and_hosting_is_reckoned_where_it_is_known(st
     (hosted / "hosted.json").write_text("[[0, 3600]]")
     found = {c.what: c for c in verify(store, home, "tuned").checks}
     assert "hosting is $1.7000" in found["costs of ft"].differs[0]
+
+
+ASKED = {"model": "gpt-4o-2024-08-06", **Prompt(PROMPT, "json", "low").parameters()}
+
+
+@pytest.fixture
+def asked(store, home, tmp_path):
+    """The same, with a job that knows what it asked and a file as the service wrote it."""
+    test = experiment(store, tmp_path / "pets")
+    changed(home, "UPDATE jobs SET parameters = ? WHERE id = 1", json.dumps(ASKED))
+    folder = home.root / "jobs" / "1" / "round-1"
+    folder.mkdir(parents=True)
+    lines = []
+    for number, p in store.predictions.of(1).items():
+        body = {"choices": [{"message": {"content": p.raw}, "finish_reason": "stop"}], "usage": {}}
+        response = {"status_code": 200, "body": body} if p.raw is not None else {"status_code": 500, "body": {}}
+        lines.append(json.dumps({"custom_id": f"image-{number}", "response": response}))
+    (folder / "output-1.jsonl").write_text("\n".join(lines))
+    example = {"messages": [{"role": "system", "content": "Which of [cat, dog]?"}, {"role": "user", "content": []}]}
+    (folder / "train.jsonl").write_text(json.dumps(example))
+    return test
+
+
+def test_prompt_and_the_services_files_are_looked_at_where_they_are_there(store, home, asked):
+    found = verify(store, home, "pets")
+    told = {check.what: check.detail for check in found.checks}
+    assert found.holds and told["files of zero-shot"] == "7 answers as in 1 file of the service"
+    assert told["prompt of zero-shot"] == "what 1 job asked, and the examples that were trained on"
+    assert not any("in the store alone" in limit for limit in found.limits)
+
+
+def test_it_says_what_it_cannot_reckon_again(store, home, pets):
+    found = verify(store, home, "pets")
+    for words in (
+        "Latencies",
+        "zero-shot is in the store alone",
+        "The CNN is not run again",
+        "The split",
+    ):
+        assert any(words in limit for limit in found.limits), words
+    assert found.limits[0] in "\n".join(found.lines()) and found.plain()["limits"] == list(found.limits)
+    assert not any("the size alone" in limit for limit in found.limits)  # so few are all looked at
+
+
+@pytest.mark.parametrize(
+    ("sql", "what", "words"),
+    [
+        ("UPDATE contestants SET prompt = 'Say dog: {labels}' WHERE id = 1", "prompt of zero-shot", "batch 1 was told"),
+        ("UPDATE contestants SET answer_format = 'text' WHERE id = 1", "prompt of zero-shot", "answers as json"),
+        (
+            "UPDATE jobs SET parameters = json_set(parameters, '$.prompt', 'x {labels}') WHERE id = 1",
+            "prompt of zero-shot",
+            "round-1/train.jsonl of batch 1 has another",
+        ),
+        (
+            """UPDATE predictions SET raw = '{"label": "dog"}', label = 1 WHERE contestant_id = 1 AND label = 0""",
+            "files of zero-shot",
+            "the service wrote",
+        ),
+    ],
+)
+def test_a_changed_prompt_and_an_answer_that_was_changed_with_its_label_are_named(store, home, asked, sql, what, words):
+    changed(home, sql)
+    found = wrong(store, home)
+    assert any(words in line for line in found[what])
+
+
+def test_a_split_is_drawn_again():
+    items = {label: [f"{label}/{n}.jpg" for n in range(20)] for label in ("cat", "dog")}
+    for kind, more in (("stratified", {"seed": 7}), ("article", {"train": 8, "val": 2, "test": 2, "seed": None})):
+        rows = [(path, label, str(part), "") for path, label, part in assign(items, kind, **more)]
+        view = SimpleNamespace(split=kind, seed=more["seed"])
+        assert origins.split(view, rows).held is True
+        moved = [(path, label, "val" if n == 0 else part, "") for n, (path, label, part, _) in enumerate(rows)]
+        assert "comes out otherwise" in origins.split(view, moved)
+    assert "comes out otherwise" in origins.split(SimpleNamespace(split="stratified", seed=8), rows)
+    assert "as the source says" in origins.split(SimpleNamespace(split="official", seed=None), rows)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from tui.options import Globals
-from tui.text import literal
+from tui.text import escaped, literal
 
 if TYPE_CHECKING:
     import asyncio  # the event loop and the engine: only for commands that need them, which some do not
@@ -81,7 +81,7 @@ def out(text: str) -> None:
 
 def out_json(value: object) -> None:
     """Print one JSON value, on stdout."""
-    out(json.dumps(value, indent=2, ensure_ascii=False))
+    out(escaped(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def in_terminal() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,11 +10,10 @@ import typer
 
 from engine import RESULT_FORMS, Engine, InputError
 from tui.commands.common import globals_of, out, out_json, say, with_engine
+from tui.text import literal
 
 if TYPE_CHECKING:
     from engine import Terms
-
-SCORE_FORMS = tuple(form for form in RESULT_FORMS if form != "full-json")
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +43,12 @@ def results(
     value: Annotated[float | None, typer.Option(help="US dollars that a correct answer is worth.")] = None,
     hosting_hours: Annotated[float | None, typer.Option(help="Hours a day that a tuned model is deployed.")] = None,
     batch: Annotated[bool, typer.Option("--batch", help="Reckon with batches where answers can wait.")] = False,
+    machine: Annotated[
+        float | None, typer.Option(help="US dollars an hour of the CNN's machine. [default: the price table's]")
+    ] = None,
+    machine_hours: Annotated[
+        float | None, typer.Option(help="Hours a day that it is kept. [default: only while it computes]")
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Reckon all again from what is stored; exit code 1 if it does not hold.")
     ] = False,
@@ -53,6 +59,7 @@ def results(
     """Print what came out of an experiment: who is best, how sure that is, and what it costs."""
     _check_form(form, RESULT_FORMS)
     set_terms = {"volume": volume, "months": months, "value": value, "hosting_hours": hosting_hours}
+    set_terms |= {"machine_hourly": machine, "machine_hours": machine_hours}
     asked: dict[str, object] = {name: given for name, given in set_terms.items() if given is not None}
     asked |= {"batch": True} if batch else {}
 
@@ -67,7 +74,7 @@ def results(
         if form == "json":  # the figures alone take no reckoning
             text = await engine.render(await engine.comparison(experiment), form)
         else:
-            measure = form in ("html", "full-json", "csv-images")
+            measure = form in ("html", "markdown", "full-json", "csv-images")
             findings = await engine.outcomes.findings(experiment, await _terms(engine, asked), measure=measure)
             text = await engine.outcomes.render(findings, form, references=references)
         _deliver(context, text, output)
@@ -90,14 +97,14 @@ def score(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="CSV: contestant,image,truth,answer[,latency_ms][,probability].")],
     labels: Annotated[Path | None, typer.Option(help="One label a line; those of the truths unless given.")] = None,
-    form: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(SCORE_FORMS)}.")] = "table",
+    form: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(RESULT_FORMS)}.")] = "table",
     output: Annotated[Path | None, typer.Option(help="Write a file instead.")] = None,
     common: Annotated[
         bool, typer.Option("--common", help="Compare on the images that all contestants have, and say so.")
     ] = False,
 ) -> None:
     """Evaluate and compare predictions that were made elsewhere, as an experiment's own."""
-    _check_form(form, SCORE_FORMS)
+    _check_form(form, RESULT_FORMS)
 
     async def work(engine: Engine) -> None:
         findings = await engine.outcomes.score(file, labels, common=common)
@@ -114,7 +121,8 @@ def _check_form(form: str, forms: tuple[str, ...]) -> None:
 def _deliver(context: typer.Context, text: str, output: Path | None) -> None:
     text = text.rstrip("\n")
     if output is None:
-        out(text)
+        # Data stays as it is for programs, but a terminal must not obey it.
+        out(literal(text) if sys.stdout.isatty() else text)
         return
     try:
         output.write_text(text + "\n", encoding="utf-8")
@@ -137,7 +145,6 @@ def info(context: typer.Context, as_json: Annotated[bool, typer.Option("--json",
     """Show versions, device, paths, profile and terminal."""
     import os
     import shutil
-    import sys
 
     async def work(engine: Engine) -> None:
         about = await engine.about()

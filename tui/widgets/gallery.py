@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Grid
 from textual.message import Message
 
-from engine import Browser, ImageView
+from engine import Browser
 from tui.styles.theme import look
 from tui.text import one_line
 from tui.widgets.picture import Picture
@@ -17,6 +20,14 @@ LEAST, MOST = 8, 40
 """How many pictures there should be, if they fit at all, and how many there are at most."""
 SMALLEST = 12
 """Columns that a picture has at least. It is half as many rows high, with two of text below."""
+
+
+class Shown(NamedTuple):
+    """A picture's file, and two lines about it."""
+
+    path: str
+    title: str
+    about: str
 
 
 def arranged(width: int, height: int) -> tuple[int, int, int]:
@@ -60,13 +71,12 @@ class Gallery(Grid):
             place.display = number < self.room
         self.post_message(self.Changed())
 
-    def show(self, images: list[ImageView]) -> None:
+    def show(self, images: Sequence[Shown]) -> None:
         """Show these pictures, from the first place on."""
         for number, place in enumerate(self.query(Picture)):
             if number < min(self.room, len(images)):
                 image = images[number]
-                about = f"{image.split} {image.width}×{image.height}"
-                caption = Text(one_line(image.label, self.cell - 1))
-                place.show(image.path, caption.append(f"\n{about[: self.cell]}", look().dim))
+                caption = Text(one_line(image.title, self.cell - 1))
+                place.show(image.path, caption.append(f"\n{one_line(image.about, self.cell - 1)}", look().dim))
             else:
                 place.show(None)

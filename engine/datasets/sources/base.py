@@ -25,6 +25,8 @@ SPLIT_NAMES = {
     "testing": Split.TEST,
 }
 """Folders above class folders, and words in a table, that say which part of a set an image belongs to."""
+LONGEST_NAME = 255
+"""What disks take; archives may hold longer ones."""
 _JUNK = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 
 
@@ -126,6 +128,8 @@ def entry_of(path: str, where: str, *, unpack: bool) -> Entry | Passed | None:
         return Passed(shown(path), "other-file")
     if not utf8(path):
         return Passed(shown(path), "name", "", "its name is not UTF-8", "Rename it.")
+    if unpack and any(len(part.encode()) > LONGEST_NAME for part in parts[-2:]):
+        return Passed(path, "name", "", f"its name is longer than {LONGEST_NAME} bytes", "Shorten it.")
     if len(parts) < 2 or parts[-2] == "/":
         return Passed(path, "no-class")
     split = SPLIT_NAMES.get(parts[-3].lower()) if len(parts) > 2 else None

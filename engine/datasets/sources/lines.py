@@ -16,7 +16,7 @@ from typing import Any
 from engine.datasets.checks import BadImageError
 from engine.datasets.looking import Task
 from engine.datasets.sources.archive import ArchiveFile
-from engine.datasets.sources.base import Entry, Passed
+from engine.datasets.sources.base import Entry, Passed, shown
 from engine.errors import InputError
 
 LONGEST = 64_000_000
@@ -53,7 +53,7 @@ class LinesSource(ArchiveFile):
     def _wrong(self, number: int, what: str, cure: str) -> InputError:
         return InputError(f"{self.path}: line {number:,} {what}.", cure)
 
-    def _entry(self, line: bytes, number: int, at: int) -> Entry:
+    def _entry(self, line: bytes, number: int, at: int) -> Entry | Passed:
         try:
             found = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -64,6 +64,9 @@ class LinesSource(ArchiveFile):
         if len(urls) != 1:
             raise self._wrong(number, f"has {len(urls)} images", "Give files whose lines ask about one image each.")
         media = urls[0].partition(";")[0].removeprefix("data:")
+        if media.startswith("image/") and media not in _SUFFIXES:
+            problem = f"the service takes no {shown(media[:40])}"
+            return Passed(f"line {number:,}", "format", "", problem, "Convert it to JPEG or PNG.")
         if media not in _SUFFIXES:
             cure = "Only images inside the file (data URLs of JPEG, PNG or WEBP) can be taken from it."
             raise self._wrong(number, f"has an image that lies elsewhere or is of another type ({urls[0][:40]})", cure)

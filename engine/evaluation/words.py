@@ -1,0 +1,32 @@
+"""Figures in words, as verdicts and tables have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.evaluation.quality import Share
+
+
+def p_value(p: float) -> str:
+    """Return a p as it is written: `p = 0.032`, `p < 0.001`."""
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+
+
+def dollars(usd: float) -> str:
+    """Return an amount; below a cent, with what it takes to see it."""
+    return f"${usd:,.2f}" if usd >= 0.01 or usd == 0 else f"${usd:.2g}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence has them; there is one at least."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def images(n: int) -> str:
+    """Return so many images as a sentence has them."""
+    return "this one image" if n == 1 else f"these {n:,} images"
+
+
+def told_share(share: Share) -> str:
+    """Return a share with its counts and its interval."""
+    return f"{share.k:,} of {share.n:,} ({share.value:.1%}; 95% interval {share.low:.1%} to {share.high:.1%})"

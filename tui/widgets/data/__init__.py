@@ -1,0 +1,1 @@
+"""The tabs of the data room, one file each."""
