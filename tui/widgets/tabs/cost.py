@@ -54,7 +54,7 @@ class CostTab(Sheet):
             back = Text.assemble(("return on fine-tuning\n", "bold"))
             for r in found.returns:
                 back.append(f"  {one_line(r.sentence, 500)}\n")
-                if r.needed_value:
+                if r.needed_value and found.terms.value:  # without a value the sentence itself names it
                     back.append(f"  It pays once a correct answer is worth {dollars(r.needed_value)}.\n", at.dim)
             parts.append(back)
         if found.cascades:
