@@ -159,6 +159,7 @@ class ResultsScreen(Room):
         why = nothing_yet(self._experiments, self._jobs, self._comparison) if self._compared else ""
         if self.has_class("bare") != (self._comparison is None or bool(why)):
             self.toggle_class("bare")  # no inline style: it would outdo the zoom
+            self.call_after_refresh(self._keep_focus)
             self.refresh_bindings()
         if why:
             line.tell(why)
@@ -167,6 +168,11 @@ class ResultsScreen(Room):
         else:
             busy = any(j.state in ACTIVE for j in self._jobs)
             line.show(self._found.analysis, busy=busy, reckoning=self._loading)
+
+    def _keep_focus(self) -> None:
+        """Give the focus back to the table: it has lost it if it was hidden meanwhile."""
+        if self.focused is None and not self.has_class("bare"):
+            self.query_one(self.FIRST).focus()
 
     @on(TabbedContent.TabActivated)
     def _tab(self) -> None:
