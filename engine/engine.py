@@ -237,11 +237,11 @@ class Engine:
 
         return await asyncio.to_thread(comparison, self.store, experiment, baseline)
 
-    async def render(self, comparison: Comparison, form: str) -> str:
-        """Return a comparison as `table`, `json`, `csv` or `markdown`."""
-        from engine.evaluation import report
+    async def table(self, comparison: Comparison) -> str:
+        """Return a comparison as text for a terminal."""
+        from engine.evaluation.report import to_table
 
-        return await asyncio.to_thread(report.render, comparison, form)
+        return await asyncio.to_thread(to_table, comparison)
 
     async def about(self) -> dict[str, Any]:
         """Return versions, device, paths, profile and the embedded emulator's state; no secrets."""

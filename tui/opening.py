@@ -53,6 +53,6 @@ async def _farewell(engine: Engine, bridge: Bridge) -> None:
     with contextlib.suppress(NotFoundError):  # there is none, or it was deleted
         found = await engine.comparison(bridge.experiment, bridge.baseline)
         if any(c.complete for c in found.contestants):
-            print((await engine.render(found, "table")).rstrip("\n"), flush=True)
+            print((await engine.table(found)).rstrip("\n"), flush=True)
     if any(job.state in ACTIVE for job in await engine.jobs()):
         print("the jobs go on without this terminal; to see them again: dogcls-tui", file=sys.stderr, flush=True)

@@ -18,7 +18,6 @@ from engine.evaluation.differences import PairedDifference
 from engine.evaluation.findings import Findings
 from engine.evaluation.frames import class_frame, frame
 from engine.evaluation.metrics import Requests
-from engine.evaluation.references import among
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +26,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _UNSEEN = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What JSON may hold as it is, and a terminal would obey."""
 _PERCENTILES = ("mean", "p50", "p90", "p95", "p99")
+_ASKED = ("deployment", "prompt", "answer_format", "detail", "seed", "recipe", "finished_at")
 _REQUESTS = ("n", "retried", "attempts", "first_ms_p50", "first_ms_p95", "total_ms_p50", "total_ms_p95")
 
 
@@ -75,16 +75,12 @@ def _requests(found: Requests | None) -> dict[str, Any]:
     return dict(zip(_REQUESTS, values, strict=True))
 
 
-def to_csv(comparison: Comparison) -> str:
+def rows(comparison: Comparison) -> list[dict[str, Any]]:
     """Return one row a contestant; nested values become `outcomes_answered` and the like.
 
     Beside what the JSON has: what it was estimated to cost, and what became of its real-time requests.
     """
-    return written(_rows(comparison), ("experiment",))
-
-
-def _rows(comparison: Comparison) -> list[dict[str, Any]]:
-    rows = []
+    found = []
     for c in comparison.contestants:
         flat: dict[str, Any] = {}
         estimate = c.estimate.total if c.estimate else None
@@ -95,16 +91,16 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
                 flat |= {f"{key}_{inner}": v for inner, v in value.items()}
             else:
                 flat[key] = value
-        rows.append({"experiment": comparison.experiment, "dataset": comparison.dataset, **flat})
-    return rows
+        found.append({"experiment": comparison.experiment, "dataset": comparison.dataset, **flat})
+    return found
 
 
-def written(rows: Sequence[Mapping[str, Any]], headings: Sequence[str]) -> str:
+def written(table: Sequence[Mapping[str, Any]], headings: Sequence[str] = ("experiment",)) -> str:
     """Return rows as CSV; the headings are theirs, and the given ones where there are no rows."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else list(headings), lineterminator="\n")
+    writer = csv.DictWriter(out, list(table[0]) if table else list(headings), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: tame(value) for key, value in row.items()} for row in rows)
+    writer.writerows({key: tame(value) for key, value in row.items()} for row in table)
     return out.getvalue()
 
 
@@ -119,9 +115,9 @@ def tame(value: Any) -> Any:
 def contestants_csv(found: Findings) -> str:
     """Return one row a contestant: the comparison's, then what findings add and where it all comes from."""
     p = found.provenance
-    rows = []
-    origins = list(p.contestants) or [{}] * len(found.analysis.contestants)
-    for number, (row, c) in enumerate(zip(_rows(found.comparison), found.analysis.contestants, strict=True)):
+    made = []
+    about = zip(rows(found.comparison), found.analysis.contestants, _asked(found), strict=True)
+    for number, (row, c, asked) in enumerate(about):
         if not found.economics:  # nobody knows what it costs, which is not nothing
             row |= {key: None for key in row if key.startswith(("cost_usd", "estimate_usd"))}
         q = c.quality
@@ -137,13 +133,10 @@ def contestants_csv(found: Findings) -> str:
             "horizon_volume_a_month": found.terms.volume if found.economics else None,
             "horizon_months": found.terms.months if found.economics else None,
             "caution": found.comparison.contestants[number].caution,
-            "prompt": c.prompt,
-            "answer_format": c.answer_format,
         }
-        told = {key: origins[number].get(key) for key in ("deployment", "detail", "seed", "recipe", "finished_at")}
         software = " ".join(f"{name}={version}" for name, version in p.software.items())
-        rows.append(row | told | _origin(found) | {"prices_as_of": p.prices.get("as_of"), "software": software})
-    return written(rows, ("experiment",))
+        made.append(row | asked | _origin(found) | {"software": software})
+    return written(made)
 
 
 def classes_csv(found: Findings) -> str:
@@ -157,11 +150,23 @@ def images_csv(found: Findings) -> str:
 
 
 def _table(table: pd.DataFrame, found: Findings) -> str:
+    import pandas as pd
+
+    asked = {c.name: a for c, a in zip(found.analysis.contestants, _asked(found), strict=True)}
+    names = list(table.get("contestant", ()))
+    for key in _ASKED:
+        table[key] = pd.Series([asked[name][key] for name in names], dtype=object, index=table.index)
     for name in table.columns:
         if table[name].dtype in ("object", "str"):
             known = {value: tame(value) for value in table[name].dropna().unique()}
-            table[name] = table[name].map(known)
+            table[name] = pd.Series(map(known.get, table[name]), dtype=object, index=table.index)
     return str(table.assign(**_origin(found)).to_csv(index=False, lineterminator="\n"))
+
+
+def _asked(found: Findings) -> list[dict[str, Any]]:
+    """Return of each contestant whom it asked, and how; None where that is not known."""
+    origins = found.provenance.contestants or [{}] * len(found.analysis.contestants)
+    return [{key: origin.get(key) for key in _ASKED} for origin in origins]
 
 
 def _origin(found: Findings) -> dict[str, Any]:
@@ -171,20 +176,21 @@ def _origin(found: Findings) -> dict[str, Any]:
         "dataset_digest": p.dataset.get("digest") or p.dataset.get("sha256"),
         "split": p.dataset.get("split"),
         "split_seed": p.dataset.get("seed"),
+        "prices_as_of": p.prices.get("as_of"),
         "dogcls_tui": p.software.get("dogcls-tui"),
     }
 
 
 def plain_json(found: Findings) -> dict[str, Any]:
-    """Return the comparison's JSON, whose keys are a promise.
+    """Return the comparison's JSON, whose keys are a promise, and where it comes from.
 
     Of predictions made elsewhere it has the differences of all pairs as well; what they cost is not known: null.
     """
     value = to_json(found.comparison)
-    if found.economics:
-        return value
-    value["contestants"] = [c | {"cost_usd": None} for c in value["contestants"]]
-    return value | {"differences": [_difference(d) for d in found.analysis.differences]}
+    if not found.economics:
+        value["contestants"] = [c | {"cost_usd": None} for c in value["contestants"]]
+        value["differences"] = [_difference(d) for d in found.analysis.differences]
+    return value | {"provenance": found.provenance.plain()}
 
 
 def full_json(found: Findings) -> dict[str, Any]:
@@ -250,10 +256,9 @@ def full_json(found: Findings) -> dict[str, Any]:
             for s in found.suspects
         ],
         "published": [{**_value(r), "comparable": r.comparable} for r in found.references],
-        "published_pairs": among(found.references),
+        "published_pairs": found.published_pairs,
         "cautions": list(found.cautions),
         "notes": list(found.notes),
-        "provenance": found.provenance.plain(),
     }
 
 

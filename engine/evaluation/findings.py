@@ -15,7 +15,7 @@ from engine.evaluation.frontier import Point, frontier, points
 from engine.evaluation.properties import ImageProperties
 from engine.evaluation.provenance import Provenance
 from engine.evaluation.reading import Synonyms
-from engine.evaluation.references import DatasetInfo, Reference, references
+from engine.evaluation.references import DatasetInfo, Reference, among, references
 from engine.evaluation.returns import Return, return_on
 from engine.evaluation.suspects import Suspect, suspects
 from engine.evaluation.thresholds import Checked
@@ -120,6 +120,11 @@ class Findings:
         return self.evidence.provenance
 
     @property
+    def published_pairs(self) -> list[str]:
+        """What the counts of every two rows of one publication say."""
+        return among(self.references)
+
+    @property
     def economics(self) -> tuple[Economics, ...]:
         """What each contestant's costs are made of; none where nothing is known of them."""
         return tuple(self.evidence.economics)
@@ -158,7 +163,14 @@ def find(evidence: Evidence, terms: Terms) -> Findings:
         cascades=tuple(mixed),
         frontier=tuple(frontier(points(settled, mixed, named, terms))),
         suspects=tuple(
-            suspects(answers, evidence.sure, evidence.rankings, {i.name: shown_name(i) for i in evidence.inputs})
+            suspects(
+                answers,
+                evidence.sure,
+                evidence.rankings,
+                {i.name: shown_name(i) for i in evidence.inputs},
+                # An emulated contestant looks with the network that most of our own recipes look with.
+                [i.name for i in evidence.inputs if i.emulated or i.kind == ContestantKind.CNN],
+            )
         ),
         references=tuple(references(evidence.data)) if evidence.data else (),
         cautions=tuple(f"{c.name}: {c.caution}" for c in comparison.contestants if c.caution),

@@ -10,6 +10,7 @@ from engine.evaluation.details import disagreements as differing
 from engine.evaluation.details import mistakes as wrong
 from engine.evaluation.findings import Findings
 from engine.evaluation.markup import Child, Markup, joined, tag
+from engine.evaluation.suspects import kinship
 
 EACH = 20
 """Pictures of each kind at most; an image's copy of some kilobytes is in the page once for each."""
@@ -28,8 +29,9 @@ def suspects(found: Findings, picture: Picture | None) -> Markup | None:
         )
         for s in found.suspects[:EACH]
     ]
+    told = f"Contestants agree against the label: a reason to look, not a proof. {kinship(found.suspects)}".rstrip()
     more = f" The first {EACH} of {len(found.suspects):,}." if len(found.suspects) > EACH else ""
-    return _shown(f"Contestants agree against the label: a reason to look, not a proof.{more}", shown)
+    return _shown(f"{told}{more}", shown)
 
 
 def mistakes(found: Findings, picture: Picture | None) -> Markup | None:

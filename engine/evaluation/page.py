@@ -132,7 +132,7 @@ def _comparison(found: Findings, kinds: dict[str, str]) -> Markup | None:
         for c in found.analysis.contestants
         if c.complete and (a := c.quality.accuracy).n
     ]
-    told = notes(found.comparison, differences=False, priced=bool(found.economics))
+    told = notes(found.comparison, differences=False, priced=bool(found.economics), cautions=False)
     priced = bool(found.economics)
     table: list[list[Child]] = [
         [_named(c.name + ("" if c.complete else " (unfinished)"), kinds[c.name]), *cells(c, priced=priced)[1:]]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from engine import clock
-from engine.evaluation import exports, sections
+from engine.evaluation import sections
 from engine.evaluation.comparison import Comparison, ContestantResult
 from engine.evaluation.findings import Findings
 from engine.evaluation.sections import Section
@@ -21,18 +21,6 @@ _LOST = {
     Outcome.MISSING: "missing",
 }
 WIDTH = 80
-
-
-def render(comparison: Comparison, form: str) -> str:
-    """Return a comparison as `table`, `json`, `csv` or `markdown`.
-
-    Raises:
-        KeyError: no such form.
-
-    """
-    if form == "json":
-        return exports.as_text(exports.to_json(comparison))
-    return {"table": to_table, "csv": exports.to_csv, "markdown": to_markdown}[form](comparison)
 
 
 HEADINGS = ("contestant", "right", "accuracy", "95% interval", "F1", "p50 ms", "p95 ms", "cost", "training")
@@ -85,12 +73,6 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def _width(rows: Sequence[tuple[str, ...]]) -> int:
     return sum(max(len(row[i]) for row in rows) for i in range(len(rows[0]))) + 2 * (len(rows[0]) - 1)
-
-
-def to_markdown(comparison: Comparison) -> str:
-    """Return the comparison as Markdown."""
-    lines = [f"## {_escape(_title(comparison))}", "", *_markdown_rows(HEADINGS, map(cells, comparison.contestants))]
-    return "\n".join([*lines, "", *map(_item, notes(comparison))])
 
 
 def _markdown_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -186,8 +168,8 @@ def _title(comparison: Comparison) -> str:
     return f"{told} ({s['train']:,} train, {s['val']:,} val)" if s["train"] or s["val"] else told
 
 
-def notes(comparison: Comparison, *, differences: bool = True, priced: bool = True) -> list[str]:
-    """Return what has to be known to read the figures: differences, failures, prompts, emulation."""
+def notes(comparison: Comparison, *, differences: bool = True, priced: bool = True, cautions: bool = True) -> list[str]:
+    """Return what has to be known to read the figures: differences, failures, cautions, prompts, emulation."""
     found = []
     for d in comparison.differences if differences else ():
         sure = f"p = {d.p:.3f}" if d.p >= 0.001 else "p < 0.001"
@@ -203,7 +185,7 @@ def notes(comparison: Comparison, *, differences: bool = True, priced: bool = Tr
             found.append(f"{literal(c.name)} is not finished: {answered:,} of {c.n:,} images have been asked about.")
         elif lost:
             found.append(f"{literal(c.name)}: {', '.join(lost)} of {c.n:,}; all count as wrong.")
-        if c.caution:
+        if c.caution and cautions:
             found.append(f"{literal(c.name)}: {literal(c.caution)}")
         if c.prompt:
             found.append(

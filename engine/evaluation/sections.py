@@ -14,7 +14,8 @@ from engine.evaluation.findings import Findings
 from engine.evaluation.latency import PERCENTILES, Figure, LatencyProfile
 from engine.evaluation.quality import Share
 from engine.evaluation.reading import Rule
-from engine.evaluation.references import Reference, among
+from engine.evaluation.references import Reference
+from engine.evaluation.suspects import kinship
 from engine.evaluation.volumes import Stretch
 from engine.evaluation.words import dollars, p_value
 from engine.states import Outcome
@@ -235,18 +236,24 @@ def cost(found: Findings) -> Section | None:
         f" hour {'while it computes' if t.machine_hours is None else f'kept {t.machine_hours:g} hours a day'},"
         f" {f'a correct answer worth ${t.value:g}' if t.value else 'no value set for a correct answer'}."
     ]
-    told += [
-        f"{e.name}: {t.volume:,.0f} images a month are more than one machine can do at its pace"
-        + ("." if t.machine_hours is None else "; what it costs to keep more of them is not counted.")
-        for e in found.economics
-        if overloaded(e, t)
-    ]
+    told += overloads(found)
     told += [b.sentence for b in found.break_evens]
     told += [f"Cheapest: {_stretches(found.by_cost)}."] if found.by_cost else []
     told += [f"Most value less cost: {_stretches(found.by_value)}."] if found.by_value and t.value else []
     told += [r.sentence for r in found.returns]
     headings = ("contestant", "per 1,000 more", "training", "hosting", "machine", "inference", "in all")
     return Section("Cost", tuple(told), headings, tuple(rows))
+
+
+def overloads(found: Findings) -> list[str]:
+    """Return of whom one machine is not enough at the volume that is reckoned with."""
+    t = found.terms
+    return [
+        f"{e.name}: {t.volume:,.0f} images a month are more than one machine can do at its pace"
+        + ("." if t.machine_hours is None else "; what it costs to keep more of them is not counted.")
+        for e in found.economics
+        if overloaded(e, t)
+    ]
 
 
 def _stretches(stretches: Iterable[Stretch]) -> str:
@@ -346,9 +353,10 @@ def suspects(found: Findings, most: int = 20) -> Section | None:
     shown = found.suspects[:most]
     rows = tuple((images[s.image].name if images else str(s.image), s.reason) for s in shown)
     more = f", the first {most} of them here" if len(found.suspects) > most else ""
+    told = f"{len(found.suspects):,} labels that may be wrong{more}: a reason to look, not a proof."
     return Section(
         "Suspect labels",
-        (f"{len(found.suspects):,} labels that may be wrong{more}: a reason to look, not a proof.",),
+        (f"{told} {kinship(found.suspects)}".rstrip(),),
         ("image", "why"),
         rows,
     )
@@ -370,7 +378,7 @@ def references(found: Findings) -> Section | None:
         for r in found.references
     ]
     told = [f"{r.name}: {' '.join((r.sentence, *r.notes))}" for r in found.references]
-    told += among(found.references)
+    told += found.published_pairs
     headings = ("published elsewhere", "right", "accuracy", "95% interval", "p50 ms", "cost")
     return Section("Published, by others", tuple(told), headings, tuple(rows))
 

@@ -7,7 +7,7 @@ mistakes, and so do all of them on two classes that look alike.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.evaluation.cascade import KIND, probabilities
@@ -34,6 +34,7 @@ class Suspect:
             None where nobody tells one.
         usual: on how many other test images of that label the same was said by as many; where this is high, the two
             classes are alike or the mistake is everybody's.
+        kin: how many of those who said so are small networks of one family: their agreement counts as one voice.
         reason: all this in a sentence.
 
     """
@@ -46,12 +47,14 @@ class Suspect:
     surest: float | None
     truth_probability: float | None
     usual: int
+    kin: int
     reason: str
 
     @property
     def sure(self) -> bool:
-        """Whether one of them was sure, or three and more agree with nobody against."""
-        return (self.surest or 0.0) >= SURE or (len(self.by) >= 3 and not self.against)
+        """Whether one of them was sure, or three and more voices agree with nobody against."""
+        voices = len(self.by) - max(0, self.kin - 1)
+        return (self.surest or 0.0) >= SURE or (voices >= 3 and not self.against)
 
 
 def suspects(
@@ -59,6 +62,7 @@ def suspects(
     sure: Mapping[str, Sequence[float | None]] | None = None,
     rankings: Mapping[str, Sequence[Sequence[tuple[int, float]]]] | None = None,
     shown: Mapping[str, str] | None = None,
+    kin: Collection[str] = (),
 ) -> list[Suspect]:
     """Return suspect labels, the most suspect first.
 
@@ -71,6 +75,7 @@ def suspects(
         sure: probability of the answer to each test image, by contestant; read from raw answers unless given.
         rankings: (label, probability) of the likeliest labels of each test image, by contestant, where they are known.
         shown: names for the reasons, by contestant; their own unless given.
+        kin: contestants that are small networks of one family, as the emulator's and ours are.
 
     """
     called = shown or {}
@@ -99,7 +104,8 @@ def suspects(
         others = usual[truth, label] - 1
         say, agree = ([called.get(name, name) for name in names] for names in (by, against))
         reason = _reason(answers.labels[label], answers.labels[truth], say, agree, surest, others)
-        made.append(Suspect(image, truth, label, by, against, surest, given, others, reason))
+        related = sum(name in kin for name in by)
+        made.append(Suspect(image, truth, label, by, against, surest, given, others, related, reason))
     return sorted(
         made,
         key=lambda s: (
@@ -111,6 +117,13 @@ def suspects(
             s.image,
         ),
     )
+
+
+def kinship(found: Sequence[Suspect]) -> str:
+    """Return what has to be known of agreement among networks of one family; nothing where there is none."""
+    if all(s.kin < 2 for s in found):
+        return ""
+    return "The emulator's contestants and the CNN are small networks of one family, which agree more easily."
 
 
 def _given(

@@ -39,7 +39,7 @@ def test_costs_are_reckoned_for_the_volume_that_is_asked_for(dogcls, pets):
 
 def test_json_keeps_its_promise(dogcls, pets):
     value = json.loads(dogcls(pets, "results", "--format", "json")[1])
-    assert list(value) == ["experiment", "dataset", "split", "contestants"]
+    assert list(value) == ["experiment", "dataset", "split", "contestants", "provenance"]
     full = json.loads(dogcls(pets, "results", "--format", "full-json")[1])
     assert full["provenance"]["experiment"]["name"] == "pets" and len(full["differences"]) == 1
 

@@ -1,13 +1,13 @@
 import csv
 import io
-import json
 
 import pytest
 
 from engine.evaluation.comparison import ContestantInput, compare
+from engine.evaluation.exports import as_text, rows, to_json, written
 from engine.evaluation.metrics import latency, macro_f1, mcnemar, wilson
 from engine.evaluation.reading import read
-from engine.evaluation.report import render
+from engine.evaluation.report import to_table
 from engine.states import ContestantKind, Outcome
 
 LABELS = ["Pug", "Silky Terrier", "Saint Bernard"]
@@ -95,13 +95,13 @@ def test_the_published_counts_give_the_published_accuracies(comparison):
 
 
 def test_an_emulated_contestant_says_so_in_every_format(comparison):
-    for form in ("table", "json", "csv", "markdown"):
-        assert "zero-shot (emulated)" in render(comparison, form)
-        assert "fine-tuned (emulated)" not in render(comparison, form)
+    for text in (to_table(comparison), as_text(to_json(comparison)), written(rows(comparison))):
+        assert "zero-shot (emulated)" in text
+        assert "fine-tuned (emulated)" not in text
 
 
 def test_json_has_the_promised_keys_and_no_other(comparison):
-    value = json.loads(render(comparison, "json"))
+    value = to_json(comparison)
     assert list(value) == ["experiment", "dataset", "split", "contestants"]
     for c in value["contestants"]:
         assert list(c) == [
@@ -116,25 +116,25 @@ def test_json_has_the_promised_keys_and_no_other(comparison):
 
 
 def test_csv_has_a_row_a_contestant(comparison):
-    rows = list(csv.DictReader(io.StringIO(render(comparison, "csv"))))
-    assert [row["correct"] for row in rows] == ["442", "496", "370"]
-    assert rows[1]["cost_usd_training"] == "157.44"
-    assert rows[0]["latency_ms_p50"] == ""
-    assert rows[0]["requests_n"] == ""
+    found = list(csv.DictReader(io.StringIO(written(rows(comparison)))))
+    assert [row["correct"] for row in found] == ["442", "496", "370"]
+    assert found[1]["cost_usd_training"] == "157.44"
+    assert found[0]["latency_ms_p50"] == ""
+    assert found[0]["requests_n"] == ""
 
 
 def test_retries_are_told_apart_from_latency():
     timings = [(100.0, 101.0, 1), (None, 1500.0, 3), (120.0, 121.0, 1)]
     given = contestant("tuned", ContestantKind.FINE_TUNED, 3, n=3, latencies_ms=(100.0,), timings=timings)
     made = compare("e", "d", {"train": 1, "val": 1, "test": 3}, LABELS, [given])
-    (row,) = csv.DictReader(io.StringIO(render(made, "csv")))
+    (row,) = csv.DictReader(io.StringIO(written(rows(made))))
     told = {name.removeprefix("requests_"): float(row[name]) for name in row if name.startswith("requests_")}
     assert told == {
         "n": 3, "retried": 1, "attempts": 5,
         "first_ms_p50": 110.0, "first_ms_p95": 119.0, "total_ms_p50": 121.0, "total_ms_p95": pytest.approx(1362.1),
     }  # fmt: skip
     assert row["latency_ms_p50"] == "100.0"
-    assert "1 of 3 real-time requests were answered after a retry" in render(made, "table")
+    assert "1 of 3 real-time requests were answered after a retry" in to_table(made)
 
 
 def test_missing_and_failed_images_count_as_wrong_and_stay_in_the_sum():
@@ -165,6 +165,6 @@ def test_missing_and_failed_images_count_as_wrong_and_stay_in_the_sum():
 
 def test_text_from_outside_cannot_steer_the_terminal():
     given = contestant("evil\x1b[31m\x07", ContestantKind.CNN, 3, n=9)
-    text = render(compare("e", "d", {"train": 1, "val": 1, "test": 9}, LABELS, [given]), "table")
+    text = to_table(compare("e", "d", {"train": 1, "val": 1, "test": 9}, LABELS, [given]))
     assert "\x1b" not in text
     assert "\x07" not in text

@@ -65,11 +65,13 @@ def test_frame_has_a_row_for_each_contestant_and_image(found):
 
 
 def test_json_is_as_promised_and_the_full_one_has_everything(found):
-    assert exports.plain_json(found) == exports.to_json(found.comparison)
+    plain = exports.plain_json(found)
+    assert plain == exports.to_json(found.comparison) | {"provenance": found.provenance.plain()}
     full = json.loads(exports.as_text(exports.full_json(found)))
     assert list(full)[:4] == ["experiment", "dataset", "split", "contestants"]
-    for plain, more in zip(exports.plain_json(found)["contestants"], full["contestants"], strict=True):
-        assert plain.items() <= more.items()
+    assert plain["provenance"] == full["provenance"]
+    for one, more in zip(plain["contestants"], full["contestants"], strict=True):
+        assert one.items() <= more.items()
     (difference,) = full["differences"]
     assert difference["only_a"] + difference["only_b"] + difference["both"] + difference["neither"] == 8
     assert full["provenance"]["dataset"]["digest"] == found.provenance.dataset["digest"]
@@ -88,6 +90,12 @@ def test_csv_rows_say_where_they_come_from(found, make, rows):
     assert len(read) == rows
     assert {row["dataset_digest"] for row in read} == {found.provenance.dataset["digest"]}
     assert all(row["dogcls_tui"] for row in read)
+    assert {row["prices_as_of"] for row in read} == {found.provenance.prices["as_of"]}
+    for c in found.provenance.contestants:
+        own = [row for row in read if row["contestant" if "contestant" in row else "name"].startswith(c["name"])]
+        assert own
+        for key in ("deployment", "prompt", "answer_format", "seed"):
+            assert {row[key] for row in own} == {"" if c.get(key) is None else str(c[key])}
 
 
 @pytest.mark.parametrize("write", [report.table_of, report.markdown_of])

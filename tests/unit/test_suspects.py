@@ -1,4 +1,4 @@
-from engine.evaluation.suspects import suspects
+from engine.evaluation.suspects import kinship, suspects
 from tests.unit.test_cascade import answers, said
 
 
@@ -51,3 +51,16 @@ def test_what_the_label_was_given_is_told():
     found = found_in(*rows, rankings=ranking)
     assert [(s.image, s.truth_probability) for s in found] == [(1, 0.0), (0, 0.04)]
     assert [s.truth_probability for s in found_in(*rows, sure={"cnn": [0.95, 0.95]})] == [None, None]
+
+
+def test_networks_of_one_family_are_one_voice():
+    rows = [("a", "zero-shot", [1]), ("b", "fine-tuned", [1]), ("cnn", "cnn", [1])]
+    for kin, sure in (((), True), (("a",), True), (("a", "b"), False), (("a", "b", "cnn"), False)):
+        (one,) = found_in(*rows, kin=kin)
+        assert (one.kin, one.sure) == (len(kin), sure)
+        assert bool(kinship([one])) == (len(kin) > 1)
+    (one,) = found_in(
+        ("a", "zero-shot", [1]), ("b", "fine-tuned", [1]), ("cnn", "cnn", [1], [0.95]), kin=("a", "b", "cnn")
+    )
+    assert one.sure  # by its confidence
+    assert kinship([]) == ""

@@ -26,10 +26,8 @@ def register(app: typer.Typer) -> None:
 
 async def print_results(engine: Engine, name: str, as_json: bool) -> None:
     """Print an experiment's comparison: the figures as JSON, or everything as a table."""
-    if as_json:
-        out((await engine.render(await engine.comparison(name), "json")).rstrip("\n"))
-        return
-    out((await engine.outcomes.render(await engine.outcomes.findings(name), "table")).rstrip("\n"))
+    found = await engine.outcomes.findings(name)
+    out((await engine.outcomes.render(found, "json" if as_json else "table")).rstrip("\n"))
 
 
 def results(
@@ -71,13 +69,9 @@ def results(
             else:
                 out("\n".join(found.lines()))
             return found.holds
-        if form == "json":  # the figures alone take no reckoning
-            text = await engine.render(await engine.comparison(experiment), form)
-        else:
-            measure = form in ("html", "markdown", "full-json", "csv-images")
-            findings = await engine.outcomes.findings(experiment, await _terms(engine, asked), measure=measure)
-            text = await engine.outcomes.render(findings, form, references=references)
-        _deliver(context, text, output)
+        measure = form in ("html", "markdown", "full-json", "csv-images")
+        findings = await engine.outcomes.findings(experiment, await _terms(engine, asked), measure=measure)
+        _deliver(context, await engine.outcomes.render(findings, form, references=references), output)
         return True
 
     if not with_engine(context, work):

@@ -12,13 +12,14 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
 
+from engine import reading
 from tui.styles.theme import look
 from tui.text import one_line
 from tui.widgets.tabs.base import Sheet, View, short
 from tui.widgets.tabs.latency import Scrolled
 
 if TYPE_CHECKING:
-    from engine import Findings
+    from engine import Findings, Section
 
 
 class AboutTab(Sheet):
@@ -46,6 +47,9 @@ class AboutTab(Sheet):
             if lines:
                 parts += [Text(title, "bold"), *_items(mark, style, lines), ""]
         parts += [Text("answers", "bold"), _coverage(found), ""]
+        rules = reading(found)
+        if rules is not None:
+            parts += [Text("how they were read", "bold"), _rules(found, rules), ""]
         if found.references:
             parts.append(Text("published elsewhere, by others", "bold"))
             for r in found.references:
@@ -58,7 +62,7 @@ class AboutTab(Sheet):
                     )
                 )
                 parts += _items(" ", at.dim, [r.sentence, *r.notes], at.dim)
-            parts.append("")
+            parts += [*_items("=", at.info, found.published_pairs), ""]
         parts += [Text("where it comes from", "bold"), _provenance(found)]
         self.query_one("#about-text", Static).update(Group(*parts))
 
@@ -94,6 +98,19 @@ def _coverage(found: Findings) -> Table:
             Text(f"{q.leniency.lenient.value:.1%}" if q.leniency is not None else "–", at.dim),
         )
     return table
+
+
+def _rules(found: Findings, rules: Section) -> RenderableType:
+    """Return the rules that read something, in their order, with how many answers of each contestant they read."""
+    at = look()
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(overflow="fold")
+    for _ in rules.headings[1:]:
+        grid.add_column(justify="right", no_wrap=True)
+    grid.add_row("", *(Text(short(name, 12), at.dim) for name in rules.headings[1:]))
+    for rule, *counts in rules.rows:
+        grid.add_row(Text(one_line(rule)), *counts)
+    return Group(*_items(" ", at.dim, rules.sentences, at.dim), grid)
 
 
 def _provenance(found: Findings) -> RenderableType:

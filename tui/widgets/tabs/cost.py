@@ -10,10 +10,11 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
 
+from engine import against, overloads
 from tui.styles.theme import look
 from tui.text import dollars, one_line
 from tui.widgets.charts import spent
-from tui.widgets.tabs.base import Sheet, View, short
+from tui.widgets.tabs.base import Sheet, View, points, short
 from tui.widgets.tabs.frontier import frontier
 from tui.widgets.tabs.latency import Scrolled
 from tui.widgets.tabs.stretches import stretches
@@ -47,6 +48,8 @@ class CostTab(Sheet):
         if found.frontier:
             parts += [frontier(found.frontier, width), ""]
         told = Text.assemble(("break-even\n", "bold"))
+        for line in overloads(found):
+            told.append(f"  {one_line(line, 300)}\n", at.warn)
         for each in found.break_evens:
             told.append(f"  {one_line(each.sentence, 300)}\n", "")
         parts.append(told)
@@ -60,8 +63,10 @@ class CostTab(Sheet):
         if found.cascades:
             asked = Text.assemble(("cascades: the network answers where it is sure, another where it is not\n", "bold"))
             for c in found.cascades:
+                d = against(found, c)
+                better = f"{points(d.gain)} points ({points(d.low)} to {points(d.high)}) beside {one_line(d.b, 40)}"
                 asked.append(
-                    f"  {one_line(c.name, 60)}: {c.accuracy:.1%} ({c.low:.1%} to {c.high:.1%}),"
+                    f"  {one_line(c.name, 60)}: {c.accuracy:.1%} ({c.low:.1%} to {c.high:.1%}), {better};"
                     f" {c.share_to_second:.0%} go on.",
                 ).append(f" {one_line(c.chosen_on, 300)}\n", at.dim)
             parts.append(asked)

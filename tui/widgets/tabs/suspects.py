@@ -8,7 +8,7 @@ from textual.widgets import Static
 
 from tui.styles.theme import look
 from tui.text import one_line
-from tui.widgets.tabs.base import EMULATED, View
+from tui.widgets.tabs.base import View
 from tui.widgets.tabs.disagreements import PicturedTab
 
 
@@ -57,7 +57,7 @@ class SuspectsTab(PicturedTab):
         place, at, told = self.table.place, look(), Text()
         if self.view is not None and place is not None and place < len(self.view.found.suspects):
             s = self.view.found.suspects[place]
-            told.append(one_line(s.reason.replace(EMULATED, ""), 400))
+            told.append(one_line(s.reason, 400))
             if s.truth_probability is not None:
                 told.append(f" It gave the label {s.truth_probability:.0%}.", at.dim)
         self.query_one(".below", Static).update(told)
