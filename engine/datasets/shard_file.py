@@ -1,7 +1,7 @@
 """One file that is written under a temporary name, hashed on the way, and stands whole or not at all.
 
-Writing, hashing and syncing let other threads run, encoding base64 does not: so that a second core has
-something to do, full chunks are written by one thread and brought to the disk by another.
+Joining, writing, hashing and syncing of large chunks let other threads run, encoding base64 does not: so that a second
+core has something to do, full chunks are joined and written by one thread and brought to the disk by another.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ShardFile:
         os.lseek(self._file, self.bytes, os.SEEK_SET)
         self._pieces: list[bytes] = []
         self._pending = 0
-        self._chunks: Queue[bytes | None] | None = None
+        self._chunks: Queue[list[bytes] | None] | None = None
         self._threads: list[threading.Thread] = []
         self._written = threading.Event()
         self._over = threading.Event()
@@ -122,9 +122,7 @@ class ShardFile:
             self._partial.unlink(missing_ok=True)
 
     def _hand_over(self) -> None:
-        chunk = b"".join(self._pieces)
-        self._pieces.clear()
-        self._pending = 0
+        pieces, self._pieces, self._pending = self._pieces, [], 0
         if self._chunks is None:
             self._chunks = Queue(WAITING)
             self._threads = [
@@ -133,7 +131,7 @@ class ShardFile:
             ]
             for thread in self._threads:
                 thread.start()
-        self._chunks.put(chunk)
+        self._chunks.put(pieces)
         self._check()
 
     def _settle(self) -> None:
@@ -141,16 +139,16 @@ class ShardFile:
             self._chunks.join()
             self._check()
         if self._pieces:
-            self._write(b"".join(self._pieces))
-            self._pieces.clear()
-            self._pending = 0
+            self._write(self._pieces)
+            self._pieces, self._pending = [], 0
         os.fsync(self._file)
 
     def _check(self) -> None:
         if self._error is not None:
             raise self._error
 
-    def _write(self, chunk: bytes) -> None:
+    def _write(self, pieces: list[bytes]) -> None:
+        chunk = b"".join(pieces)
         rest = memoryview(chunk)
         while rest:
             rest = rest[os.write(self._file, rest) :]
@@ -158,10 +156,10 @@ class ShardFile:
 
     def _write_chunks(self) -> None:
         assert self._chunks is not None
-        while (chunk := self._chunks.get()) is not None:
+        while (pieces := self._chunks.get()) is not None:
             try:
                 if self._error is None:
-                    self._write(chunk)
+                    self._write(pieces)
                     self._written.set()
             except OSError as error:
                 self._error = error

@@ -213,7 +213,7 @@ async def test_export_asks_before_it_writes_over_a_file(done, tmp_path, monkeypa
         await pilot.press("s", "G", "enter")
         await shows(pilot, "Write csv to")
         await pilot.press("enter")
-        await shows(pilot, "is there already")
+        await shows(pilot, "Write over?")
         await pilot.press("n")
         await until(pilot, lambda: len(app.screen_stack) == 1, "the room again")
     assert kept.read_text() == "mine"
