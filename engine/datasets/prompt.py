@@ -123,6 +123,19 @@ class Prompt:
         """Return all the text that a request has, with the labels in it."""
         return self.render(labels) + self.user.replace("{labels}", self._listed(labels))
 
+    def caution(self, labels: Sequence[str]) -> str:
+        """Return why the list of these labels cannot be read back as it is; "" where it can."""
+        apart = {"commas": ',"\n\r[]', "lines": "\n\r", "json": ""}[self.labels_as]
+        odd = [label for label in labels if any(sign in label for sign in apart)]
+        if not odd:
+            return ""
+        many = f"{len(odd):,} labels have" if len(odd) > 1 else "1 label has"
+        what = "commas, quotes, brackets or line breaks" if self.labels_as == "commas" else "line breaks"
+        return (
+            f"{many} {what}, the first is {odd[0]!r}: a list with {self.labels_as} cannot be read"
+            ' back; labels = "json" in a prompt file can'
+        )
+
     def _listed(self, labels: Sequence[str]) -> str:
         if self.labels_as == "json":
             return json.dumps(list(labels), ensure_ascii=False)

@@ -176,12 +176,8 @@ class Producer:
                 f"the prompt has about {self.text_tokens:,} tokens, its {len(labels):,} labels about {listed:,}; it is"
                 f" paid for {self.total:,} times: {self.text_tokens * self.total:,} tokens"
             )
-        odd = [label for label in labels if any(sign in label for sign in ',"\n\r[]')]
-        if odd and order.prompt.labels_as == "commas":
-            found.append(
-                f"{len(odd):,} labels have commas, quotes, brackets or line breaks, the first is {odd[0]!r}:"
-                ' a list with commas cannot be read back; labels = "json" in a prompt file can'
-            )
+        if ambiguous := order.prompt.caution(labels):
+            found.append(ambiguous)
         if order.kind == "fine-tune" and order.split == "train" and self.total < FEWEST_EXAMPLES:
             found.append(f"{self.total} training examples, and the service takes at least {FEWEST_EXAMPLES}")
         return found

@@ -48,11 +48,15 @@ class PriceLine:
 
 @dataclass(frozen=True)
 class Price:
-    """What an experiment will cost, before anything is spent. `emulated`: nobody will charge it."""
+    """What an experiment will cost, before anything is spent. `emulated`: nobody will charge it.
+
+    `cautions` say why it may be money for less than it seems.
+    """
 
     lines: tuple[PriceLine, ...]
     emulated: bool
     as_of: str
+    cautions: tuple[str, ...] = ()
 
     @property
     def total(self) -> float:
@@ -224,6 +228,7 @@ def make_price(plan: Plan, store: Store, dataset: DatasetView | None, prices: Pr
 
     """
     lines: list[PriceLine] = []
+    cautions: dict[str, None] = {}
     images = {split: store.datasets.images(dataset.name, split) if dataset else [] for split in Split}
     labels = dataset.labels if dataset else ()
     for job in plan.jobs:
@@ -232,7 +237,10 @@ def make_price(plan: Plan, store: Store, dataset: DatasetView | None, prices: Pr
         p: dict[str, Any] = job.parameters
         model = str(p["model"])
         who = plan.contestants[job.contestant].name if job.contestant is not None else "model"
-        text = estimate_text_tokens(Prompt.of(p).text(labels))
+        prompt = Prompt.of(p)
+        text = estimate_text_tokens(prompt.text(labels))
+        if caution := prompt.caution(labels):
+            cautions[caution] = None
 
         def tokens(split: Split, p: dict[str, Any] = p, model: str = model, text: int = text) -> int:
             return sum(text + tokens_of_image(i.width, i.height, p["detail"], model) for i in images[split])
@@ -254,4 +262,4 @@ def make_price(plan: Plan, store: Store, dataset: DatasetView | None, prices: Pr
             usd = prices.inference_cost(model, prompt_tokens, ANSWER_TOKENS * asked, batch=job.kind == JobKind.BATCH)
             way = {JobKind.BATCH: "batch", JobKind.PROBE: "single"}.get(JobKind(job.kind), "real-time")
             lines.append(PriceLine(who, "inference", f"{asked:,} {way} requests, {prompt_tokens:,} tokens", usd))
-    return Price(tuple(lines), emulated, prices.as_of)
+    return Price(tuple(lines), emulated, prices.as_of, tuple(cautions))

@@ -17,6 +17,7 @@ from engine.states import Outcome
 from engine.store import Store
 from tests.conftest import Emulator
 from tests.pictures import catalogued, class_folders, plain
+from tui.widgets.price import price_text
 
 HOSTILE = ["cat, tabby", 'the "other"', "two\nlines", "[brackets]", "no cat", "ünï 猫", "it's", "{labels}"]
 JSON_LIST = 'user = "Which one is it?\\n{labels}"\nlabels = "json"\nkey = "animal"\n'
@@ -181,6 +182,38 @@ async def test_estimates_count_all_of_the_text(cli, home, cats, template):
         assert usd[1]["inference"] > 5 * usd[0]["inference"] and usd[1]["training"] > 5 * usd[0]["training"]
         assert files[1].tokens - files[0].tokens > files[0].requests * 2500
         assert files[1].bytes > files[0].bytes + files[0].requests * 9_900
+    finally:
+        engine.close()
+
+
+@pytest.fixture
+def torn(store, tmp_path):
+    """A dataset `set` of one image, whose labels a list with commas tears apart."""
+    path = tmp_path / "0.jpg"
+    path.write_bytes(plain(0))
+    image = catalogued(path)
+    rows = [(path.name, 0, "test", image.bytes, 32, 24, image.sha256)]
+    store.datasets.add(
+        "set", source="x", root=tmp_path, split="given", seed=None, digest="d", labels=HOSTILE, images=rows
+    )
+
+
+def test_labels_that_a_list_tears_apart_are_told_before_the_money(cli, torn):
+    err = cli("run", "--dataset", "set", "--contestants", "zero-shot", code=2)
+    assert "warning: 4 labels have commas, quotes, brackets or line breaks, the first is 'cat, tabby'" in err
+    assert "Add --yes to accept this price" in err
+
+
+@pytest.mark.parametrize(("listed", "odd"), [("commas", True), ("json", False)])
+async def test_they_are_told_beside_the_price_in_the_app(home, place, torn, template, monkeypatch, listed, odd):
+    for name, value in place.environment().items():
+        monkeypatch.setenv(name, value)
+    engine = Engine(home.root)
+    try:
+        file = template(f'system = "One of {{labels}}"\nlabels = "{listed}"\n')
+        _, price = await engine.plan(Spec(dataset="set", prompt=str(file)))
+        assert bool(price.cautions) == odd
+        assert ("! 4 labels have" in price_text(price, None, None, tall=False).plain) == odd
     finally:
         engine.close()
 

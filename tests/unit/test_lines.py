@@ -137,6 +137,22 @@ def test_a_prompt_is_written_as_it_is_read(tmp_path):
             assert Prompt.from_file(path, "text", "low") == replace(prompt, answer="text")  # each its own way
 
 
+@pytest.mark.parametrize(
+    ("listed", "label", "odd"),
+    [
+        ("commas", "cat, tabby", True), ("commas", 'the "other"', True), ("commas", "a\nb", True),
+        ("commas", "St. Bernard's", False), ("lines", "cat, tabby", False), ("lines", "a\nb", True),
+        ("json", 'cat, "tabby"\n', False),
+    ],
+)  # fmt: skip
+def test_a_list_that_cannot_be_read_back_is_told(listed, label, odd):
+    prompt = Prompt("Which of {labels}?", "json", "low", labels_as=listed)
+    assert prompt.caution(["dog", "bird"]) == ""
+    told = prompt.caution(["dog", label])
+    assert bool(told) == odd
+    assert not odd or (told.startswith("1 label has") and repr(label) in told and 'labels = "json"' in told)
+
+
 def test_a_prompt_goes_through_a_jobs_parameters():
     prompt = Prompt("You sort.", "text", "high", "One of {labels}", "json", "k")
     assert Prompt.of({"dataset": "x", **json.loads(json.dumps(prompt.parameters()))}) == prompt

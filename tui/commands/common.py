@@ -90,11 +90,13 @@ def in_terminal() -> bool:
 
 
 def say_price(price: Price) -> None:
-    """Show a price line by line, and whose money it is."""
+    """Show a price line by line, whose money it is, and what speaks against spending it."""
     for line in price.lines:
         say(f"  {line.contestant:<11} {line.item:<10} {line.detail:<52} ${line.usd:>9.4f}")
     about = "the emulator's: nobody charges it" if price.emulated else f"list prices of {price.as_of}"
     say(f"  about ${price.total:.2f} in all ({about})")
+    for caution in price.cautions:
+        say(f"warning: {caution}")
 
 
 async def agreed(usd: float, yes: bool) -> None:

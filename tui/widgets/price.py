@@ -39,6 +39,8 @@ def price_text(
         if outline.seconds is not None:
             took = f"about {span(outline.seconds)}"
         text.append(f"    time {took}", at.dim)
+    for caution in price.cautions:
+        text.append(f"\n! {one_line(caution, 300 if tall else max(width - 3, 20))}", at.warn)
     for line in price.lines[:LINES] if tall else ():
         text.append(f"\n{line.contestant:<11} {line.item:<10} {one_line(line.detail, 60):<52}", at.dim)
         text.append(f"{dollars(line.usd):>10}")
