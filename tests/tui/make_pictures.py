@@ -12,9 +12,7 @@ from tui.app import DogclsApp
 TARGET = Path(__file__).parents[2] / "assets" / "pictures"
 SIZE = (104, 30)
 ROOMS = {
-    "home": (("1",), ("real difference",)),
     "pictures": (("2", "right_square_bracket"), ("train 224×224",)),
-    "launch": (("3",), ("dogcls-tui run", "time about")),
     "train": (("5", "m"), ("accuracy by step", "validation")),
     "results": (("6", "right_square_bracket"), ("taken for",)),
 }
