@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.jobs import process
 from engine.jobs.paths import Home
 from engine.store import Store
 from tests.pictures import kennel
@@ -43,6 +44,15 @@ def clean_environment(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_outlives_the_tests():
+    """What this process started, and nobody waits for, ends with it."""
+    yield
+    for child in process._children:
+        child.kill()
+        child.wait()
 
 
 @pytest.fixture
