@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from engine.jobs.exporting import Order as Order
     from engine.jobs.outline import Outline as Outline
     from engine.jobs.outlook import Outlook as Outlook
+    from engine.jobs.pilot import PilotCost as PilotCost
     from engine.jobs.pilot import PilotResult as PilotResult
     from engine.jobs.plan import Plan as Plan
     from engine.jobs.plan import Price as Price
@@ -144,7 +145,7 @@ _ROOMS = {
     "jobs.exporting": "Order",
     "jobs.outline": "Outline",
     "jobs.outlook": "Outlook",
-    "jobs.pilot": "PilotResult",
+    "jobs.pilot": "PilotCost PilotResult",
     "jobs.plan": "Plan Price",
     "jobs.predicting": "Predicted",
     "jobs.preview": "RequestPreview",

@@ -87,6 +87,7 @@ def class_frame(found: Findings) -> pd.DataFrame:
                 {
                     "experiment": found.analysis.experiment,
                     "contestant": c.name,
+                    "model": c.model,
                     "emulated": c.emulated,
                     "complete": c.complete,
                     "label": k.label,

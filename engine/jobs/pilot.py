@@ -32,11 +32,15 @@ FEWEST, MOST = 10, 1000
 
 @dataclass(frozen=True)
 class PilotCost:
-    """What a pilot would cost: how many images are still to be asked, US dollars; `emulated`: nobody charges it."""
+    """What a pilot would cost: how many images are still to be asked, US dollars; `emulated`: nobody charges it.
+
+    `caution` says why answers may be worse than they have to be, where something is known.
+    """
 
     images: int
     usd: float
     emulated: bool
+    caution: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ class Pilot:
         todo = self._todo()
         plan_tokens = [self._tokens(image) for image in todo]
         usd = self._prices.inference_cost(self._spec.model, sum(plan_tokens), ANSWER_TOKENS * len(todo))
-        return PilotCost(len(todo), usd, self._place.emulated)
+        return PilotCost(len(todo), usd, self._place.emulated, self._prompt.caution(self._dataset.labels))
 
     def _tokens(self, image: StoredImage) -> int:
         text = estimate_text_tokens(self._prompt.text(self._dataset.labels))

@@ -17,7 +17,8 @@ from engine.states import Outcome
 from engine.store import Store
 from tests.conftest import Emulator
 from tests.pictures import catalogued, class_folders, plain
-from tui.widgets.price import price_text
+from tui.screens.pilot import pilot_question
+from tui.widgets.price import price_lines, price_text
 
 HOSTILE = ["cat, tabby", 'the "other"', "two\nlines", "[brackets]", "no cat", "ünï 猫", "it's", "{labels}"]
 JSON_LIST = 'user = "Which one is it?\\n{labels}"\nlabels = "json"\nkey = "animal"\n'
@@ -188,18 +189,21 @@ async def test_estimates_count_all_of_the_text(cli, home, cats, template):
 
 @pytest.fixture
 def torn(store, tmp_path):
-    """A dataset `set` of one image, whose labels a list with commas tears apart."""
-    path = tmp_path / "0.jpg"
-    path.write_bytes(plain(0))
-    image = catalogued(path)
-    rows = [(path.name, 0, "test", image.bytes, 32, 24, image.sha256)]
+    """A dataset `set` of few images, whose labels a list with commas tears apart."""
+    rows = []
+    for n, split in enumerate(["val"] * 10 + ["test"]):
+        path = tmp_path / f"{n}.jpg"
+        path.write_bytes(plain(n))
+        image = catalogued(path)
+        rows.append((path.name, 0, split, image.bytes, 32, 24, image.sha256))
     store.datasets.add(
         "set", source="x", root=tmp_path, split="given", seed=None, digest="d", labels=HOSTILE, images=rows
     )
 
 
-def test_labels_that_a_list_tears_apart_are_told_before_the_money(cli, torn):
-    err = cli("run", "--dataset", "set", "--contestants", "zero-shot", code=2)
+@pytest.mark.parametrize("command", [("run", "--contestants", "zero-shot"), ("pilot",)])
+def test_labels_that_a_list_tears_apart_are_told_before_the_money(cli, torn, command):
+    err = cli(*command, "--dataset", "set", code=2)
     assert "warning: 4 labels have commas, quotes, brackets or line breaks, the first is 'cat, tabby'" in err
     assert "Add --yes to accept this price" in err
 
@@ -211,9 +215,13 @@ async def test_they_are_told_beside_the_price_in_the_app(home, place, torn, temp
     engine = Engine(home.root)
     try:
         file = template(f'system = "One of {{labels}}"\nlabels = "{listed}"\n')
-        _, price = await engine.plan(Spec(dataset="set", prompt=str(file)))
+        spec = Spec(dataset="set", prompt=str(file))
+        _, price = await engine.plan(spec)
         assert bool(price.cautions) == odd
         assert ("! 4 labels have" in price_text(price, None, None, tall=False).plain) == odd
+        assert any("labels have commas" in line for line in price_lines(price, None)) == odd
+        asked = "\n".join(pilot_question(await engine.pilots.cost(spec, 10), "set"))
+        assert ("4 labels have" in asked) == odd and "Ask 10 validation images of set" in asked
     finally:
         engine.close()
 

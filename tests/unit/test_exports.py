@@ -94,7 +94,7 @@ def test_csv_rows_say_where_they_come_from(found, make, rows):
     for c in found.provenance.contestants:
         own = [row for row in read if row["contestant" if "contestant" in row else "name"].startswith(c["name"])]
         assert own
-        for key in ("deployment", "prompt", "answer_format", "seed"):
+        for key in ("model", "deployment", "prompt", "answer_format", "seed"):
             assert {row[key] for row in own} == {"" if c.get(key) is None else str(c[key])}
 
 

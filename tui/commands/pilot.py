@@ -38,6 +38,8 @@ def pilot(
         cost = await engine.pilots.cost(spec, images)
         whose = " (the emulator's: nobody charges it)" if cost.emulated else ""
         say(f"{cost.images} images to ask, about ${cost.usd:.4f}{whose}")
+        if cost.caution:
+            say(f"warning: {cost.caution}")
         if cost.images and not yes:
             if not in_terminal():
                 say("error: Nothing was started. Add --yes to accept this price.")

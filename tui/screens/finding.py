@@ -36,7 +36,7 @@ class FindingScreen(ModalScreen[None]):
             box.border_title = Text(one_line(self._finding.what, 100))
             box.border_subtitle = "esc closes"
             yield Static(Text(self._finding.cure), id="cure")
-            yield Gallery(self._engine.browse, id="gallery")
+            yield Gallery(self._engine.browse, self._finding.files, id="gallery")
             yield Static(id="files")
 
     @on(Gallery.Changed)

@@ -21,7 +21,7 @@ from tui.styles.theme import look
 from tui.text import dollars, one_line
 from tui.widgets.contestants import WHO, contestants
 from tui.widgets.lists import List
-from tui.widgets.price import outlook_lines, price_text
+from tui.widgets.price import price_lines, price_text
 from tui.wording import recipe_lines
 
 if TYPE_CHECKING:
@@ -316,8 +316,7 @@ class LaunchScreen(Room):
         if self._outline is not None:
             lines: list[str] = []
             if self._made is not None and self.size.height < TALL:  # where the price has no room for its lines
-                lines = [f"# {line.contestant} {line.item}: {line.detail}" for line in self._made[1].lines]
-                lines += [f"# {told}" for told in outlook_lines(self._outlook)]
+                lines = [f"# {line}" for line in price_lines(self._made[1], self._outlook)]
             told = [f"$ {self._outline.command}", *(["\n".join(lines)] if lines else []), self._outline.requests]
             text = "\n\n".join(told)
             await self.app.push_screen_wait(TextScreen("What would be sent", text))
@@ -330,7 +329,7 @@ class LaunchScreen(Room):
         spec, (plan, price) = self._spec, self._made
         whose = "It is the emulator's: nobody charges it." if price.emulated else f"At list prices of {price.as_of}."
         question = f"Start on {spec.dataset} for about {dollars(price.total)}?"
-        if not await self.app.push_screen_wait(ConfirmScreen(question, whose)):
+        if not await self.app.push_screen_wait(ConfirmScreen(question, "\n".join((whose, *price.cautions)))):
             return
         self._show_checking(True)
         well = await self.desk.doing(self.engine.check(plan))
@@ -369,7 +368,7 @@ class LaunchScreen(Room):
         cost = await self.engine.pilots.cost(spec, IMAGES)
         if cost.images:
             self._show_pilot("pilot: waiting for your answer")
-            asked = ConfirmScreen(*pilot_question(cost.images, spec.dataset, cost.usd, cost.emulated))
+            asked = ConfirmScreen(*pilot_question(cost, spec.dataset))
             if not await self.app.push_screen_wait(asked):
                 return None
         self._show_pilot("pilot: asking …")

@@ -22,7 +22,7 @@ from tui.widgets.bar import interval
 from tui.wording import counted
 
 if TYPE_CHECKING:
-    from engine import PilotResult
+    from engine import PilotCost, PilotResult
 
 IMAGES = 60
 VALUE_USD = 0.01
@@ -127,8 +127,9 @@ def _plain(usd: float) -> str:
     return f"{usd:.9f}".rstrip("0").rstrip(".")
 
 
-def pilot_question(images: int, dataset: str, usd: float, emulated: bool) -> tuple[str, str]:
+def pilot_question(cost: PilotCost, dataset: str) -> tuple[str, str]:
     """Return the question before a pilot, and what follows from a yes."""
-    question = f"Ask {counted(images, 'validation image')} of {dataset} for about {dollars(usd)}?"
-    whose = "It is the emulator's: nobody charges it." if emulated else "At list prices."
-    return question, f"{whose} It tells what fine-tuning would have to gain. What is answered is never asked twice."
+    question = f"Ask {counted(cost.images, 'validation image')} of {dataset} for about {dollars(cost.usd)}?"
+    told = "It is the emulator's: nobody charges it." if cost.emulated else "At list prices."
+    told += " It tells what fine-tuning would have to gain. What is answered is never asked twice."
+    return question, f"{told}\n{cost.caution}" if cost.caution else told

@@ -30,16 +30,16 @@ class Shown(NamedTuple):
     about: str
 
 
-def arranged(width: int, height: int) -> tuple[int, int, int]:
-    """Return how many pictures to put side by side, how wide each is, and how many there are in all.
+def arranged(width: int, height: int, there: int = MOST) -> tuple[int, int, int]:
+    """Return how many pictures to put side by side, how wide each is, and for how many there is room.
 
-    Of all arrangements with enough pictures the one that covers most of the place.
+    Of all arrangements with enough pictures the one that covers most of the place with those that are there.
     """
     found = []
     for across in range(1, max(1, (width + 1) // (SMALLEST + 1)) + 1):
         cell = (width + 1) // across - 1
         count = across * max(1, height // (cell // 2 + 2))
-        found.append((min(LEAST, count), count * cell * cell, across, cell, count))
+        found.append((min(LEAST, there, count), min(there, count) * cell * cell, across, cell, count))
     _, _, across, cell, count = max(found)
     return across, cell, min(MOST, count)
 
@@ -50,9 +50,17 @@ class Gallery(Grid):
     class Changed(Message):
         """There is room for another number of pictures."""
 
-    def __init__(self, browse: Browser, **options: str) -> None:
+    def __init__(self, browse: Browser, there: int = MOST, **options: str) -> None:
+        """Make room for pictures.
+
+        Args:
+            browse: reads them.
+            there: how many there will ever be; where they are few, they are large.
+            options: of the widget.
+
+        """
         super().__init__(**options)  # type: ignore[arg-type]
-        self._browse = browse
+        self._browse, self._there = browse, there
         self.room = 0
         """How many pictures there is room for."""
         self.cell = SMALLEST
@@ -64,7 +72,7 @@ class Gallery(Grid):
 
     def on_resize(self, event: events.Resize) -> None:
         """Find out how many pictures there is room for."""
-        across, self.cell, self.room = arranged(*self.content_size)
+        across, self.cell, self.room = arranged(*self.content_size, self._there)
         self.styles.grid_size_columns = across
         self.styles.grid_columns, self.styles.grid_rows = str(self.cell), str(self.cell // 2 + 2)
         for number, place in enumerate(self.query(Picture)):

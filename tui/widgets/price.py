@@ -51,6 +51,12 @@ def price_text(
     return text
 
 
+def price_lines(price: Price, outlook: tuple[Outlook, ...] | str | None) -> list[str]:
+    """Return all of it in lines of any length: what speaks against it, what is paid for, what it meets."""
+    paid = [f"{line.contestant} {line.item}: {line.detail}" for line in price.lines]
+    return [*price.cautions, *paid, *outlook_lines(outlook)]
+
+
 def outlook_lines(outlook: tuple[Outlook, ...] | str | None) -> list[str]:
     """Return quotas and files, a line for each job that asks a deployment."""
     if outlook is None:
