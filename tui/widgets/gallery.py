@@ -19,7 +19,9 @@ from tui.widgets.picture import Picture
 LEAST, MOST = 8, 40
 """How many pictures there should be, if they fit at all, and how many there are at most."""
 SMALLEST = 12
-"""Columns that a picture has at least. It is half as many rows high, with two of text below."""
+"""Columns that a picture has at least. It is half as many rows high, with the caption below."""
+CAPTION = 2
+"""Rows of text."""
 
 
 class Shown(NamedTuple):
@@ -37,8 +39,8 @@ def arranged(width: int, height: int, there: int = MOST) -> tuple[int, int, int]
     """
     found = []
     for across in range(1, max(1, (width + 1) // (SMALLEST + 1)) + 1):
-        cell = (width + 1) // across - 1
-        count = across * max(1, height // (cell // 2 + 2))
+        cell = min((width + 1) // across - 1, max(SMALLEST, 2 * (height - CAPTION)))
+        count = across * max(1, height // (cell // 2 + CAPTION))
         found.append((min(LEAST, there, count), min(there, count) * cell * cell, across, cell, count))
     _, _, across, cell, count = max(found)
     return across, cell, min(MOST, count)
@@ -74,7 +76,7 @@ class Gallery(Grid):
         """Find out how many pictures there is room for."""
         across, self.cell, self.room = arranged(*self.content_size, self._there)
         self.styles.grid_size_columns = across
-        self.styles.grid_columns, self.styles.grid_rows = str(self.cell), str(self.cell // 2 + 2)
+        self.styles.grid_columns, self.styles.grid_rows = str(self.cell), str(self.cell // 2 + CAPTION)
         for number, place in enumerate(self.query(Picture)):
             place.display = number < self.room
         self.post_message(self.Changed())
