@@ -132,8 +132,8 @@ class Prompt:
         many = f"{len(odd):,} labels have" if len(odd) > 1 else "1 label has"
         what = "commas, quotes, brackets or line breaks" if self.labels_as == "commas" else "line breaks"
         return (
-            f"{many} {what}, the first is {odd[0]!r}: a list with {self.labels_as} cannot be read"
-            ' back; labels = "json" in a prompt file can'
+            f"{many} {what}, the first is {odd[0]!r}: a list by {self.labels_as} cannot be read back;"
+            ' labels = "json" in a prompt file keeps them apart'
         )
 
     def _listed(self, labels: Sequence[str]) -> str:
