@@ -7,10 +7,11 @@ rate limit is known to all: while the service says "wait", nobody asks.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -19,7 +20,7 @@ from engine.azure.answers import Answer, from_completion, from_error
 from engine.azure.connection import empty_chat
 from engine.azure.errors import Limited, translated
 from engine.azure.pace import POLL_SECONDS, Pace, Ticket
-from engine.azure.patience import FIRST_SECONDS, LIMIT_SECONDS, LONGEST_SECONDS, Say, patiently
+from engine.azure.patience import FIRST_SECONDS, LIMIT_SECONDS, LONGEST_SECONDS, Say, patiently, stoppable
 from engine.errors import DogclsError, InputError, ServiceError, ServiceUnavailable, SignInError
 
 if TYPE_CHECKING:
@@ -30,7 +31,13 @@ OnAnswer = Callable[[Answer, int], None]
 ATTEMPT_SECONDS = 60.0
 """After so long an attempt is given up: the slowest of 600 published calls took 4.7 s."""
 MOST_FAILURES = 8
-"""How often one request may fail while others are answered, before it is its own fault."""
+"""How often one request may fail while the service answers other calls, before it is its own fault."""
+CHECK_FROM = 3
+"""After so many failures in a row without any answer, a call that costs nothing shows whether the service answers."""
+LIVING_SECONDS = 8.0
+"""The longest rest between two tries of a request that fails although the service answers."""
+STOP_SECONDS = 5.0
+"""How long an attempt may take once a stop is wanted: its answer is paid for. In an outage it is cut off at once."""
 MOST_DENIALS = 3
 """How often an Entra ID token may be refused; each attempt has a fresh one where the last has expired."""
 LONG_SECONDS = 120.0
@@ -41,6 +48,10 @@ ASSUMED_ANSWER = 16
 
 class _Denied(ServiceUnavailable):
     """An Entra ID token was not accepted: it may just have expired."""
+
+
+class _Cut(Exception):
+    """The scoring was stopped while a call waited for its answer."""
 
 
 async def warm_up(azure: Azure, deployment: str) -> None:
@@ -167,6 +178,9 @@ class _Scoring:
     say: Say | None
     told: set[str]
     fatal: DogclsError | None = None
+    checking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    checked_at: float = -math.inf
+    living: bool = True
 
     def stopped(self) -> bool:
         return self.fatal is not None or self.stop()
@@ -179,6 +193,8 @@ class _Scoring:
                 answer = await self._attempt(request, ticket)
                 if answer is not None:
                     self.on_answer(request.timed(answer), self.pace.limit)
+            except _Cut:
+                return
             except DogclsError as error:  # the others under way are paid for: they end, and then it is raised
                 self.fatal = self.fatal or error
                 return
@@ -197,14 +213,23 @@ class _Scoring:
             except (OSError, InputError) as error:
                 return from_error(request.custom_id, None, f"the image cannot be read: {error}")
         request.start(body)
+        started = time.monotonic()
+
+        def check() -> None:
+            outage = request.in_a_row > 0 and self.pace.answered == request.others
+            if self.stopped() and (outage or time.monotonic() - started > STOP_SECONDS):
+                raise _Cut
+
         try:
-            answer, headers = await _ask(self.azure, self.deployment, body, request.custom_id, self.give_up)
+            answer, headers = await stoppable(
+                _ask(self.azure, self.deployment, body, request.custom_id, self.give_up), check
+            )
         except ServiceUnavailable as error:
-            return self._failed(request, ticket, error)
+            return await self._failed(request, ticket, error)
         self.pace.went_well(ticket, headers, tokens=_charged(body, answer), latency_ms=answer.latency_ms)
         return answer
 
-    def _failed(self, request: _Request, ticket: Ticket, error: ServiceUnavailable) -> Answer | None:
+    async def _failed(self, request: _Request, ticket: Ticket, error: ServiceUnavailable) -> Answer | None:
         told = error.retry_after if isinstance(error, Limited) else None
         wait = 0.0
         request.rest = 0.0
@@ -221,13 +246,37 @@ class _Scoring:
             request.denials += 1
             if request.denials > MOST_DENIALS:
                 raise SignInError(error.message, error.cure)
-        # In an outage nobody is answered; a request that fails alone would be asked for ever.
-        if self.pace.answered > request.others:
+        # An outage is waited out; a request that fails while the service answers other calls is given up.
+        request.in_a_row = 1 if self.pace.answered > request.others else request.in_a_row + 1
+        if self.pace.answered > request.others or (request.in_a_row > CHECK_FROM and await self._lives()):
             request.failures += 1
+            request.rest = min(request.rest, LIVING_SECONDS)
         request.others = self.pace.answered
         if request.failures >= MOST_FAILURES or request.seconds > LIMIT_SECONDS:
             return from_error(request.custom_id, error.status, {"code": error.code, "message": error.message})
         return None
+
+    async def _lives(self) -> bool:
+        """Tell whether the deployment answers a call that costs nothing; requests that fail together share one call."""
+        failed_at = time.monotonic()
+
+        def check() -> None:
+            if self.stopped():
+                raise _Cut
+
+        async with self.checking:
+            if self.checked_at < failed_at:
+                try:
+                    await stoppable(empty_chat(self.azure, self.deployment), check)
+                    self.living = True
+                except ServiceUnavailable as error:
+                    self.living = error.status == 429
+                except _Cut:
+                    raise
+                except Exception:  # any other answer is not an outage: the request's own tries show what it is
+                    self.living = True
+                self.checked_at = time.monotonic()
+            return self.living
 
     def _tell(self, message: str, wait: float) -> None:
         if self.say is not None and message not in self.told:
@@ -254,6 +303,7 @@ class _Request:
         self.attempts = 0
         self.rest = 0.0
         self.failures = 0
+        self.in_a_row = 0
         self.denials = 0
         self.others = others
         self._delay = FIRST_SECONDS

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from engine.azure.errors import Limited, translated
 from engine.errors import ServiceUnavailable
@@ -15,6 +15,8 @@ T = TypeVar("T")
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 30.0
 LIMIT_SECONDS = 6 * 3600.0
+LOOK_SECONDS = 0.2
+"""How soon a stop cuts off a call or a wait."""
 
 Say = Callable[[str], None]
 
@@ -61,3 +63,27 @@ async def patiently(
             if told and say is not None:
                 say("the service answers again")
             return result
+
+
+async def stoppable(work: Coroutine[Any, Any, T], check: Callable[[], None]) -> T:
+    """Run work that may be cut off anywhere, and cut it off as soon as `check` raises.
+
+    Outages are waited out for hours, and a call may hang for minutes: a stop waits for neither.
+
+    Args:
+        work: runs as a task of its own.
+        check: is called every fifth of a second; it raises where the work is no longer wanted.
+
+    """
+    task = asyncio.create_task(work)
+    try:
+        check()
+        while not (await asyncio.wait({task}, timeout=LOOK_SECONDS))[0]:
+            check()
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # it is retrieved, so that it is not reported as lost
