@@ -4,8 +4,13 @@ These are all the names that the app and the command line use. Each is read when
 (PEP 562), so that a screen stands before a database or a checker of settings was loaded.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime's official builds send usage events to Microsoft and write a device id into the home folder's cache.
+# The library reads this when it is loaded, so it is set before anything of this package is imported, in every process.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from engine.browsing import Browser as Browser

@@ -111,7 +111,9 @@ def example(files: Sequence[str], *, whole: bool) -> str:
     # As the classes of `engine.training.predict` do: those with a frozen part see the picture's centre square; those
     # trained whole see what is left of it where 256 in 224 parts are scaled and the centre is cut out (torchvision).
     fit = "Image.Resampling.BILINEAR, bleed=1 / 16" if whole else "Image.Resampling.BICUBIC"
-    return f"""import json, sys
+    # ONNX Runtime sends usage events to Microsoft unless the variable is set before the import.
+    return f"""import json, os, sys
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # no usage events to Microsoft
 import numpy as np, onnxruntime
 from PIL import Image, ImageOps
 models = [onnxruntime.InferenceSession(file) for file in {json.dumps(list(files))}]
