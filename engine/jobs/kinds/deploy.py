@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +11,18 @@ from typing import Any
 from engine import clock
 from engine.azure import deployments
 from engine.azure.connection import Azure
+from engine.azure.patience import stoppable
 from engine.azure.prices import load_prices
-from engine.errors import JobError, ServiceError
+from engine.errors import DogclsError, JobError, ServiceError, ServiceUnavailable
 from engine.jobs.context import Context, Stopped
 from engine.jobs.service import connected
 from engine.states import JobKind, Request
 from engine.store.files import write_atomic
+
+GONE_SECONDS = 10.0
+"""How long it is tried, after a failure, to find out whether there is a deployment."""
+_ANSWERED = "answered"
+"""The file that marks a deployment which has answered in its present life."""
 
 
 async def run(context: Context) -> dict[str, Any]:
@@ -55,7 +62,7 @@ async def _take_back(context: Context, azure: Azure, name: str) -> None:
 
 
 async def ensure_deployed(context: Context, azure: Azure, name: str, model: str, folder: Path) -> None:
-    """Create a deployment unless it is there, then wait until it answers.
+    """Create a deployment unless it is there, then wait until it answers. A stop ends the wait at once.
 
     Args:
         context: of the job that needs it.
@@ -64,22 +71,69 @@ async def ensure_deployed(context: Context, azure: Azure, name: str, model: str,
         model: the tuned model.
         folder: of the deploying job, where the hours are kept.
 
+    Raises:
+        ServiceError: it cannot be created, has failed, or does not answer. Where there is none it costs no more.
+
     """
+    await stoppable(_deployed(context, azure, name, model, folder), context.check)
+
+
+async def _deployed(context: Context, azure: Azure, name: str, model: str, folder: Path) -> None:
     found = await deployments.wait_gone(azure, name, say=context.say, stop=context.asked)
     context.check()
+    missing = found is None or found.state in deployments.BROKEN
+    if missing:
+        # It was deleted, or has failed, since it was seen last.
+        _close_life(context, folder, answered=context.store.jobs.get(int(folder.name)).result is not None)
     hosted = _hosted(folder)
     if not hosted or hosted[-1][1] is not None:
-        # Before it is asked for: killed in between, a deployment that may cost money is shown as one that does.
+        # Before it is created: killed in between, a deployment that may cost money is shown as one that does.
         _write_hosted(folder, [*hosted, (clock.now(), None)])
-    if found is None or found.state in deployments.BROKEN:
-        context.say(f"creating deployment {name} of {model}")
-        try:
+    try:
+        if missing:
+            context.say(f"creating deployment {name} of {model}")
             await deployments.create(azure, name, model)
-        except ServiceError:
-            hosted_seconds(folder, ended=True)  # refused: there is none
-            raise
-    await deployments.wait_ready(azure, name, say=context.say, stop=context.asked)
+        await deployments.wait_ready(azure, name, say=context.say, stop=context.asked)
+    except ServiceUnavailable:
+        raise  # nothing is known of it: it may cost
+    except ServiceError as error:
+        if error.status is None:  # reported as failed, or as missing
+            _close_life(context, folder)
+        else:
+            await close_if_gone(context, azure, name, folder)
+        raise
+    (folder / _ANSWERED).touch(mode=0o600)
     context.check()
+
+
+async def close_if_gone(context: Context, azure: Azure, name: str, folder: Path) -> None:
+    """Stop counting the hours of a deployment if the service has none of this name, or a failed one.
+
+    While the service cannot be reached it stays shown as one that may cost.
+    """
+    try:
+        async with asyncio.timeout(GONE_SECONDS):
+            found = await deployments.get(azure, name)
+    except (DogclsError, TimeoutError):
+        return
+    if found is None or found.state in deployments.BROKEN:
+        _close_life(context, folder)
+
+
+def _close_life(context: Context, folder: Path, *, answered: bool = False) -> None:
+    """Stop counting the hours of a deployment that is there no longer.
+
+    One that never answered has cost nothing. Of another it is not known when it ended: it is charged until now.
+    `answered`: it has, whether it was marked so or not, as versions before this one did not.
+    """
+    hosted = _hosted(folder)
+    if not hosted or hosted[-1][1] is not None:
+        return
+    if answered or (folder / _ANSWERED).exists():
+        hosted_seconds(folder, ended=True)
+        context.say("the deployment is gone; its hosting is charged until now, at most", "warning")
+    else:
+        _write_hosted(folder, hosted[:-1])
 
 
 def hosted_seconds(folder: Path, *, ended: bool = False) -> float:
@@ -87,6 +141,7 @@ def hosted_seconds(folder: Path, *, ended: bool = False) -> float:
     hosted = [(since, until or clock.now()) for since, until in _hosted(folder)]
     if ended:
         _write_hosted(folder, hosted)
+        (folder / _ANSWERED).unlink(missing_ok=True)
     return sum(until - since for since, until in hosted)
 
 

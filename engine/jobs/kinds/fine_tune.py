@@ -17,7 +17,7 @@ from typing import Any
 from engine.azure import files, fine_tuning
 from engine.azure.connection import Azure
 from engine.azure.fine_tuning import Checkpoint, Event, TuningStatus
-from engine.azure.patience import patiently
+from engine.azure.patience import patiently, stoppable
 from engine.azure.prices import load_prices
 from engine.errors import JobError, ServiceError
 from engine.jobs import tuning_checks
@@ -30,6 +30,11 @@ from engine.store.files import private_folder, write_atomic
 POLL_SECONDS = 60.0
 EMULATED_POLL_SECONDS = 0.3
 CANCELLED = ("cancelled", "canceled")
+LAST_EVENTS = 5
+"""How often the events of an ended job are read again for the billed tokens, which may be reported after its end."""
+LAST_EVENT_SECONDS = 15.0
+PAUSE_SECONDS = 5.0
+"""A pause is sent to the service for so long; in an outage the fine-tuning job continues there."""
 
 
 @dataclass
@@ -64,7 +69,7 @@ class _Run:
 async def run(context: Context) -> dict[str, Any]:
     """Upload both files, create the fine-tuning job or find it again, and follow it to its end."""
     async with connected(context) as azure:
-        made = await _submit(context, azure)
+        made = await stoppable(_submit(context, azure), context.check)
         try:
             status = await _follow(made)
         except Stopped as stopped:
@@ -80,11 +85,16 @@ async def run(context: Context) -> dict[str, Any]:
                 f"Fine-tuning {made.id} ended {status.status}: {status.error or 'no reason given'}.",
                 "Correct the cause, then resume the job.",
             )
-        steps = await _results(made, status)
-        points = await _checkpoints(made)
-    billed = made.billed or status.trained_tokens or 0
+        steps = await stoppable(_results(made, status), context.check)
+        points = await stoppable(_checkpoints(made), context.check)
+    billed, estimated = made.billed, made.billed is None
+    if billed is None:
+        billed = status.trained_tokens or _facts(made)["tokens"] * (status.epochs or 1)
     usd = _charge(made, billed)
-    context.say(f"model {status.fine_tuned_model}; {billed:,} tokens billed, ${usd:.2f}")
+    about = "about " if estimated else ""
+    context.say(f"model {status.fine_tuned_model}; {about}{billed:,} tokens billed, {about}${usd:.2f}")
+    if estimated:
+        context.say("the service did not report the billed tokens: the training cost is an estimate", "warning")
     left_out = await asyncio.to_thread(_left_out, made, status, billed, max(steps, made.step))
     if context.job.contestant_id is not None:
         took = status.finished_at - status.created_at if status.finished_at and status.created_at else None
@@ -95,6 +105,7 @@ async def run(context: Context) -> dict[str, Any]:
         "model": status.fine_tuned_model,
         "tuning_id": made.id,
         "billed_tokens": billed,
+        "billed_is_estimate": estimated,
         "epochs": status.epochs,
         "batch_size": status.batch_size,
         "checkpoints": [asdict(point) for point in points],
@@ -179,7 +190,11 @@ async def _status(made: _Run) -> TuningStatus:
 
 
 async def _follow(made: _Run) -> TuningStatus:
-    """Poll until the fine-tuning job has ended; store its events and metrics on the way."""
+    """Poll until the fine-tuning job has ended; store its events and metrics on the way. A stop ends it at once."""
+    return await stoppable(_poll(made), made.context.check)
+
+
+async def _poll(made: _Run) -> TuningStatus:
     context, azure = made.context, made.azure
     said = ""
     while True:
@@ -198,8 +213,18 @@ async def _follow(made: _Run) -> TuningStatus:
         step = made.step
         context.progress(step, max(step, _steps(made, status)), status.status)
         if status.terminal:
+            await _last_events(made, status)
             return status
         await context.sleep(_wait(azure))
+
+
+async def _last_events(made: _Run, status: TuningStatus) -> None:
+    """Read the events of an ended job until they report the billed tokens; a failed one is not billed."""
+    for _ in range(0 if status.status == "failed" else LAST_EVENTS):
+        if made.billed is not None:
+            return
+        await made.context.sleep(min(_wait(made.azure), LAST_EVENT_SECONDS))
+        await _events(made)
 
 
 def _steps(made: _Run, status: TuningStatus) -> int:
@@ -254,8 +279,15 @@ async def _stop(made: _Run, request: Request | None) -> None:
 async def _pause(made: _Run) -> None:
     context = made.context
     try:
-        await patiently(lambda: fine_tuning.pause(made.azure, made.id), say=context.say)
+        async with asyncio.timeout(PAUSE_SECONDS):
+            await patiently(lambda: fine_tuning.pause(made.azure, made.id), say=context.say)
         context.say("pause sent to the service")
+    except TimeoutError:
+        context.say(
+            f"The service did not answer: fine-tuning job {made.id} continues there, and costs. "
+            "Resume this job to follow it, or cancel it.",
+            "warning",
+        )
     except ServiceError as error:
         context.say(f"the service did not pause it, and goes on: {error}", "warning")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.azure import chat
 from engine.azure.answers import Answer
+from engine.azure.patience import stoppable
 from engine.jobs.context import Context
 from engine.jobs.kinds.asking import Asking, custom_id, image_id
 from engine.jobs.service import connected
@@ -38,7 +39,7 @@ async def run(context: Context) -> dict[str, Any]:
         context.progress(done, len(images), "")
 
     async with connected(context) as azure:
-        await chat.warm_up(azure, parameters["deployment"])
+        await stoppable(chat.warm_up(azure, parameters["deployment"]), context.check)
         await chat.score(
             azure,
             parameters["deployment"],

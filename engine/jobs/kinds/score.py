@@ -14,10 +14,11 @@ from engine.azure import chat, deployments
 from engine.azure.answers import Answer
 from engine.azure.connection import Azure
 from engine.azure.pace import Pace
-from engine.errors import JobError
+from engine.azure.patience import stoppable
+from engine.errors import JobError, ServiceError
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds.asking import Asking, custom_id
-from engine.jobs.kinds.deploy import ensure_deployed, hosted_seconds
+from engine.jobs.kinds.deploy import close_if_gone, ensure_deployed, hosted_seconds
 from engine.jobs.service import connected
 from engine.states import JobKind, Request
 from engine.store.datasets import StoredImage
@@ -44,6 +45,10 @@ async def run(context: Context) -> dict[str, Any]:
                         context, azure, name, deployed["tuned_model"], context.home.job(deployed["job"])
                     )
                 await _ask_all(asking, azure, name, deployed)
+        except ServiceError:
+            if deployed:  # it may have been deleted by another hand
+                await close_if_gone(context, azure, name, context.home.job(deployed["job"]))
+            raise
         except Stopped as stopped:
             if stopped.request == Request.CANCEL and deployed:
                 await _clean_up(asking, azure, deployed)
@@ -54,7 +59,7 @@ async def run(context: Context) -> dict[str, Any]:
         if unsettled == len(asking.images):
             raise JobError(f"Deployment {name} answered no request.", "See the job's log, then resume it.")
         if deployed and not context.job.parameters.get("keep_deployment"):
-            await _clean_up(asking, azure, deployed)
+            await stoppable(_clean_up(asking, azure, deployed), context.check)
     if unsettled:
         context.say(
             f"{unsettled} images have no answer; they count as wrong, and a resume asks about them again", "warning"
@@ -106,7 +111,7 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str, deployed: dict
         context.check()
 
     context.progress(done, total, "")
-    await chat.warm_up(azure, deployment)
+    await stoppable(chat.warm_up(azure, deployment), context.check)
     await ask(todo[: max(0, alone)], 1)
     await ask(todo[max(0, alone) :], context.job.parameters["concurrency"])
     if pace.refused:
