@@ -100,7 +100,7 @@ class Browser:
 
         def read() -> JobDetail:
             view, stored = self._store.jobs.view(job_id), self._store.jobs.get(job_id)
-            folder = self._home.job(job_id)
+            folder = self._home.job(stored)
             files = []
             for path in sorted(folder.rglob("*")):
                 if path.is_file() and not path.name.startswith("."):
@@ -117,7 +117,7 @@ class Browser:
                 remote=remote,
                 files=tuple(files),
                 folder=str(folder),
-                printed=_end_of(self._home.job_log(job_id)),
+                printed=_end_of(self._home.job_log(stored)),
             )
 
         return await asyncio.to_thread(read)

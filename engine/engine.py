@@ -311,9 +311,10 @@ class Engine:
             raise InputError(f"A deployment of {name!r} still costs money.", "Delete it first.")
 
         def delete() -> None:
+            folders = [self.home.job(self.store.jobs.get(job.id)) for job in jobs]
             self.store.experiments.delete(name)
-            for job in jobs:
-                shutil.rmtree(self.home.job(job.id), ignore_errors=True)
+            for folder in folders:  # one that a kill leaves behind is nobody's: no other job has its name
+                shutil.rmtree(folder, ignore_errors=True)
 
         await asyncio.to_thread(delete)
 

@@ -11,6 +11,7 @@ from engine.errors import LostClaim
 from engine.jobs.paths import Home
 from engine.states import Request
 from engine.store import Store
+from engine.store.files import private_folder
 from engine.store.jobs import StoredJob
 
 HEARTBEAT_SECONDS = 1.0
@@ -35,7 +36,7 @@ class Context:
         self.home = home
         self.store = store
         self.job = job
-        self.folder = home.job(job.id)
+        self.folder = private_folder(home.job(job))
         self._request: Request | None = None
         self._lost: LostClaim | None = None
         self._terminated = threading.Event()

@@ -37,11 +37,6 @@ class Check:
     differs: tuple[str, ...] = ()
 
 
-def folder_of(home: Home, job: StoredJob) -> Path:
-    """Return a job's folder without making it."""
-    return home.root / "jobs" / str(job.id)
-
-
 def prompt(
     home: Home, contestant: StoredContestant, jobs: Sequence[StoredJob], labels: Sequence[str]
 ) -> Iterator[Check]:
@@ -59,7 +54,7 @@ def prompt(
                 f"{job.kind} {job.id} was told to have answers as {told.form}, {contestant.answer_format} is stored"
             )
         system = told.render(labels)
-        for path in sorted(folder_of(home, job).glob("round-*/train*.jsonl")):
+        for path in sorted(home.job(job).glob("round-*/train*.jsonl")):
             found = _system(path)
             if found is not None:
                 trained += 1
@@ -113,12 +108,7 @@ def written(
     home: Home, contestant: StoredContestant, jobs: Sequence[StoredJob], found: Mapping[int, Prediction]
 ) -> Iterator[Check]:
     """Hold stored answers against the files of batches, as the service wrote them, where those are still there."""
-    files = [
-        path
-        for job in jobs
-        if job.kind == JobKind.BATCH
-        for path in folder_of(home, job).glob("round-*/output-*.jsonl")
-    ]
+    files = [path for job in jobs if job.kind == JobKind.BATCH for path in home.job(job).glob("round-*/output-*.jsonl")]
     if not files:
         return
     said: dict[str, set[str | None]] = {}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.store import Store
 from engine.store.files import private_folder
+from engine.store.jobs import StoredJob
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,20 @@ class Home:
         """One prompt a dataset, as its reader wrote it."""
         return private_folder(self.root / "prompts")
 
-    def job(self, job_id: int) -> Path:
-        """One job's own files: shards, downloads, checkpoints."""
-        return private_folder(self.root / "jobs" / str(job_id))
+    def job(self, job: StoredJob | int) -> Path:
+        """One job's own files: shards, downloads, checkpoints. The worker makes the folder.
 
-    def job_log(self, job_id: int) -> Path:
+        Its name holds the job's nonce: numbers are given again after a store was lost, nonces never are. Of a job that
+        is given by its number only, the store has the nonce.
+        """
+        if isinstance(job, int):
+            store = Store(self.store)
+            try:
+                job = store.jobs.get(job)
+            finally:
+                store.close()
+        return self.root / "jobs" / job.folder
+
+    def job_log(self, job: StoredJob) -> Path:
         """What one job's worker processes print, beside the job's log in the store."""
-        return self.logs / f"job-{job_id}.log"
+        return self.logs / f"job-{job.folder}.log"

@@ -139,7 +139,7 @@ class Predicting:
         deployed = self.found.job(JobKind.DEPLOY)
         if deployed is None:  # an existing deployment was scored
             return str(self._job.parameters.get("deployment") or "")
-        if not deployed.result or living_since(self._home.job(deployed.id)) is None:
+        if not deployed.result or living_since(self._home.job(deployed)) is None:
             raise JobError(f"The deployment of {self._who} was deleted, or never made.", self._cure())
         return str(deployed.result["deployment"])
 

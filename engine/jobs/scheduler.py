@@ -57,9 +57,9 @@ def start(store: Store, home: Home, job_id: int) -> None:
     """Queue a waiting job and start its worker."""
     if not store.jobs.change(job_id, JobState.QUEUED, expected=(JobState.WAITING,), message="queued"):
         return
-    attempt = store.jobs.get(job_id).attempt
-    arguments = ["--home", str(home.root), str(job_id), str(attempt)]
-    process = detach("engine.jobs.worker", arguments, home.job_log(job_id))
+    job = store.jobs.get(job_id)
+    arguments = ["--home", str(home.root), str(job_id), str(job.attempt)]
+    process = detach("engine.jobs.worker", arguments, home.job_log(job))
     store.jobs.spawned(job_id, process.pid, start_time(process.pid) or clock.now())
 
 

@@ -16,11 +16,11 @@ def standing_costs(store: Store, home: Home) -> list[StandingCost]:
     """Return the deployments that live, by the hours kept in their jobs' folders."""
     found = []
     for view in store.jobs.of_kind(JobKind.DEPLOY):
-        folder = home.job(view.id)
+        job = store.jobs.get(view.id)
+        folder = home.job(job)
         since = living_since(folder)
         if since is None:
             continue
-        job = store.jobs.get(view.id)
         hourly = load_prices(home.prices).hosting_cost(str(job.parameters["model"]), 3600)
         name = f"dogcls-{job.nonce}"
         found.append(StandingCost(view.id, view.experiment, name, since, hourly, hourly * _hours(folder)))
@@ -44,7 +44,7 @@ async def delete_deployment(store: Store, home: Home, job_id: int) -> str:
     name = f"dogcls-{job.nonce}"
     async with Azure(place, client=f"job {job_id}") as azure:
         await deployments.delete(azure, name)
-    folder = home.job(job_id)
+    folder = home.job(job)
     usd = load_prices(home.prices).hosting_cost(str(job.parameters["model"]), hosted_seconds(folder, ended=True))
     store.jobs.charge(job_id, job.contestant_id, "hosting", usd)
     store.jobs.log(job_id, f"deployment {name} deleted; hosting cost ${usd:.4f}")

@@ -82,7 +82,7 @@ def checkpoints(found: Found, home: Home) -> tuple[StoredJob, Path]:
             f"{found.experiment}/{found.contestant.name} is not trained: job {job.id} is {job.state}.",
             f"See: dogcls-tui logs {job.id}",
         )
-    folder = home.root / "jobs" / str(job.id) / "checkpoints"
+    folder = home.job(job) / "checkpoints"
     if not folder.is_dir():
         raise JobError(f"{folder}: the checkpoints are gone.", "Train again.")
     return job, folder

@@ -24,7 +24,7 @@ from engine.evaluation.answers import reader_of
 from engine.evaluation.details import confidence
 from engine.evaluation.reading import Reader
 from engine.jobs import comparing, origins
-from engine.jobs.origins import Check, folder_of
+from engine.jobs.origins import Check
 from engine.jobs.paths import Home
 from engine.states import ContestantKind, JobKind, Outcome, Split
 from engine.store import Store
@@ -354,7 +354,7 @@ def _training(home: Home, jobs: Sequence[StoredJob], model: str, prices: Prices)
     for job in jobs:
         if job.kind != JobKind.FINE_TUNE:
             continue
-        rounds = [int(path.read_text(encoding="ascii")) for path in folder_of(home, job).glob("round-*/billed")]
+        rounds = [int(path.read_text(encoding="ascii")) for path in home.job(job).glob("round-*/billed")]
         billed = sum(rounds) if rounds else (job.result or {}).get("billed_tokens")
         if billed is None:
             return None
@@ -369,7 +369,7 @@ def _hosting(home: Home, jobs: Sequence[StoredJob], model: str, prices: Prices) 
         if job.kind != JobKind.DEPLOY:
             continue
         try:
-            lives = json.loads((folder_of(home, job) / "hosted.json").read_text(encoding="ascii"))
+            lives = json.loads((home.job(job) / "hosted.json").read_text(encoding="ascii"))
         except (OSError, ValueError):
             return None
         if any(until is None for _, until in lives):

@@ -30,7 +30,10 @@ _VIEW = (
 
 @dataclass(frozen=True)
 class StoredJob:
-    """What a worker needs of its job. `nonce` makes names on the service unmistakably this job's."""
+    """What a worker needs of its job. `nonce` makes its names on the service and its `folder`'s unmistakable.
+
+    `legacy`: the folder was made by a version that named folders by the job's number only.
+    """
 
     id: int
     kind: str
@@ -44,6 +47,8 @@ class StoredJob:
     pid_started: float | None
     heartbeat_at: float | None
     result: dict[str, Any] | None
+    folder: str
+    legacy: bool
 
 
 class Jobs:
@@ -185,10 +190,8 @@ class Jobs:
     def spawned(self, job_id: int, pid: int, pid_started: float) -> None:
         """Remember which process was started for a queued job."""
         with self._db.transaction() as db:
-            db.execute(
-                "UPDATE jobs SET pid = ?, pid_started = ? WHERE id = ? AND state = 'queued'",
-                (pid, pid_started, job_id),
-            )
+            sql = "UPDATE jobs SET pid = ?, pid_started = ? WHERE id = ? AND state = 'queued'"
+            db.execute(sql, (pid, pid_started, job_id))
 
     def claim(self, job_id: int, attempt: int, pid: int, pid_started: float) -> bool:
         """A worker takes its queued job. Only one ever can."""
@@ -264,16 +267,11 @@ class Jobs:
     def lines(self, job_id: int, after: int = 0, limit: int = 500) -> list[LogLine]:
         """Return log lines after a line's id, oldest first; `after=-1` returns the newest `limit`."""
         if after < 0:
-            rows = self._db.rows("SELECT * FROM job_events WHERE job_id = ? ORDER BY id DESC LIMIT ?", job_id, limit)[
-                ::-1
-            ]
+            rows = self._db.rows("SELECT * FROM job_events WHERE job_id = ? ORDER BY id DESC LIMIT ?", job_id, limit)
+            rows = rows[::-1]
         else:
-            rows = self._db.rows(
-                "SELECT * FROM job_events WHERE job_id = ? AND id > ? ORDER BY id LIMIT ?",
-                job_id,
-                after,
-                limit,
-            )
+            sql = "SELECT * FROM job_events WHERE job_id = ? AND id > ? ORDER BY id LIMIT ?"
+            rows = self._db.rows(sql, job_id, after, limit)
         return [LogLine(r["id"], r["job_id"], r["at"], r["level"], r["message"]) for r in rows]
 
     def of_kind(self, kind: str) -> list[JobView]:
@@ -374,6 +372,8 @@ def _stored(row: sqlite3.Row) -> StoredJob:
         pid_started=row["pid_started"],
         heartbeat_at=row["heartbeat_at"],
         result=None if row["result"] is None else json.loads(row["result"]),
+        folder=row["folder"] or f"{row['id']}-{row['nonce']}",
+        legacy=row["folder"] is not None,
     )
 
 

@@ -217,4 +217,11 @@ WHEN EXISTS (SELECT 1 FROM experiments WHERE dataset_id = NEW.dataset_id)
 BEGIN SELECT RAISE(ABORT, 'an experiment looks at these images'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)
+# The folder of a job's files. NULL means `<id>-<nonce>`, which no other job can have, whatever happens to the store.
+# Jobs that had begun before this step keep the folder that they wrote to, which was named by the number only.
+VERSION_6 = """
+ALTER TABLE jobs ADD COLUMN folder TEXT;
+UPDATE jobs SET folder = CAST(id AS TEXT) WHERE started_at IS NOT NULL;
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6)

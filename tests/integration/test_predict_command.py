@@ -95,7 +95,7 @@ def test_an_empty_folder(trained, dogcls, tmp_path):
 
 
 def test_checkpoints_that_are_damaged_or_gone(mine, dogs, dogcls, tmp_path):
-    picture, folder = dogs / "pug" / "007.jpg", mine / "jobs" / "1" / "checkpoints"
+    picture, folder = dogs / "pug" / "007.jpg", Home(mine).job(1) / "checkpoints"
     before = folder / "best-0.before.pt"
     shutil.copyfile(folder / "best-0.pt", before)
     (folder / "best-0.pt").write_bytes(b"PK\x03\x04 torn")

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from engine.jobs.paths import Home
 from engine.training import checkpoint
 from tests.pictures import KENNEL, kennel
 
@@ -77,7 +78,7 @@ class House:
             time.sleep(0.02)
 
     def weights(self, job):
-        folder = self.root / "jobs" / str(job) / "checkpoints"
+        folder = Home(self.root).job(job) / "checkpoints"
         files = sorted(file for file in folder.glob("best-*.pt") if "before" not in file.name)
         return {
             f"{file.name}: {name}": value for file in files for name, value in checkpoint.load(file)["model"].items()

@@ -125,7 +125,7 @@ async def test_readonly_offers_and_does_nothing(busy, home):
 
 
 async def test_details_in_tabs(monitor, busy):
-    busy.home.job_log(3).write_text("Warning: \x1b[31m[b]printed[/] by a library")
+    busy.home.job_log(busy.store.jobs.get(3)).write_text("Warning: \x1b[31m[b]printed[/] by a library")
     async with monitor.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "Log of fine-tune 3")
         await pilot.press("enter")

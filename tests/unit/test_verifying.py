@@ -131,13 +131,13 @@ def test_what_was_paid_for_training_and_hosting_is_reckoned_where_it_is_known(st
     (ft,) = store.experiments.contestants("tuned")
     first = min(view.id for view in store.jobs.views("tuned"))
     store.jobs.charge(first, ft.id, "training", 157.4375)
-    folder = home.root / "jobs" / str(first) / "round-1"
+    folder = home.job(first) / "round-1"
     folder.mkdir(parents=True)
     (folder / "billed").write_text("5725000")
     found = {c.what: c for c in verify(store, home, "tuned").checks}
     assert found["costs of ft"].held and "training $157.4375" in found["costs of ft"].detail
     assert found["hosting of ft"].held is None
-    hosted = home.root / "jobs" / str(first + 1)
+    hosted = home.job(first + 1)
     hosted.mkdir(parents=True)
     (hosted / "hosted.json").write_text("[[0, 3600]]")
     found = {c.what: c for c in verify(store, home, "tuned").checks}
@@ -152,7 +152,7 @@ def asked(store, home, tmp_path):
     """The same, with a job that knows what it asked and a file as the service wrote it."""
     test = experiment(store, tmp_path / "pets")
     changed(home, "UPDATE jobs SET parameters = ? WHERE id = 1", json.dumps(ASKED))
-    folder = home.root / "jobs" / "1" / "round-1"
+    folder = home.job(1) / "round-1"
     folder.mkdir(parents=True)
     lines = []
     for number, p in store.predictions.of(1).items():

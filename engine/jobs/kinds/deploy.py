@@ -17,7 +17,7 @@ from engine.errors import DogclsError, JobError, ServiceError, ServiceUnavailabl
 from engine.jobs.context import Context, Stopped
 from engine.jobs.service import connected
 from engine.states import JobKind, Request
-from engine.store.files import write_atomic
+from engine.store.files import private_folder, write_atomic
 
 GONE_SECONDS = 10.0
 """How long it is tried, after a failure, to find out whether there is a deployment."""
@@ -157,4 +157,4 @@ def _hosted(folder: Path) -> list[tuple[float, float | None]]:
 
 
 def _write_hosted(folder: Path, hosted: Sequence[tuple[float, float | None]]) -> None:
-    write_atomic(folder / "hosted.json", json.dumps(hosted))
+    write_atomic(private_folder(folder) / "hosted.json", json.dumps(hosted))

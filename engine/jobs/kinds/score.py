@@ -7,6 +7,7 @@ only what was in flight.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from engine import clock
@@ -41,9 +42,7 @@ async def run(context: Context) -> dict[str, Any]:
         try:
             if asking.unsettled():
                 if deployed:
-                    await ensure_deployed(
-                        context, azure, name, deployed["tuned_model"], context.home.job(deployed["job"])
-                    )
+                    await ensure_deployed(context, azure, name, deployed["tuned_model"], _folder(asking, deployed))
                 await _ask_all(asking, azure, name, deployed)
         except ServiceError:
             if deployed:  # it may have been deleted by another hand
@@ -118,6 +117,12 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str, deployed: dict
         context.say(f"{pace.refused} requests were refused as too many, and made again")
 
 
+def _folder(asking: Asking, deployed: dict[str, Any]) -> Path:
+    """Return the folder of the job that made the deployment."""
+    context = asking.context
+    return context.home.job(context.store.jobs.get(deployed["job"]))
+
+
 def _charge(asking: Asking, deployed: dict[str, Any] | None, *, ended: bool = False) -> float:
     """Write down what the answers and the deployment's hours have cost so far; return the hours' part."""
     context = asking.context
@@ -127,7 +132,7 @@ def _charge(asking: Asking, deployed: dict[str, Any] | None, *, ended: bool = Fa
     context.store.jobs.charge(context.job.id, asking.contestant_id, "inference", usd)
     if deployed is None:
         return 0.0
-    seconds = hosted_seconds(context.home.job(deployed["job"]), ended=ended)
+    seconds = hosted_seconds(_folder(asking, deployed), ended=ended)
     hosting = asking.prices.hosting_cost(model, seconds)
     context.store.jobs.charge(deployed["job"], asking.contestant_id, "hosting", hosting)
     return hosting
