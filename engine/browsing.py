@@ -40,6 +40,15 @@ class Browser:
         """Return a number that changes whenever anybody else has written to the store."""
         return self._store.db.version()
 
+    async def needed(self, kind: str, name: str) -> str:
+        """Return which job needs a deployment, model or file of the service, and its state; "" where none does."""
+        from engine.jobs.needed import Needed
+
+        def read() -> str:
+            return Needed(self._store, self._home).reason(kind, (name,))
+
+        return await asyncio.to_thread(read)
+
     # -- results
 
     async def scores(self) -> list[Score]:

@@ -300,15 +300,23 @@ class Engine:
         """Delete an experiment with its predictions and its jobs' files.
 
         Raises:
-            InputError: something of it still runs, or costs money.
+            InputError: something of it still runs, waits on the service to be collected, or costs money.
 
         """
+        from engine.jobs.needed import Needed
+
         self._writing()
         jobs = await self.jobs(name)
         if any(job.state in ACTIVE for job in jobs):
             raise InputError(f"Experiment {name!r} is still running.", "Cancel its jobs first.")
         if any(cost.experiment == name for cost in await self.browse.standing()):
             raise InputError(f"A deployment of {name!r} still costs money.", "Delete it first.")
+        needed = await asyncio.to_thread(Needed, self.store, self.home)
+        for job_id, state, what in needed.left_by(job.id for job in jobs):
+            raise InputError(
+                f"Job {job_id} ({state}) of {name!r} still has {what} on the service.",
+                f"Cancel job {job_id} first, or resume it to its end.",
+            )
 
         def delete() -> None:
             folders = [self.home.job(self.store.jobs.get(job.id)) for job in jobs]
@@ -320,11 +328,24 @@ class Engine:
 
     # -- the service
 
-    async def delete_deployment(self, job_id: int) -> str:
-        """Delete the deployment that a job made; return its name."""
+    async def delete_deployment(self, job_id: int, *, force: bool = False) -> str:
+        """Delete the deployment that a job made; return its name.
+
+        Args:
+            job_id: the job.
+            force: also one that a job of this home still needs.
+
+        Raises:
+            InputError: a job still needs it.
+
+        """
         from engine.jobs.standing import delete_deployment
 
         self._writing()
+        name = f"dogcls-{self.store.jobs.get(job_id).nonce}"
+        why = "" if force else await self.browse.needed("deployment", name)
+        if why:
+            raise InputError(f"Deployment {name} is {why}.", "Cancel the job first, or wait for its end.")
         return await delete_deployment(self.store, self.home, job_id)
 
 

@@ -132,7 +132,7 @@ class StandingCost:
 class RemoteItem:
     """Something on the service, ours or not: a batch, a fine-tuning job, a deployment or a file.
 
-    `job_id` is ours if it is known to be.
+    `job_id` is ours if it is known to be. `needed` names the job of this home that still needs it; else it is empty.
     """
 
     kind: str
@@ -142,6 +142,7 @@ class RemoteItem:
     created_at: float | None
     detail: str
     job_id: int | None
+    needed: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something on the service that could be deleted. `kept` says why it had better not be; else it is empty."""
+    """Something on the service that could be deleted.
+
+    `kept` names what still needs it; else it is empty. `job_id` is the job of this home that made it, `origin` names
+    another maker. `known_by` are its id and name and those of what it belongs to, by which the store recognises it.
+    """
 
     kind: str
     id: str
@@ -179,6 +184,9 @@ class Leftover:
     detail: str
     created_at: float | None
     kept: str
+    job_id: int | None = None
+    origin: str = ""
+    known_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

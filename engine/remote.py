@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import DogclsError, ReadOnlyError
+from engine.errors import DogclsError, InputError, ReadOnlyError
 from engine.events import Checkup, Leftover, RemoteItem
 from engine.jobs.paths import Home
 from engine.store import Store
@@ -69,28 +69,49 @@ class Remote:
 
         return await download_remote(self._home, self._profile, item_id, folder)
 
-    async def delete(self, item_id: str) -> None:
-        """Delete a deployment, a file or a tuned model. The hours of a deployment of ours are charged to its job."""
+    async def delete(self, item_id: str, *, known_by: Sequence[str] = (), force: bool = False) -> None:
+        """Delete a deployment, a file or a tuned model. The hours of a deployment of ours are charged to its job.
+
+        Args:
+            item_id: its id on the service; of a deployment its name.
+            known_by: what it was listed with (see `Leftover`); without it the service is listed first.
+            force: also what a job of this home still needs.
+
+        Raises:
+            InputError: a job still needs it.
+
+        """
+        from engine.azure.resource import kind_of
+        from engine.jobs.needed import Needed
         from engine.jobs.resource import delete_remote
         from engine.jobs.standing import delete_deployment, standing_costs
 
         self._writing()
-        for cost in await asyncio.to_thread(standing_costs, self._store, self._home):
-            if cost.deployment == item_id:
-                await delete_deployment(self._store, self._home, cost.job_id)
-                return
-        await delete_remote(self._home, self._profile, item_id)
+        if not known_by and not force:
+            found = await self.leftovers(everybodys=True)
+            known_by = next((item.known_by for item in found if item.id == item_id), (item_id,))
+        standing = await asyncio.to_thread(standing_costs, self._store, self._home)
+        job_id = next((cost.job_id for cost in standing if cost.deployment == item_id), None)
+        if not force:
+            # Immediately before the deletion: a job may have been resumed since its thing was listed.
+            needed = await asyncio.to_thread(Needed, self._store, self._home)
+            if why := needed.reason(kind_of(item_id), known_by):
+                raise InputError(f"{item_id} is {why}.", "Cancel the job first, or wait for its end.")
+        if job_id is None:
+            await delete_remote(self._home, self._profile, item_id)
+        else:
+            await delete_deployment(self._store, self._home, job_id)
 
     async def leftovers(self, *, everybodys: bool = False) -> list[Leftover]:
         """Return what could be deleted: deployments of tuned models, tuned models, files.
 
         Args:
-            everybodys: also what other tools have made.
+            everybodys: also what other homes and other tools have made.
 
         """
         from engine.jobs.resource import leftovers
 
-        return await leftovers(self._home, self._profile, everybodys=everybodys)
+        return await leftovers(self._store, self._home, self._profile, everybodys=everybodys)
 
     async def hourly_usd(self, model: str) -> float:
         """Return what a deployment of a tuned model costs an hour, used or not, by the price table; US dollars.
@@ -107,13 +128,13 @@ class Remote:
     async def clean(self, items: Sequence[Leftover]) -> list[tuple[Leftover, str]]:
         """Delete things one after another; return each with what went wrong ("" for nothing).
 
-        One that cannot be deleted keeps no other from it.
+        The others are deleted although one cannot be. What a job has come to need since it was listed is left.
         """
         self._writing()
         result = []
         for item in items:
             try:
-                await self.delete(item.id)
+                await self.delete(item.id, known_by=item.known_by or (item.id, item.name))
             except DogclsError as error:
                 result.append((item, str(error)))
             else:

@@ -30,6 +30,8 @@ class Item:
     detail: str
     uses: tuple[str, ...] = ()
     """Ids of what it needs or was made of: files of a batch or fine-tuning job, the model of a deployment."""
+    mark: str = ""
+    """The intent that a batch was created with, by which its maker finds it again."""
 
 
 async def everything(azure: Azure, newest: int) -> list[tuple[str, list[Item]]]:
@@ -65,9 +67,9 @@ async def _batches(azure: Azure, newest: int) -> list[Item]:
         counts = batch.request_counts
         told = f"{counts.completed:,} of {counts.total:,} requests" if counts and counts.total else ""
         uses = [batch.input_file_id, batch.output_file_id, batch.error_file_id]
-        found.append(
-            Item(batch.id, batch.id, str(batch.status), batch.created_at, told, tuple(name for name in uses if name))
-        )
+        mark = str((batch.metadata or {}).get(batches.INTENT) or "")
+        named = tuple(name for name in uses if name)
+        found.append(Item(batch.id, batch.id, str(batch.status), batch.created_at, told, named, mark))
     return found
 
 

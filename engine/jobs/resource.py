@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from engine.errors import ServiceError
 from engine.events import Leftover, RemoteItem
 from engine.jobs import service
+from engine.jobs.needed import MARK, Needed, is_marked
 from engine.jobs.paths import Home
 from engine.store import Store
 
 if TYPE_CHECKING:
     from engine.azure.connection import Azure
+    from engine.azure.resource import Item
 
 NEWEST = 50
 """Of each kind, so many are asked for where the list is for looking, not for keeping books."""
@@ -24,8 +26,7 @@ PATIENCE_SECONDS = 20.0
 """Somebody sits there and waits."""
 POLL_SECONDS = 15.0
 EMULATED_POLL_SECONDS = 0.3
-OURS = "dogcls-"
-"""What the names of all that we make on a service begin with, and the suffixes of our models."""
+OTHER_HOME, OTHER_TOOL = "another home's", "another tool's"
 UNFINISHED = ("validating", "in_progress", "finalizing", "cancelling", "created", "pending", "queued", "running",
               "pausing", "paused", "resuming", "validating_files")  # fmt: skip
 
@@ -50,18 +51,22 @@ async def remote_items(store: Store, home: Home, profile: str) -> list[RemoteIte
     from engine.azure.connection import Azure
 
     place = await asyncio.to_thread(service.endpoint, home, profile)
-    owners = await asyncio.to_thread(store.jobs.owners)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS), Azure(place, client="monitor") as azure:
-            return [
-                RemoteItem(kind, i.id, i.name, i.state, i.created_at, i.detail, owners.get(i.id) or owners.get(i.name))
-                for kind, listed in await resource.everything(azure, NEWEST)
-                for i in listed
-            ]
+            listed = dict(await resource.everything(azure, NEWEST))
     except TimeoutError:
         raise ServiceError(
             f"{place.endpoint}: no answer within {PATIENCE_SECONDS:.0f} seconds.", "Check the network and the endpoint."
         ) from None
+    needed = await asyncio.to_thread(Needed, store, home)
+    known_by = _known_by(listed)
+    found = []
+    for kind, items in listed.items():
+        for i in items:
+            names = known_by.get(i.id) or (i.id, i.name, f"{MARK}{i.mark}")
+            why = await asyncio.to_thread(needed.reason, kind, names) if kind in ("deployment", "file") else ""
+            found.append(RemoteItem(kind, i.id, i.name, i.state, i.created_at, i.detail, needed.job_of(names), why))
+    return found
 
 
 async def follow_remote(home: Home, profile: str, item_id: str) -> AsyncIterator[str]:
@@ -106,11 +111,14 @@ async def delete_remote(home: Home, profile: str, item_id: str) -> None:
         await resource.delete(azure, item_id)
 
 
-async def leftovers(home: Home, profile: str, *, everybodys: bool) -> list[Leftover]:
+async def leftovers(store: Store, home: Home, profile: str, *, everybodys: bool) -> list[Leftover]:
     """Return what could be deleted: deployments first, for they cost by the hour, then models, then files.
 
     Args:
-        everybodys: also what other tools have made.
+        store: has the jobs of this home.
+        home: has their folders.
+        profile: of the resource.
+        everybodys: also what other homes and other tools have made.
 
     """
     from engine.azure import resource
@@ -118,6 +126,8 @@ async def leftovers(home: Home, profile: str, *, everybodys: bool) -> list[Lefto
     async with _open(home, profile) as azure:
         listed = dict(await resource.everything(azure, ALL))
         models = await resource.tuned_models(azure)
+    needed = await asyncio.to_thread(Needed, store, home)
+    known_by = _known_by(listed)
     busy = {
         name: item.id
         for kind in ("batch", "fine-tuning")
@@ -126,29 +136,34 @@ async def leftovers(home: Home, profile: str, *, everybodys: bool) -> list[Lefto
         for name in item.uses
     }
     deployed = {item.uses[0]: item.name for item in listed.get("deployment", ())}
-    found = [
-        Leftover("deployment", d.id, d.name, d.detail, d.created_at, "")
-        for d in listed.get("deployment", ())
-        if ".ft-" in d.detail
-    ]
-    found += [
-        Leftover("model", m.id, m.name, "", m.created_at, f"deployed as {deployed[m.id]}" if m.id in deployed else "")
-        for m in models
-    ]
-    found += [
-        Leftover("file", f.id, f.name, f.detail, f.created_at, f"{busy[f.id]} needs it" if f.id in busy else "")
-        for f in listed["file"]
-    ]
-    ours = {f.id for f in listed["file"] if f.name.startswith(OURS)}
-    made_by_ours = {
-        name
-        for kind in ("batch", "fine-tuning")
-        for item in listed[kind]
-        if ours.intersection(item.uses)
-        for name in item.uses
-    }
-    return [item for item in found if everybodys or _is_ours(item) or item.id in made_by_ours]
+    tuned = [item for item in listed.get("deployment", ()) if ".ft-" in item.detail]
+    found = []
+    for kind, items in (("deployment", tuned), ("model", models), ("file", listed["file"])):
+        for item in items:
+            names = known_by.get(item.id) or (item.id, item.name)
+            kept = await asyncio.to_thread(needed.reason, kind, names)
+            if not kept and kind == "model" and item.id in deployed:
+                kept = f"deployed as {deployed[item.id]}"
+            if not kept and item.id in busy:
+                kept = f"{busy[item.id]} needs it"
+            job_id = needed.job_of(names)
+            detail = "" if kind == "model" else item.detail
+            origin = "" if needed.is_ours(names) else OTHER_HOME if is_marked(names) else OTHER_TOOL
+            found.append(Leftover(kind, item.id, item.name, detail, item.created_at, kept, job_id, origin, names))
+    return [item for item in found if everybodys or not item.origin]
 
 
-def _is_ours(item: Leftover) -> bool:
-    return item.name.startswith(OURS) or f"-{OURS}" in item.name
+def _known_by(listed: dict[str, list[Item]]) -> dict[str, tuple[str, ...]]:
+    """Return for each file what it is known by: its id and name, and those of what was made with it.
+
+    The output of a batch has a name of the service's own: only its batch leads to the job, by its id, by its mark and
+    by the name of its input.
+    """
+    names = {file.id: {file.id: None, file.name: None} for file in listed["file"]}
+    for item in (*listed["batch"], *listed["fine-tuning"]):
+        together = [item.id, *([f"{MARK}{item.mark}"] if item.mark else [])]
+        together += [name for used in item.uses for name in names.get(used, ())]
+        for used in item.uses:
+            if used in names:
+                names[used].update(dict.fromkeys(together))
+    return {file_id: tuple(known) for file_id, known in names.items()}

@@ -8,6 +8,7 @@ from engine.store.datasets import Datasets
 from engine.store.db import Database
 from engine.store.experiments import Experiments
 from engine.store.findings import Findings
+from engine.store.holdings import Holdings
 from engine.store.jobs import Jobs
 from engine.store.logs import Logs
 from engine.store.predictions import Predictions
@@ -22,6 +23,7 @@ class Store:
         self.datasets = Datasets(self.db)
         self.experiments = Experiments(self.db)
         self.findings = Findings(self.db)
+        self.holdings = Holdings(self.db)
         self.jobs = Jobs(self.db)
         self.logs = Logs(self.db)
         self.predictions = Predictions(self.db)

@@ -8,10 +8,13 @@ from pathlib import Path
 import openai
 import pytest
 
-from engine import Leftover, Remote
+from engine import Engine, InputError, Leftover, Remote
 from engine.azure.connection import Endpoint, cloud_of
 from engine.azure.diagnosis import Permissions
 from engine.jobs.doctor import _proxy
+from engine.jobs.paths import Home
+from engine.store import Store
+from engine.store.experiments import NewJob
 from tests.conftest import Emulator, wait_for
 
 
@@ -184,12 +187,33 @@ def test_ids_that_are_none(cli):
     assert cli("--readonly", "remote", "cancel", "batch_1")[0] == 2
 
 
-def test_cleaning_lists_before_it_deletes_and_leaves_what_is_not_ours(cli, client):
+def job_of_this_home(root, state, kind="fine-tune"):
+    """Add a job in a state to the store; return its number and nonce."""
+    store = Store(Home(root).store)
+    try:
+        (job,) = store.experiments.add(
+            f"a {state} {kind}", dataset=None, profile="azure", spec="", contestants=[], jobs=[NewJob(kind, {})]
+        )
+        with store.db.transaction() as db:
+            db.execute("UPDATE jobs SET state = ? WHERE id = ?", (state, job))
+        return job, store.jobs.get(job).nonce
+    finally:
+        store.close()
+
+
+def test_cleaning_lists_before_it_deletes_and_leaves_what_is_not_ours(cli, client, tmp_path):
+    _, done = job_of_this_home(tmp_path / "home", "succeeded")
+    paused, going = job_of_this_home(tmp_path / "home", "paused")
     theirs = upload(client, "theirs.jsonl", "batch", [{}])
-    ours = upload(client, "dogcls-1-train.jsonl", "fine-tune", [{}])
+    another = upload(client, "dogcls-00112233aabb-round-1-train.jsonl", "fine-tune", [{}])
+    ours = upload(client, f"dogcls-{done}-round-1-train.jsonl", "fine-tune", [{}])
+    needed = upload(client, f"dogcls-{going}-round-1-train.jsonl", "fine-tune", [{}])
     code, out, err = cli("clean")
     assert code == 0
-    assert ours in out and theirs not in out
+    assert ours in out and theirs not in out and another not in out
+    (line,) = [line for line in out.splitlines() if needed in line]
+    assert line.endswith(f"kept: needed by job {paused} (paused)")
+    assert "1 could be deleted" in err
     assert "nothing was" in err
     assert client.files.retrieve(ours)
     assert cli("--readonly", "clean", "--yes")[0] == 2
@@ -197,15 +221,45 @@ def test_cleaning_lists_before_it_deletes_and_leaves_what_is_not_ours(cli, clien
     assert code == 0 and f"file {ours}: deleted" in err
     with pytest.raises(openai.NotFoundError):
         client.files.retrieve(ours)
-    assert client.files.retrieve(theirs)
-    assert theirs in cli("clean", "--all")[1]
+    for file in (theirs, another, needed):
+        assert client.files.retrieve(file)
+    lines = {line.split()[3]: line for line in cli("clean", "--all")[1].splitlines()}
+    assert lines[theirs].endswith("(another tool's)")
+    assert lines[another].endswith("(another home's)")
+    code, _, err = cli("clean", "--kind", "files")
+    assert code == 2 and "'files' is unknown" in err
 
 
-def test_what_is_in_use_is_kept(cli, client, place):
+async def test_what_is_needed_is_deleted_only_by_force(cli, client, place, tmp_path):
+    root = tmp_path / "home"
+    job, nonce = job_of_this_home(root, "cancelled")
+    file = upload(client, f"dogcls-{nonce}-round-1-train.jsonl", "fine-tune", [{}])
+    engine = Engine(root, "azure")
+    try:
+        (found,) = [item for item in await engine.remote.leftovers() if item.id == file]
+        assert not found.kept and found.job_id == job
+        with engine.store.db.transaction() as db:  # it is resumed after the list was made
+            db.execute("UPDATE jobs SET state = 'running' WHERE id = ?", (job,))
+        ((_, problem),) = await engine.remote.clean([found])
+        assert problem.startswith(f"{file} is needed by job {job} (running).")
+        with pytest.raises(InputError, match=rf"{file} is needed by job {job} \(running\)"):
+            await engine.remote.delete(file)
+        (listed,) = [item for item in await engine.remote.items() if item.id == file]
+        assert (listed.job_id, listed.needed) == (job, f"needed by job {job} (running)")
+        assert client.files.retrieve(file)
+        await engine.remote.delete(file, force=True)
+    finally:
+        engine.close()
+    with pytest.raises(openai.NotFoundError):
+        client.files.retrieve(file)
+
+
+def test_what_is_in_use_is_kept(cli, client, place, tmp_path):
+    _, nonce = job_of_this_home(tmp_path / "home", "cancelled", "batch")
     headers = {"api-key": place.api_key}
     body = {"model": place.batch_deployment, "messages": [{"role": "user", "content": "hello"}]}
     row = {"custom_id": "q", "method": "POST", "url": "/chat/completions", "body": body}
-    file = upload(client, "dogcls-busy.jsonl", "batch", [row])
+    file = upload(client, f"dogcls-{nonce}-round-1-0.jsonl", "batch", [row])
     client._client.patch(f"{place.endpoint}/emulator/settings", json={"speed": "real"}, headers=headers)
     try:
         made = client.batches.create(input_file_id=file, endpoint="/v1/chat/completions", completion_window="24h")

@@ -50,7 +50,7 @@ def service(monkeypatch):
         return [item for item in [*(THEIRS[:1] if everybodys else []), *OURS, *(THEIRS[1:] if everybodys else [])]
                 if item.id not in gone]  # fmt: skip
 
-    async def delete(self, item_id):
+    async def delete(self, item_id, *, known_by=(), force=False):
         self._writing()
         if item_id == "file-9":
             raise DogclsError("file-9: [b]refused[/].", "Ask its owner.")
@@ -336,7 +336,7 @@ def standing(busy, monkeypatch):
     async def costs(self):
         return [] if booked else [StandingCost(4, "dogs", "dogcls-ec7b", AT, 1.7, 5.1)]
 
-    async def delete_deployment(self, job_id):
+    async def delete_deployment(self, job_id, *, force=False):
         booked.append(job_id)
 
     monkeypatch.setattr(type(busy.browse), "standing", costs)

@@ -18,6 +18,7 @@ app = typer.Typer(help="Batches, fine-tuning jobs, deployments and files of the 
 
 Id = Annotated[str, typer.Argument(help="As in: dogcls-tui remote list", metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+KINDS = ("deployment", "model", "file")
 _MARKS = {"ok": "ok", "warning": "!", "problem": "✗", "unknown": "?"}
 
 
@@ -42,8 +43,9 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
             return
         for item in items:
             ours = f"job {item.job_id}" if item.job_id else ""
+            needed = f"  {item.needed}" if item.needed else ""
             line = f"{item.kind:<12} {one_line(item.id):<44} {one_line(item.state):<12} {_moment(item.created_at):<16}"
-            out(f"{line} {ours:<8} {one_line(item.detail)}".rstrip())
+            out(f"{line} {ours:<8} {one_line(item.detail)}{needed}".rstrip())
         if not items:
             say("nothing there")
 
@@ -91,11 +93,13 @@ def download(
 def clean(
     context: typer.Context,
     kind: Annotated[str, typer.Option(help="Any of deployment,model,file.")] = "deployment,model,file",
-    everybodys: Annotated[bool, typer.Option("--all", help="Also what other tools have made.")] = False,
+    everybodys: Annotated[bool, typer.Option("--all", help="Also what other homes and tools have made.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
 ) -> None:
-    """List what dogcls-tui has left on the resource, then delete it if you say so."""
+    """List what this home has left on the resource, then delete it if you confirm. What a job still needs is kept."""
     kinds = [word.strip() for word in kind.split(",")]
+    if unknown := [word for word in kinds if word not in KINDS]:
+        raise InputError(f"--kind {unknown[0]!r} is unknown.", f"Choose any of {','.join(KINDS)}.")
 
     async def work(engine: Engine) -> bool:
         found = [item for item in await engine.remote.leftovers(everybodys=everybodys) if item.kind in kinds]
@@ -137,6 +141,7 @@ async def _costs(engine: Engine, items: Sequence[Leftover]) -> dict[str, str]:
 def _show(items: Sequence[Leftover], costs: Mapping[str, str]) -> None:
     for item in items:
         kept = f"  kept: {item.kept}" if item.kept else ""
+        kept += f"  ({item.origin})" if item.origin else ""
         cost = costs.get(item.id, "")
         name = "" if item.name == item.id else f" {one_line(item.name)}"
         detail = f"  {one_line(item.detail)}" if item.detail else ""

@@ -115,7 +115,7 @@ class CleanScreen(Room):
             mark, style = ("●", at.accent) if item.id in self._taken else ("○", at.dim)
             if item.kept:
                 mark, style = "·", at.dim
-            about = Text(one_line(item.detail, 100), at.dim)
+            about = Text(one_line(" · ".join(filter(None, (item.origin, item.detail))), 100), at.dim)
             if item.kept:
                 about = Text(f"kept: {one_line(item.kept, 200)}", at.info)
             if item.id in self._hourly:
@@ -197,7 +197,7 @@ class CleanScreen(Room):
         self.action_take()
 
     def action_everybodys(self) -> None:
-        """List what other tools have made too; or only ours."""
+        """List what other homes and tools have made too; or only ours."""
         if not self._busy:
             self._everybodys = not self._everybodys
             self.action_again()

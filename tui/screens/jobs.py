@@ -137,8 +137,12 @@ class JobRoom(Room):
         cost = self._deployment()
         if cost is not None:
             told = f"Its model stays; it cost {dollars(cost.usd)} since {moment(cost.since)}."
+            needed = await self.engine.browse.needed("deployment", cost.deployment)
+            if needed:
+                told = f"It is {needed}: that job fails, or makes another when it is resumed. {told}"
             if await self.app.push_screen_wait(ConfirmScreen(f"Delete deployment {cost.deployment}?", told)):
-                await self.desk.doing(self.engine.delete_deployment(cost.job_id), "It costs nothing more.")
+                work = self.engine.delete_deployment(cost.job_id, force=bool(needed))
+                await self.desk.doing(work, "It costs nothing more.")
 
     def look_at_service(self) -> object:
         """Ask the service again what stands on it."""

@@ -214,11 +214,19 @@ class ServiceRoom(JobRoom):
     @work
     async def _delete_item(self, item: RemoteItem) -> None:
         ours = f"It belongs to job {item.job_id}." if item.job_id else "It is not known to be ours."
+        if item.needed:
+            ours = f"It is {item.needed}: that job cannot end well without it."
         if await self.app.push_screen_wait(ConfirmScreen(f"Delete {item.kind} {item.name}?", ours)):
             # Of a deployment of ours the job keeps the books: it is told, so that its hours are charged.
             ours_too = [c.job_id for c in self._standing if (item.kind, item.name) == ("deployment", c.deployment)]
             engine = self.engine
-            work = engine.delete_deployment(ours_too[0]) if ours_too else engine.remote.delete(item.id)
+            # The question has named the job that needs it: the answer is the force.
+            force = bool(item.needed)
+            work = (
+                engine.delete_deployment(ours_too[0], force=force)
+                if ours_too
+                else engine.remote.delete(item.id, force=force)
+            )
             await self.desk.doing(work, "Deleted.")
             self.look_at_service()
 
