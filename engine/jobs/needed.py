@@ -33,6 +33,7 @@ class Needed:
     """The store's knowledge of what its jobs need on the service, as it is now."""
 
     def __init__(self, store: Store, home: Home) -> None:
+        self._store = store
         self._home = home
         self._holders = {holder.id: holder for holder in store.holdings.all()}
         self._by_nonce: dict[str, Holder] = {}
@@ -47,16 +48,19 @@ class Needed:
                 self._users[name].append(holder)
             for job_id in holder.needs:
                 self._next[job_id].append(holder)
+        self._deleted = store.holdings.deleted()
         self._over: dict[int, frozenset[str]] = {}
 
     def is_ours(self, names: Iterable[str]) -> bool:
-        """Return whether a job of this home made a thing.
+        """Return whether a job of this home made a thing, also a job that was deleted with its experiment.
 
         Args:
             names: everything that the thing is known by: its id and name, and those of what uses it.
 
         """
-        return self.job_of(names) is not None
+        names = tuple(names)
+        former = (nonce in self._deleted for name in names for nonce, _ in _MARKED.findall(name))
+        return self.job_of(names) is not None or any(former)
 
     def job_of(self, names: Iterable[str]) -> int | None:
         """Return the number of the job that made a thing; None where no job of this home did."""
@@ -116,6 +120,6 @@ class Needed:
     def _rounds_over(self, job_id: int) -> frozenset[str]:
         """Return the rounds of a job that have ended: a resume starts another, with files of its own."""
         if job_id not in self._over:
-            folder = self._home.root / "jobs" / str(job_id)
+            folder = self._home.job(self._store.jobs.get(job_id))
             self._over[job_id] = frozenset(path.parent.name for path in folder.glob("round-*/over"))
         return self._over[job_id]

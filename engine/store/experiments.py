@@ -160,6 +160,7 @@ class Experiments:
         """Delete an experiment with its jobs, predictions and costs; raises NotFoundError."""
         found = self.get(name)
         with self._db.transaction() as db:
+            db.execute("INSERT INTO deleted_jobs SELECT nonce FROM jobs WHERE experiment_id = ?", (found.id,))
             db.execute("DELETE FROM experiments WHERE id = ?", (found.id,))
 
     def get(self, name: str) -> StoredExperiment:

@@ -73,6 +73,10 @@ class Holdings:
             )
         return found
 
+    def deleted(self) -> frozenset[str]:
+        """Return the nonces of jobs that were deleted with their experiments."""
+        return frozenset(row["nonce"] for row in self._db.rows("SELECT nonce FROM deleted_jobs"))
+
 
 def _made(kind: str, result: dict[str, Any]) -> Iterator[str]:
     """Yield the models of a fine-tuning job's result."""

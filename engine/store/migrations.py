@@ -224,4 +224,11 @@ ALTER TABLE jobs ADD COLUMN folder TEXT;
 UPDATE jobs SET folder = CAST(id AS TEXT) WHERE started_at IS NOT NULL;
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6)
+# The nonces of jobs that were deleted with their experiments: what they left on a service is still this home's.
+VERSION_7 = """
+CREATE TABLE deleted_jobs (
+    nonce TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7)
