@@ -364,7 +364,7 @@ async def _to_its_end(work: Callable[..., T], *arguments: Any) -> T:
 
 def at_rest(jobs: Iterable[JobView]) -> bool:
     """Tell whether nothing will happen to these jobs by itself."""
-    states = [job.state for job in jobs]
+    states = [JobState.PAUSED if job.waits_for_settings else job.state for job in jobs]
     moving = any(state in ACTIVE for state in states)
     stuck = {JobState.PAUSED, JobState.INTERRUPTED}
     return not moving and (JobState.WAITING not in states or bool(stuck.intersection(states)))

@@ -52,6 +52,10 @@ class ConfigurationError(DogclsError):
     exit_code = 3
 
 
+class ForeignResource(ConfigurationError):
+    """A job belongs to a resource that the settings of this process do not mean."""
+
+
 class SignInError(ConfigurationError):
     """The service did not accept the key or the Entra ID sign-in."""
 

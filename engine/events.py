@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+WAITS_FOR_SETTINGS = "waits for a dogcls-tui with the settings"
+"""What the note of a waiting job begins with when this process's settings mean another resource than the job's."""
+
 
 @dataclass(frozen=True)
 class JobView:
@@ -30,6 +33,11 @@ class JobView:
     needs: tuple[int, ...]
     unanswered: int = 0
     """Images that a job which has succeeded has left without an answer; `resume` asks about these again."""
+
+    @property
+    def waits_for_settings(self) -> bool:
+        """Whether it waits for a process whose settings mean the job's resource."""
+        return self.state == "waiting" and self.note.startswith(WAITS_FOR_SETTINGS)
 
     @property
     def progress(self) -> float:

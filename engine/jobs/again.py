@@ -92,7 +92,7 @@ def again(store: Store, home: Home, job_id: int, retry: str | None) -> Again | N
     usd = prices.inference_cost(p["model"], tokens, ANSWER_TOKENS * images, batch=way == "batch")
     if job.kind == JobKind.SCORE and any(need.kind == JobKind.DEPLOY for need in store.jobs.needed(job_id)):
         usd += prices.hosting_cost(p["model"], SCORING_HOURS * 3600)  # its deployment is made anew, and deleted
-    return Again(images, way, usd, service.is_emulated(home, str(p["profile"])))
+    return Again(images, way, usd, service.job_is_emulated(home, job))
 
 
 def _whom(home: Home, job: StoredJob, way: str) -> str | None:
@@ -104,7 +104,7 @@ def _whom(home: Home, job: StoredJob, way: str) -> str | None:
     """
     if job.kind != JobKind.BATCH or way != "realtime":
         return None
-    found = job.parameters.get("realtime") or service.endpoint(home, str(job.parameters["profile"])).deployment
+    found = job.parameters.get("realtime") or service.endpoint_of(home, job).deployment
     if not found:
         raise ConfigurationError(
             "No deployment for real-time requests is configured.", "Set AZURE_OPENAI_DEPLOYMENT_NAME."
@@ -139,6 +139,8 @@ def resume(store: Store, home: Home, job_id: int, retry: str | None = None) -> l
             store.jobs.replan(job_id, changes, states=(JobState.SUCCEEDED, *RESUMABLE))
     if not left:
         return scheduler.resume(store, home, job_id)
+    if (foreign := service.unreachable(home, job)) is not None:
+        raise foreign
     message = f"resumed: {left:,} images without an answer are asked about again"
     taken = store.jobs.change(job_id, JobState.WAITING, expected=(JobState.SUCCEEDED,), message=message)
     scheduler.advance(store, home)

@@ -11,6 +11,7 @@ from engine.azure.prices import Prices, estimate_text_tokens, tokens_of_image
 from engine.datasets.prompt import ARTICLE_PROMPT, Prompt
 from engine.errors import ConfigurationError
 from engine.events import DatasetView
+from engine.jobs.binding import DEMO, ResourceBinding
 from engine.jobs.spec import Spec
 from engine.states import ContestantKind, JobKind, Split
 from engine.store import Store
@@ -88,7 +89,7 @@ def make_plan(spec: Spec, place: Endpoint | None, profile: str) -> Plan:
     common: dict[str, Any] = {"dataset": spec.dataset, "profile": profile, "probe": spec.probe}
 
     def asking(prompt: Prompt, **more: object) -> dict[str, Any]:
-        return {**common, "model": spec.model, **prompt.parameters(), **more}
+        return {**common, **_resource(place, profile), "model": spec.model, **prompt.parameters(), **more}
 
     for kind in dict.fromkeys(spec.contestants):
         position = len(contestants)
@@ -114,6 +115,11 @@ def make_plan(spec: Spec, place: Endpoint | None, profile: str) -> Plan:
                 NewJob(JobKind.SCORE, asking(prompt, **scoring), position, needs=(first + 1,)),
             ]
     return Plan(contestants, jobs)
+
+
+def _resource(place: Endpoint | None, profile: str) -> dict[str, Any]:
+    """Return the resource that a job is bound to; the profile is enough for the home's own emulator."""
+    return {} if place is None or profile == DEMO else {"resource": ResourceBinding.of(place).plain()}
 
 
 def _training(spec: Spec) -> dict[str, Any]:
@@ -162,7 +168,7 @@ def single(
     if place is None:
         raise ConfigurationError(f"{kind} needs a service.", "Choose a --profile.")
     prompt = zero_shot if kind in (JobKind.BATCH, JobKind.PROBE) else tuned
-    parameters |= {"model": spec.model, **prompt.parameters()}
+    parameters |= {**_resource(place, profile), "model": spec.model, **prompt.parameters()}
     if kind == JobKind.FINE_TUNE:
         return Plan([], [NewJob(kind, parameters | _tuning(spec))])
     if kind == JobKind.DEPLOY:

@@ -127,7 +127,7 @@ class Predicting:
         self._job = asking
         tuned = self.found.contestant.kind == ContestantKind.FINE_TUNED
         name = deployment or (self._tuned_deployment() if tuned else None)
-        self._place = service.endpoint(self._home, self.found.profile)
+        self._place = service.endpoint_of(self._home, asking)
         name = name or (None if tuned else self._place.deployment)
         if not name:
             raise ConfigurationError("No real-time deployment is configured.", "Set AZURE_OPENAI_DEPLOYMENT_NAME.")

@@ -51,7 +51,7 @@ def sample_code(store: Store, home: Home, experiment: str) -> str:
     stored = store.jobs.get(job.id)
     name = str((stored.result or {})["deployment"])
     p = stored.parameters
-    place = service.endpoint(home, str(p["profile"]))
+    place = service.endpoint_of(home, stored)
     labels = store.datasets.get(str(p["dataset"])).labels if p.get("dataset") else ("…",)
     prompt = Prompt.of(p)
     base = place.endpoint.rstrip("/")

@@ -7,6 +7,7 @@ in the store decide who really starts a job.
 from __future__ import annotations
 
 from engine import clock
+from engine.jobs import service
 from engine.jobs.context import STALE_SECONDS
 from engine.jobs.paths import Home
 from engine.jobs.process import alive, detach, start_time
@@ -50,6 +51,11 @@ def advance(store: Store, home: Home) -> None:
                 error=f"needs job {need}, which is {state}",
             )
     for job_id in store.jobs.ready():
+        job = store.jobs.get(job_id)
+        if service.unreachable(home, job) is not None:  # whoever can reach its resource starts it
+            store.bindings.hold(job_id, service.waits_for(job))
+            continue
+        store.bindings.hold(job_id, "")
         start(store, home, job_id)
 
 
@@ -64,9 +70,16 @@ def start(store: Store, home: Home, job_id: int) -> None:
 
 
 def resume(store: Store, home: Home, job_id: int) -> list[int]:
-    """Set a job and the rest of its experiment going again; return the jobs taken up."""
+    """Set a job and the rest of its experiment going again; return the jobs taken up.
+
+    Raises:
+        ForeignResource: the job belongs to another resource than the settings mean.
+
+    """
     recover(store)
     job = store.jobs.get(job_id)
+    if job.state in RESUMABLE and (foreign := service.unreachable(home, job)) is not None:
+        raise foreign
     taken = []
     for view in store.jobs.views(job.experiment):
         if view.state in RESUMABLE and store.jobs.change(

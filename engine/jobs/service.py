@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from engine.azure.connection import PUBLIC_ARM, Endpoint, cloud_of
-from engine.errors import ServiceError
+from engine.errors import DogclsError, ForeignResource, ServiceError
+from engine.events import WAITS_FOR_SETTINGS
 from engine.jobs import embedded
+from engine.jobs.binding import DEMO, ResourceBinding
 from engine.jobs.paths import Home
 from engine.settings import load_settings
+from engine.store.jobs import StoredJob
 
 if TYPE_CHECKING:
     from engine.azure.connection import Azure
     from engine.jobs.context import Context
 
-DEMO = "demo"
 GUARD_SECONDS = 0.5
 
 
@@ -76,16 +78,89 @@ def is_emulated(home: Home, profile: str) -> bool:
         return host == "localhost"
 
 
+def endpoint_of(home: Home, job: StoredJob) -> Endpoint:
+    """Return the endpoint of a job's own resource, with the credential of the settings that mean the same resource.
+
+    Those are the job's profile or, where that means another resource by now, any other profile. A job of an older
+    version, which did not keep its resource, is where its profile is.
+
+    Raises:
+        ForeignResource: no profile means the job's resource.
+        InputError, ConfigurationError, ServiceUnavailable: see `endpoint`.
+
+    """
+    profile, binding = str(job.parameters["profile"]), ResourceBinding.read(job.parameters)
+    if profile == DEMO or binding is None:
+        return endpoint(home, profile)
+    return binding.apply(endpoint(home, _profile_of(home, job, binding)))
+
+
+def _profile_of(home: Home, job: StoredJob, binding: ResourceBinding) -> str:
+    settings = load_settings(home.root)
+    own, now = str(job.parameters["profile"]), ""
+    for profile in dict.fromkeys((own, "azure", *settings.profiles)):
+        try:
+            meant = settings.resource(profile).endpoint
+        except DogclsError:
+            continue
+        if binding.matches(meant):
+            return profile
+        now = now or meant
+    means = f"the settings now mean {now}" if now else "the settings have no endpoint"
+    raise ForeignResource(
+        f"Job {job.id} belongs to {binding.describe()}; {means}.",
+        f"Set AZURE_OPENAI_ENDPOINT to {binding.describe()}, with its key, and resume.",
+    )
+
+
+def unreachable(home: Home, job: StoredJob) -> ForeignResource | None:
+    """Return why a worker that this process starts could not reach a job's resource; None where it can.
+
+    Nothing is connected to or started.
+    """
+    profile, binding = job.parameters.get("profile"), ResourceBinding.read(job.parameters)
+    if profile is None or profile == DEMO or binding is None:
+        return None
+    try:
+        _profile_of(home, job, binding)
+    except ForeignResource as error:
+        return error
+    except DogclsError as error:
+        return ForeignResource(error.message, error.cure)
+    return None
+
+
+def waits_for(job: StoredJob) -> str:
+    """Return the note of a job that waits for a process that can reach its resource."""
+    binding = ResourceBinding.read(job.parameters)
+    return f"{WAITS_FOR_SETTINGS} of {binding.describe() if binding else 'its resource'}"
+
+
+def job_is_emulated(home: Home, job: StoredJob) -> bool:
+    """Whether a job's resource is an emulator, without connecting to it."""
+    binding = ResourceBinding.read(job.parameters)
+    return is_emulated(home, str(job.parameters["profile"])) if binding is None else binding.emulated
+
+
 @asynccontextmanager
 async def connected(context: Context) -> AsyncIterator[Azure]:
-    """Give a job its connection, and keep the embedded emulator alive for as long as it is open."""
+    """Connect a job to its own resource, and keep the embedded emulator alive for as long as it is open.
+
+    Raises:
+        ForeignResource: the settings of this process mean another resource; the worker leaves the job waiting.
+
+    """
     from engine.azure.connection import Azure
 
-    profile = str(context.job.parameters["profile"])
-    place = await asyncio.to_thread(endpoint, context.home, profile)
-    guard = asyncio.create_task(_guard(context.home)) if profile == DEMO else None
+    job = context.job
+    demo = job.parameters["profile"] == DEMO
+    place = await asyncio.to_thread(endpoint_of, context.home, job)
+    if ResourceBinding.read(job.parameters) is None:
+        context.store.bindings.bind(job.id, ResourceBinding.of(place).plain())
+        context.say(f"bound to {place.endpoint}: the version that started this job did not keep its resource")
+    guard = asyncio.create_task(_guard(context.home)) if demo else None
     try:
-        async with Azure(place, client=f"job {context.job.id}") as azure:
+        async with Azure(place, client=f"job {job.id}") as azure:
             yield azure
     finally:
         if guard is not None:

@@ -40,7 +40,7 @@ async def delete_deployment(store: Store, home: Home, job_id: int) -> str:
     from engine.jobs import service
 
     job = store.jobs.get(job_id)
-    place = await asyncio.to_thread(service.endpoint, home, str(job.parameters["profile"]))
+    place = await asyncio.to_thread(service.endpoint_of, home, job)
     name = f"dogcls-{job.nonce}"
     async with Azure(place, client=f"job {job_id}") as azure:
         await deployments.delete(azure, name)

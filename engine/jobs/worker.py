@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from engine import clock
-from engine.errors import DogclsError, LostClaim
+from engine.errors import DogclsError, ForeignResource, LostClaim
+from engine.jobs import service
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds import run
 from engine.jobs.paths import Home
@@ -82,6 +83,9 @@ def _work(home: Home, store: Store, job_id: int) -> int:
         end(state, message, error=None if stopped.request else message)
     except LostClaim as lost:
         print(lost, file=sys.stderr)
+    except ForeignResource as error:  # another process may have the settings of its resource
+        end(JobState.WAITING, str(error), "warning")
+        store.bindings.hold(job_id, service.waits_for(job))
     except DogclsError as error:
         end(JobState.FAILED, str(error), "error", str(error))
         return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.store.bindings import Bindings
 from engine.store.datasets import Datasets
 from engine.store.db import Database
 from engine.store.experiments import Experiments
@@ -20,6 +21,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.db = Database(path)
+        self.bindings = Bindings(self.db)
         self.datasets = Datasets(self.db)
         self.experiments = Experiments(self.db)
         self.findings = Findings(self.db)

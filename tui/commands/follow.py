@@ -23,7 +23,9 @@ async def follow(engine: Engine, experiment: str) -> bool:
             _say_progress(job, shown)
         if at_rest(jobs):
             for job in jobs:
-                if job.state != "succeeded":
+                if job.waits_for_settings:
+                    say(f"{_tag(job)} {job.note}")
+                elif job.state != "succeeded":
                     say(f"{_tag(job)} is {job.state}; go on with: dogcls-tui resume {job.id}")
             return all(job.state == "succeeded" for job in jobs)
         await asyncio.sleep(POLL_SECONDS)
