@@ -84,7 +84,8 @@ async def _deployed(context: Context, azure: Azure, name: str, model: str, folde
     missing = found is None or found.state in deployments.BROKEN
     if missing:
         # It was deleted, or has failed, since it was seen last.
-        _close_life(context, folder, answered=context.store.jobs.get(int(folder.name)).result is not None)
+        deploying = context.store.jobs.get(int(folder.name.partition("-")[0]))
+        _close_life(context, folder, answered=deploying.result is not None)
     hosted = _hosted(folder)
     if not hosted or hosted[-1][1] is not None:
         # Before it is created: killed in between, a deployment that may cost money is shown as one that does.
