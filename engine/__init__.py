@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from engine.errors import NotFoundError as NotFoundError
     from engine.errors import PriceError as PriceError
     from engine.errors import ReadOnlyError as ReadOnlyError
+    from engine.errors import UnexpectedError as UnexpectedError
     from engine.evaluation.analysis import Analysis as Analysis
     from engine.evaluation.analysis import ContestantAnalysis as ContestantAnalysis
     from engine.evaluation.comparison import Comparison as Comparison
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from engine.events import TrainingView as TrainingView
     from engine.events import WorstPicture as WorstPicture
     from engine.exports import Exports as Exports
+    from engine.failures import described as described
     from engine.jobs.again import Again as Again
     from engine.jobs.choices import Choice as Choice
     from engine.jobs.exporting import Order as Order
@@ -128,7 +130,9 @@ _ROOMS = {
     "dials": "DIALS Dial dial_text emulator_patch",
     "emulation": "Emulation emulator_command",
     "engine": "Engine at_rest",
-    "errors": "ConfigurationError DogclsError InputError JobError NotFoundError PriceError ReadOnlyError",
+    "errors": "ConfigurationError DogclsError InputError JobError NotFoundError PriceError ReadOnlyError"
+    " UnexpectedError",
+    "failures": "described",
     "evaluation.comparison": "Comparison ContestantResult",
     "evaluation.analysis": "Analysis ContestantAnalysis",
     "evaluation.differences": "PairedDifference",

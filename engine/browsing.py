@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.events import ImageView, JobDetail, LogLine, Metric, Score, StandingCost
+from engine.failures import door
 from engine.jobs.paths import Home
 from engine.learning import Learning
 from engine.store import Store
@@ -26,6 +28,7 @@ PRINTED_BYTES = 32_768
 """As much as anybody reads of what a process printed."""
 
 
+@door
 class Browser:
     """Reads one home."""
 
@@ -35,10 +38,16 @@ class Browser:
         self._profile = profile
         self.learning = Learning(store)
         """Recipes, and training runs."""
+        self._watcher = ThreadPoolExecutor(1, "version")
+        """One thread, as the version is counted by connection, and each thread has its own."""
 
     async def version(self) -> int:
-        """Return a number that changes whenever anybody else has written to the store."""
-        return self._store.db.version()
+        """Return a number that changes whenever another connection has written to the store."""
+        return await asyncio.get_running_loop().run_in_executor(self._watcher, self._store.db.version)
+
+    def close(self) -> None:
+        """End the thread that reads the version."""
+        self._watcher.shutdown()
 
     async def needed(self, kind: str, name: str) -> str:
         """Return which job needs a deployment, model or file of the service, and its state; "" where none does."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from engine.errors import InputError, ReadOnlyError
 from engine.exports import Exports
+from engine.failures import door
 from engine.jobs.paths import Home
 from engine.store import Store
 from engine.store.files import write_atomic
@@ -29,6 +30,7 @@ GLANCE = 60
 """Images on which forms are tried while somebody waits; the command line takes more."""
 
 
+@door
 class Curating:
     """The datasets of one home."""
 

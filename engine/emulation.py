@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from engine import dials
 from engine.errors import InputError, NotFoundError, ReadOnlyError, ServiceError, ServiceUnavailable
 from engine.events import CallFault, EmulatorFaults, EmulatorSettings, EmulatorView, Payment
+from engine.failures import door
 from engine.jobs import embedded
 from engine.jobs.paths import Home
 from engine.settings import home_folder
@@ -34,6 +35,7 @@ LEAVING_SECONDS = 5.0
 Json = dict[str, Any]
 
 
+@door
 class Emulation:
     """The emulator of one home; there is one for the profile `demo` alone."""
 

@@ -19,6 +19,7 @@ from engine.curating import Curating, stoppable
 from engine.emulation import Emulation
 from engine.errors import InputError, PriceError, ReadOnlyError
 from engine.events import DatasetView, ExperimentView, JobView, LogLine, Metric
+from engine.failures import door
 from engine.jobs import scheduler
 from engine.jobs.paths import Home
 from engine.jobs.spec import Spec
@@ -42,6 +43,7 @@ DEMO = "demo"
 T = TypeVar("T")
 
 
+@door
 class Engine:
     """One home and one profile."""
 
@@ -86,6 +88,7 @@ class Engine:
 
     def close(self) -> None:
         """Close the store. Jobs go on."""
+        self.browse.close()
         self.store.close()
 
     # -- datasets

@@ -83,6 +83,14 @@ class StoreError(DogclsError):
     """The store's file could not be written just now."""
 
 
+class DiskError(DogclsError):
+    """A file or folder could not be read or written: a full or read-only disk, missing rights, a moved home."""
+
+
+class UnexpectedError(DogclsError):
+    """A fault of our own: an exception that nothing in the program expects."""
+
+
 class JobError(DogclsError):
     """A job ended without what it was started for."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import NotFoundError
 from engine.events import CurvePoint, JobView, RecipeView, TrainingView, WorstPicture
+from engine.failures import door
 from engine.states import JobKind, JobState, Split
 from engine.store import Store
 
@@ -24,6 +25,7 @@ WORST = 100
 """As many pictures as anybody looks through."""
 
 
+@door
 class Learning:
     """Reads one home's training runs."""
 

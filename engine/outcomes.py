@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError, NotFoundError
+from engine.failures import door
 from engine.jobs.paths import Home
 from engine.store import Store
 from engine.store.files import write_atomic
@@ -22,6 +23,7 @@ CSV_PARTS = ("classes", "images")
 """What `csv` is written of besides contestants, each into a file of its own."""
 
 
+@door
 class Outcomes:
     """Reads one home's results. Everything is reckoned in threads."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.errors import PriceError, ReadOnlyError
+from engine.failures import door
 from engine.jobs.paths import Home
 from engine.jobs.spec import Spec
 from engine.store import Store
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 
 
+@door
 class Piloting:
     """The pilots of one home and profile."""
 
@@ -63,7 +65,7 @@ class Piloting:
         if self._readonly:
             raise ReadOnlyError("Nothing can be changed: --readonly.", "Leave --readonly out.")
         made = await asyncio.to_thread(Pilot, self._store, self._home, self._profile, spec, images)
-        cost = made.cost()
+        cost = await asyncio.to_thread(made.cost)
         if spec.max_cost is not None and cost.usd > spec.max_cost:
             raise PriceError(
                 f"The pilot would cost about ${cost.usd:.2f}, over the limit of ${spec.max_cost:.2f}.",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import DogclsError, InputError, ReadOnlyError
 from engine.events import Checkup, Leftover, RemoteItem
+from engine.failures import door
 from engine.jobs.paths import Home
 from engine.store import Store
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from engine.jobs.plan import Plan
 
 
+@door
 class Remote:
     """One profile's resource."""
 

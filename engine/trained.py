@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import ReadOnlyError
+from engine.failures import door
 from engine.jobs.paths import Home
 from engine.states import ContestantKind
 from engine.store import Store
@@ -19,6 +20,7 @@ Progress = Callable[[str, int, int], None]
 Say = Callable[[str, str], None]
 
 
+@door
 class Trained:
     """The trained contestants of one home."""
 

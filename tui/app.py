@@ -15,10 +15,11 @@ from textual.binding import Binding
 from textual.filter import LineFilter
 from textual.screen import Screen
 
-from engine import ACTIVE, DogclsError
+from engine import ACTIVE, DogclsError, described
 from tui import terminal
 from tui.bridge import Bridge, Looked
 from tui.filters import Ascii, Styled
+from tui.guard import work
 from tui.keys import ROOMS, STEPPING, keys_of
 from tui.painter import Painter, sparing
 from tui.screens.base import Room
@@ -27,6 +28,7 @@ from tui.styles import theme
 from tui.text import literal, one_line
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from textual.driver import Driver
 
     from engine import Engine
@@ -119,6 +121,8 @@ class DogclsApp(App[DogclsError | None]):
         self._room = room
         self._states: dict[int, str] = {}
         self._title = ""
+        self.leaving = False
+        """The app closes: screens and what they draw on disappear one after another."""
 
     # -- the engine
 
@@ -128,13 +132,14 @@ class DogclsApp(App[DogclsError | None]):
         assert self._engine is not None
         return self._engine
 
+    @work(group="engine")
     async def _work(self) -> None:
         """Open the engine, go to the room that was asked for, and look from then on."""
         if self._opening is not None:
             try:
                 self._engine = await asyncio.to_thread(self._opening)
-            except DogclsError as error:
-                self.exit(error)
+            except Exception as error:
+                self.exit(described(error))
                 return
         self.opened.set()
         if self._room != self.current_mode:
@@ -168,7 +173,7 @@ class DogclsApp(App[DogclsError | None]):
         self.theme_changed_signal.subscribe(self, lambda changed: self._repaint(changed.name))
         self.app_resume_signal.subscribe(self, lambda _: self.action_redraw())  # after ctrl+z the screen is empty
         self.add_mode("home", HomeScreen)  # so that one can come back to it
-        self.call_after_refresh(self.run_worker, self._work(), name="engine")
+        self.call_after_refresh(self._work)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Put ASCII in the place of everything else where that is wanted."""
@@ -291,13 +296,29 @@ class DogclsApp(App[DogclsError | None]):
         """Wait for the engine to do something; tell what came of it, or what went wrong."""
         try:
             found: object = await work  # type: ignore[misc]
-        except DogclsError as error:
-            self.trouble(str(error))
+        except Exception as error:
+            self.trouble(str(described(error)))
             return None
         if done:
             self.notify(literal(done), markup=False)
         self.bridge.look_now()
         return True if found is None else found
+
+    def exit(
+        self, result: DogclsError | None = None, return_code: int = 0, message: RenderableType | None = None
+    ) -> None:
+        """Close the app."""
+        self.leaving = True  # from here on widgets no longer mount, and those that wait for others find none
+        super().exit(result, return_code, message)
+
+    async def _shutdown(self) -> None:
+        self.leaving = True
+        await super()._shutdown()
+
+    def _handle_exception(self, error: Exception) -> None:
+        """End the app, unless it closes anyway: then a message found its screen half gone."""
+        if not self.leaving:
+            super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
         """End with a traceback, but without Textual's locals: they could hold a key."""

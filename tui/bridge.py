@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from engine import ACTIVE, DogclsError, NotFoundError
+from engine import ACTIVE, NotFoundError, described
 from tui.pace import Pace
 
 if TYPE_CHECKING:
@@ -133,10 +133,7 @@ class Bridge:
         try:
             while True:
                 self._wake.clear()
-                try:
-                    await self._look(engine)
-                except DogclsError as error:
-                    self._post(Trouble(str(error)))
+                await self._try(self._look(engine))
                 try:
                     async with asyncio.timeout(LOOK_SECONDS):
                         await self._wake.wait()
@@ -153,8 +150,18 @@ class Bridge:
             busy = self._last is not None and any(job.state in ACTIVE for job in self._last.jobs)
             if busy or time.monotonic() - asked > QUIET_SECONDS:
                 asked = time.monotonic()
-                self.faults_on(len((await engine.emulation.view()).active))
+                await self._try(self._count_faults(engine))
             await asyncio.sleep(EMULATOR_SECONDS)
+
+    async def _count_faults(self, engine: Engine) -> None:
+        self.faults_on(len((await engine.emulation.view()).active))
+
+    async def _try(self, work: Coroutine[object, object, None]) -> None:
+        """Do work; post what it raises, whatever that is, as one line."""
+        try:
+            await work
+        except Exception as error:
+            self._post(Trouble(str(described(error))))
 
     def faults_on(self, count: int) -> None:
         """Tell everybody how many faults are on, if that is new."""
@@ -165,7 +172,7 @@ class Bridge:
     async def _look(self, engine: Engine) -> None:
         if time.monotonic() - self._ticked > TICK_SECONDS:
             self._ticked = time.monotonic()
-            await engine.tick()
+            await self._try(engine.tick())  # on a full disk nothing can be started, but everything can be read
         version = await engine.browse.version()
         if version != self._version or self._stale or self._last is None:
             self._version, self._stale = version, False

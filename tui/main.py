@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from engine import DogclsError
+from engine import DogclsError, described
 from tui.text import literal
 
 
@@ -27,4 +27,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
+        sys.exit(1)
+    except OSError as error:
+        print(f"error: {literal(str(described(error)))}", file=sys.stderr)
         sys.exit(1)

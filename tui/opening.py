@@ -43,16 +43,19 @@ def open_app(options: Globals, *, start_demo: bool = False, experiment: str | No
     if error is not None:
         raise error
     if app.opened.is_set():
-        asyncio.run(_farewell(app.engine, app.bridge))
-        app.engine.close()
+        try:
+            asyncio.run(_farewell(app.engine, app.bridge))
+        finally:
+            app.engine.close()
 
 
 async def _farewell(engine: Engine, bridge: Bridge) -> None:
-    from engine import ACTIVE, NotFoundError
+    from engine import ACTIVE, DogclsError
 
-    with contextlib.suppress(NotFoundError):  # there is none, or it was deleted
+    with contextlib.suppress(DogclsError):  # there is none, it was deleted, or its home was
         found = await engine.comparison(bridge.experiment, bridge.baseline)
         if any(c.complete for c in found.contestants):
             print((await engine.table(found)).rstrip("\n"), flush=True)
-    if any(job.state in ACTIVE for job in await engine.jobs()):
-        print("the jobs go on without this terminal; to see them again: dogcls-tui", file=sys.stderr, flush=True)
+    with contextlib.suppress(DogclsError):
+        if any(job.state in ACTIVE for job in await engine.jobs()):
+            print("the jobs continue without this terminal; to see them again: dogcls-tui", file=sys.stderr, flush=True)

@@ -39,13 +39,17 @@ async def delete_deployment(store: Store, home: Home, job_id: int) -> str:
     from engine.azure.connection import Azure
     from engine.jobs import service
 
-    job = store.jobs.get(job_id)
+    job = await asyncio.to_thread(store.jobs.get, job_id)
     place = await asyncio.to_thread(service.endpoint_of, home, job)
     name = f"dogcls-{job.nonce}"
     async with Azure(place, client=f"job {job_id}") as azure:
         await deployments.delete(azure, name)
-    folder = home.job(job)
-    usd = load_prices(home.prices).hosting_cost(str(job.parameters["model"]), hosted_seconds(folder, ended=True))
-    store.jobs.charge(job_id, job.contestant_id, "hosting", usd)
-    store.jobs.log(job_id, f"deployment {name} deleted; hosting cost ${usd:.4f}")
+
+    def charge() -> None:
+        seconds = hosted_seconds(home.job(job), ended=True)
+        usd = load_prices(home.prices).hosting_cost(str(job.parameters["model"]), seconds)
+        store.jobs.charge(job_id, job.contestant_id, "hosting", usd)
+        store.jobs.log(job_id, f"deployment {name} deleted; hosting cost ${usd:.4f}")
+
+    await asyncio.to_thread(charge)
     return name

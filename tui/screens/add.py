@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
@@ -22,6 +22,7 @@ from textual.widgets import DirectoryTree, Input, Static
 from textual.worker import Worker
 
 from engine import DogclsError, Engine, InputError
+from tui.guard import work
 from tui.styles.theme import look
 from tui.text import one_line, size
 from tui.widgets.bar import bar

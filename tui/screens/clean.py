@@ -7,13 +7,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.widgets import DataTable, Static
 
 from engine import DogclsError
 from tui import bridge
 from tui.bridge import Looked
+from tui.guard import work
 from tui.screens.base import Room
 from tui.screens.dialogs import ConfirmScreen
 from tui.styles.theme import look

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import DataTable, OptionList, TabbedContent, TabPane, TextArea
 
 from engine import DatasetView
 from tui.bridge import Looked
+from tui.guard import work
 from tui.screens.add import AddScreen
 from tui.screens.base import Room
 from tui.screens.finding import FindingScreen

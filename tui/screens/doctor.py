@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import DataTable, Static
@@ -14,6 +14,7 @@ from textual.widgets import DataTable, Static
 from engine import DogclsError
 from tui import bridge
 from tui.bridge import Looked
+from tui.guard import work
 from tui.screens.base import Room
 from tui.styles.theme import look
 from tui.text import literal, moment, one_line, span

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Iterable
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, OptionList, Static
 
 from engine import DIALS, Dial, DogclsError, EmulatorSettings, Payment, dial_text, emulator_patch
 from tui.bridge import Looked
+from tui.guard import work
 from tui.screens.base import Room
 from tui.screens.dialogs import ChooseScreen
 from tui.styles.theme import look

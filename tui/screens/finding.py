@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from engine import Engine, Finding
+from tui.guard import work
 from tui.styles.theme import look
 from tui.text import one_line
 from tui.widgets.gallery import Gallery, Shown

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import OptionList
 
 from engine import ACTIVE, DogclsError
 from tui.bridge import COMPARISON, SCORES, Compared, Looked
+from tui.guard import work
 from tui.screens.base import Room
 from tui.widgets.board import Board
 from tui.widgets.welcome import Welcome

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table as Grid
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static, TabbedContent, TabPane
 
 from engine import DogclsError, JobView
 from tui.bridge import Looked
+from tui.guard import work
 from tui.screens.jobs import JobRoom
 from tui.styles.theme import look
 from tui.text import dollars, literal, moment, one_line, size, span

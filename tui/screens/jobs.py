@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from textual import work
-
 from engine import ACTIVE, RESUMABLE, Again, InputError, JobKind, JobView, RemoteItem, StandingCost, make_spec
 from tui.bridge import Looked
+from tui.guard import work
 from tui.screens.base import Room
 from tui.screens.dialogs import AskScreen, ChooseScreen, ConfirmScreen
 from tui.text import dollars, literal, moment

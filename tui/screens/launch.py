@@ -6,13 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.widgets import Input, OptionList, Static
 
 from engine import DogclsError, InputError, Spec, make_spec, parameters
 from tui.bridge import Looked
+from tui.guard import work
 from tui.screens.base import Room
 from tui.screens.dialogs import ChooseScreen, ConfirmScreen
 from tui.screens.papers import TextScreen

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.widgets import DataTable
 
 from engine import ACTIVE, DogclsError, JobView, RemoteItem
 from tui.bridge import Looked
+from tui.guard import work
 from tui.screens.job import JobScreen
 from tui.screens.service import ServiceRoom
 from tui.text import one_line

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table as Grid
 from rich.text import Text
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import Static
 
 from engine import InputError
+from tui.guard import work
 from tui.screens.dialogs import AskScreen
 from tui.screens.papers import Paper
 from tui.styles.theme import look

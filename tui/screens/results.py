@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.widgets import TabbedContent, TabPane
 
 from engine import ACTIVE, DogclsError, ExperimentView, JobView
 from tui.bridge import COMPARISON, Compared, Looked
+from tui.guard import work
 from tui.screens.base import Room
 from tui.screens.export import export
 from tui.screens.papers import TextScreen

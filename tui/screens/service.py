@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table as Grid
 from rich.text import Text
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
@@ -18,6 +17,7 @@ from textual.worker import Worker
 
 from engine import DogclsError, InputError, JobView, RemoteItem
 from tui import bridge
+from tui.guard import work
 from tui.screens.dialogs import AskScreen, ConfirmScreen
 from tui.screens.jobs import JobRoom
 from tui.styles.theme import look

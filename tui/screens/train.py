@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import OptionList, Static, TabbedContent, TabPane
@@ -11,6 +11,7 @@ from textual.widgets import OptionList, Static, TabbedContent, TabPane
 from engine import ACTIVE, DogclsError, JobView, TrainingView, mistakes
 from tui.bridge import Looked
 from tui.curves import AXES, MEASURES, SMOOTHINGS, Run, epochs, measured
+from tui.guard import work
 from tui.screens.jobs import JobRoom
 from tui.styles.theme import look
 from tui.text import dollars, one_line, size, span

@@ -11,7 +11,6 @@ from itertools import accumulate
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from textual import work
 from textual.binding import Binding
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -20,6 +19,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from engine import Browser, LogLine
+from tui.guard import work
 from tui.keys import WALKING
 from tui.styles.theme import look
 from tui.text import one_line

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.style import Style
 from rich.text import Text
-from textual import work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
 from engine import Browser, DogclsError
 from tui.filters import Ascii
+from tui.guard import work
 from tui.pictures import graphics
 from tui.styles.theme import look
 from tui.text import one_line

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.text import Text
-from textual import work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
@@ -17,6 +16,7 @@ from textual.widgets import Static
 
 from engine import JobView
 from tui.curves import FROM_ZERO, SMOOTHED, Run
+from tui.guard import work
 from tui.styles.theme import look
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
-from textual import work
 from textual.containers import Vertical
 from textual.worker import Worker
 
 from engine import DatasetView, DogclsError, Engine
+from tui.guard import work
 from tui.styles.theme import look
 from tui.widgets.bar import bar
 

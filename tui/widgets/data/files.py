@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import OptionList, Static
 
 from engine import Choice, DatasetView, DogclsError, Engine, Exported, Form, Order, Prompt
+from tui.guard import work
 from tui.screens.dialogs import AskScreen
 from tui.styles.theme import look
 from tui.text import dollars, one_line, size

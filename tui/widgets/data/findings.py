@@ -6,12 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import DataTable, Static
 
 from engine import DatasetView, DogclsError, Engine, InputError
+from tui.guard import work
 from tui.styles.theme import look
 from tui.text import moment, one_line
 from tui.widgets.data.base import DataTab, told

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from rich.text import Text
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import OptionList, Static, TextArea
 
 from engine import DatasetView, DogclsError, Engine, Prompt
+from tui.guard import work
 from tui.screens.dialogs import AskScreen
 from tui.styles.theme import look
 from tui.text import dollars, literal, one_line

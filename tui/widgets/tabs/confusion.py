@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from rich.text import Text
-from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Static
 
 from engine import confusion_map
+from tui.guard import work
 from tui.styles.theme import look
 from tui.text import one_line
 from tui.widgets.heatmap import cells, heatmap
