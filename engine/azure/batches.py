@@ -155,7 +155,10 @@ async def create(azure: Azure, file_id: str, intent: str) -> BatchStatus:
                 metadata={INTENT: intent},
                 output_expires_after={"seconds": EXPIRY_SECONDS, "anchor": "created_at"},
             )
-            batch = parse(raw.parse())
+            made = raw.parse()
+            if not getattr(made, "id", None):  # a page of a proxy or portal: the batch may have been created
+                raise ServiceUnavailable("The answer to creating a batch is no batch.", "It is looked for.")
+            batch = parse(made)
     except ServiceError as error:
         if error.code == QUOTA_CODE:
             raise QuotaFull(error.message, limit_in(error.message)) from None
@@ -206,12 +209,16 @@ def read_output(paths: Iterable[Path]) -> Iterator[Answer]:
     Lines stand in any order and in either file, and one id may stand in several: the store lets an answer
     replace a failure and nothing replace an answer. A line that is no JSON is passed over.
     """
+    return (answer for answer in read_lines(paths) if answer is not None)
+
+
+def read_lines(paths: Iterable[Path]) -> Iterator[Answer | None]:
+    """Read files likewise, and yield None for each line that is no answer; empty lines are passed over."""
     for path in paths:
         with path.open("rb") as file:
             for raw in file:
-                answer = _read_line(raw)
-                if answer is not None:
-                    yield answer
+                if raw.strip():
+                    yield _read_line(raw)
 
 
 def _read_line(raw: bytes) -> Answer | None:
@@ -229,6 +236,14 @@ def _read_line(raw: bytes) -> Answer | None:
             try:
                 return from_completion(custom_id, body, request_id=request)
             except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-                return from_error(custom_id, status, "the answer is no chat completion", request)
+                usage = body.get("usage")
+                used = (
+                    [usage.get(f"{part}_tokens") for part in ("prompt", "completion")]
+                    if isinstance(usage, dict)
+                    else []
+                )
+                prompt, completion = [count if isinstance(count, int) else 0 for count in used] or [0, 0]
+                failed = from_error(custom_id, status, "the answer is no chat completion", request)
+                return replace(failed, prompt_tokens=prompt, completion_tokens=completion)
         return from_error(custom_id, status, body, request)
     return from_error(custom_id, None, line.get("error"))

@@ -100,6 +100,40 @@ async def wait_processed(azure: Azure, file_id: str, *, say: Say | None = None) 
         await asyncio.sleep(wait)
 
 
+async def size(azure: Azure, file_id: str, *, say: Say | None = None) -> int | None:
+    """Return how many bytes a file has, as the service gives it; None where it gives none.
+
+    Raises:
+        ServiceError: 404 where there is no such file.
+
+    """
+    file = await patiently(lambda: azure.client.files.retrieve(file_id), say=say, place=azure.endpoint.endpoint)
+    found = getattr(file, "bytes", None)
+    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
+
+
+async def download_whole(azure: Azure, file_id: str, path: Path) -> None:
+    """Download a file; one that does not have the size that the service gives for it is not kept.
+
+    Raises:
+        ServiceUnavailable: it broke off, or something else was sent; the next call begins anew.
+
+    """
+    expected = await size(azure, file_id)
+    await download(azure, file_id, path)
+    if expected is not None:
+        _refuse_other_size(file_id, path, expected)
+
+
+def _refuse_other_size(file_id: str, path: Path, expected: int) -> None:
+    found = path.stat().st_size
+    if found != expected:
+        path.unlink()
+        raise ServiceUnavailable(
+            f"File {file_id}: {found:,} bytes were sent of its {expected:,}.", "It is downloaded again."
+        )
+
+
 async def download(azure: Azure, file_id: str, path: Path) -> None:
     """Stream a file's content to disk; the path appears only when it is whole.
 
@@ -154,6 +188,8 @@ def _extent(status: int, headers: Any) -> tuple[int, int | None]:
         if told is None:
             raise ServiceUnavailable("The service does not say which part of the file it sends.", "It is tried again.")
         return int(told[1]), int(told[2])
+    if status != 200:
+        raise ServiceUnavailable(f"The service answers a download with status {status}.", "It is tried again.")
     length = headers.get("content-length", "")
     return 0, int(length) if length.isdigit() and "content-encoding" not in headers else None
 

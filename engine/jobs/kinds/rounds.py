@@ -25,6 +25,7 @@ from engine.azure.patience import patiently
 from engine.azure.prices import estimate_text_tokens, tokens_of_image
 from engine.datasets.jsonl import Item, Shard, split_shard, write_batch_shards
 from engine.errors import JobError, ServiceError
+from engine.jobs.kinds import outputs
 from engine.jobs.kinds.asking import Asking, custom_id
 from engine.states import Split
 from engine.store.files import write_atomic
@@ -37,6 +38,10 @@ QUOTA_TRIES = 10
 ASK_QUOTA_FROM = 1_000_000
 """Rounds of fewer tokens do not ask the control plane for the quota: the first batch tells it for nothing."""
 CHUNK = 1000
+CANCEL_TRIES = 4
+"""How often the files of a cancelled batch are fetched; what cannot be read then stays on the service."""
+_TRANSIENT = ("batch", "done", "tries", "since", "again")
+"""Fields of a request file that the manifest does not keep."""
 
 
 @dataclass
@@ -50,8 +55,15 @@ class File:
     attempt: int = 1
     input_id: str = ""
     state: str = "open"
-    """`open`, `over` (its batch has ended, and what came is stored) or `split` (others stand for it)."""
+    """`open`, `over` (its batch has ended, and what came is stored), `split` (others replace it) or `unread` (its batch
+    has ended, and its files could not be fetched whole; another attempt fetches them again)."""
     problem: str = ""
+    lost: int = 0
+    """Answers that were paid for and no longer exist on the service."""
+    tries: int = field(default=0, compare=False)
+    """Fetches of its batch's files that were not whole, the first of them at `since`; the next at `again`."""
+    since: float = field(default=0.0, compare=False)
+    again: float = field(default=0.0, compare=False)
     batch: str | None = field(default=None, compare=False)
     done: int = field(default=0, compare=False)
 
@@ -89,7 +101,13 @@ class Round:
             self._tell()
             if self._open():
                 await self._context.sleep(self._pause())
+        self._raise_unread()
         self._end("")
+        if lost := sum(file.lost for file in self._files):
+            raise JobError(
+                f"{lost:,} answers that were paid for no longer exist on the service.",
+                "Resume the job to query these images again, which is paid again.",
+            )
 
     async def cancel(self) -> None:
         """Cancel what runs and wait until it has ended: the finished part is kept, and was paid for."""
@@ -149,12 +167,15 @@ class Round:
             self._context.say(f"wrote {count} requests in {len(shards)} file(s), {size / 1e6:.1f} MB")
             self._save()
         intents = self._context.store.jobs.intents(self._context.job.id, "batch")
+        for file in self._files:
+            if file.state == "unread":
+                file.state = "open"
         for file in self._open():
             file.batch = intents.get(self._key(file))
         self.requests = sum(file.requests for file in self._files)
 
     def _save(self) -> None:
-        kept = [{k: v for k, v in asdict(file).items() if k not in ("batch", "done")} for file in self._files]
+        kept = [{k: v for k, v in asdict(file).items() if k not in _TRANSIENT} for file in self._files]
         write_atomic(self._folder / "shards.json", json.dumps({"limit": self._limit, "files": kept}))
 
     async def _quota(self) -> int | None:
@@ -313,8 +334,8 @@ class Round:
                 file.attempt, file.batch, file.done = file.attempt + 1, None, 0
                 self._save()
                 await self._refused(file, state.limit)
-            elif state.terminal:
-                await self._collect(file, state)
+            elif state.terminal and time.monotonic() >= file.again:
+                await self._fetch(file, state)
                 self._tries, self._closed_until = 0, 0.0
 
     def _tell(self) -> None:
@@ -327,32 +348,76 @@ class Round:
         self._context.progress(done, max(done, sum(file.requests for file in counted)), note)
 
     async def _collect(self, file: File, state: BatchStatus) -> None:
-        """Download what an ended batch left, store it, and forget the batch."""
+        """Fetch what an ended batch left, and settle with what can be read after a few tries: the job is cancelled."""
+        for number in range(1, CANCEL_TRIES + 1):
+            if await self._fetch(file, state, last=number == CANCEL_TRIES):
+                return
+            await asyncio.sleep(max(0.0, file.again - time.monotonic()))
+
+    async def _fetch(self, file: File, state: BatchStatus, *, last: bool = False) -> bool:
+        """Fetch the files of an ended batch once, and store what they have; return whether the batch is settled.
+
+        What is not whole is fetched again later: it is paid for. With `last` it is left as it is.
+        """
         context = self._context
-        paths = []
+        requested = await asyncio.to_thread(outputs.requested, self._folder / file.name)
+        found = await outputs.fetch(
+            self._azure,
+            state,
+            self._folder,
+            lambda name: name in requested if requested else self._image(name) is not None,
+            tries=file.tries,
+            say=context.say,
+        )
+        await asyncio.to_thread(self._store, found.paths, requested)
+        charge(self._asking)
+        if not found.whole and not last:
+            self._put_off(file, state, found)
+            return False
+        file.problem = ""
+        if found.missing:
+            if found.gone:
+                file.lost = found.missing
+            what = "no longer exist" if found.gone else "cannot be read" if found.problem else "are in neither file"
+            problem = f"batch {state.id}: {found.missing:,} of {found.promised:,} answers {what}"
+            context.say(problem, "warning")
+            if found.gone or found.problem:
+                file.problem = problem
         if state.status != "completed":
             self.cut_short |= state.status != "failed"
             file.problem = f"a batch ended {state.status} {state.problem}".rstrip()
             context.say(f"batch {state.id} ended {state.status} {state.problem}".rstrip(), "warning")
-        for part, file_id in (("output", state.output_file_id), ("errors", state.error_file_id)):
-            path = self._folder / f"{part}-{state.id}.jsonl"
-            if file_id is None:
-                continue
-            if not path.exists():
-                try:
-                    await patiently(lambda f=file_id, p=path: files.download(self._azure, f, p), say=context.say)  # type: ignore[misc]
-                except ServiceError as error:
-                    if error.status != 404:
-                        raise
-                    context.say(f"{part} file {file_id} is gone from the service", "warning")
-                    continue
-            paths.append(path)
-        await asyncio.to_thread(self._store, paths)
         file.state = "over"
         self._save()
         if state.status != "failed":  # what was wrong with it can still be looked at
             await self._drop(file)
-        charge(self._asking)
+        return True
+
+    def _put_off(self, file: File, state: BatchStatus, found: outputs.Fetched) -> None:
+        """Plan the next fetch of files that are not whole, or give up for this attempt at the job."""
+        now, emulated = time.monotonic(), self._azure.endpoint.emulated
+        patience = outputs.EMULATED_PATIENCE_SECONDS if emulated else outputs.PATIENCE_SECONDS
+        if not file.tries:
+            file.since = now
+        problem = f"batch {state.id}: {found.problem}"
+        if problem != file.problem:
+            file.problem = problem
+            self._context.say(f"{problem}; its files are fetched again", "warning")
+        file.tries += 1
+        longest = outputs.EMULATED_LONGEST_SECONDS if emulated else outputs.LONGEST_SECONDS
+        file.again = now + min(self._wait * 2 ** (file.tries - 1), longest)
+        if now - file.since > patience:
+            file.state = "unread"
+            self._save()
+
+    def _raise_unread(self) -> None:
+        unread = [file for file in self._files if file.state == "unread"]
+        if unread:
+            raise JobError(
+                f"{'; '.join(file.problem for file in unread)[:500]}. The answers are paid for.",
+                "Resume the job to fetch them again, which costs nothing. To query these images again instead, which is"
+                " paid again, cancel the job and resume it.",
+            )
 
     @cached_property
     def _ids(self) -> array[int]:
@@ -366,12 +431,12 @@ class Round:
         at = bisect_left(self._ids, int(number))
         return int(number) if at < len(self._ids) and self._ids[at] == int(number) else None
 
-    def _store(self, paths: list[Path]) -> None:
-        """Store the answers, a chunk in memory at a time; which of several lines counts, the store decides."""
+    def _store(self, paths: list[Path], requested: frozenset[str] = frozenset()) -> None:
+        """Store the answers to what was requested, a chunk in memory at a time; the store decides which line counts."""
         store, asking = self._context.store.predictions, self._asking
         chunk: list[Prediction] = []
         for answer in batches.read_output(paths):
-            if self._image(answer.custom_id) is None:
+            if self._image(answer.custom_id) is None or (requested and answer.custom_id not in requested):
                 continue
             chunk.append(asking.prediction(answer))
             if len(chunk) == CHUNK:
