@@ -19,7 +19,8 @@ from engine.azure.connection import Azure
 from engine.errors import JobError
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds.asking import Asking, custom_id
-from engine.jobs.kinds.rounds import Round, charge
+from engine.jobs.kinds.collecting import charge
+from engine.jobs.kinds.rounds import Round
 from engine.jobs.service import connected
 from engine.states import Outcome, Request
 from engine.store.files import private_folder

@@ -10,7 +10,7 @@ from engine.azure import batches, files
 from engine.azure.connection import Azure, Endpoint
 from engine.errors import ConfigurationError
 from engine.jobs.context import Context, Stopped
-from engine.jobs.kinds import batch, rounds
+from engine.jobs.kinds import batch, collecting, rounds
 from engine.jobs.plan import make_plan
 from engine.jobs.spec import Spec
 from engine.states import Outcome, Request, Split
@@ -34,12 +34,18 @@ class Crash(BaseException):
     ("point", "after"),
     [
         ("files.ensure_uploaded", True), ("batches.create", False), ("batches.create", True), ("jobs.made", False),
-        ("jobs.made", True), ("files.download", True), ("Round._store", True), ("files.delete", False),
+        ("jobs.made", True), ("files.download", True), ("Collector.store", True), ("files.delete", False),
         ("files.delete", True), ("Round._end", False), ("Round._end", True),
     ],
 )  # fmt: skip
 async def test_a_crash_anywhere_is_made_good_and_nothing_is_paid_twice(world, place, monkeypatch, point, after):
-    place_of = {"files": files, "batches": batches, "jobs": world.store.jobs, "Round": rounds.Round}
+    place_of = {
+        "files": files,
+        "batches": batches,
+        "jobs": world.store.jobs,
+        "Round": rounds.Round,
+        "Collector": collecting.Collector,
+    }
     owner, name = point.split(".")
     real = getattr(place_of[owner], name)
 
@@ -109,6 +115,6 @@ async def test_the_store_decides_which_line_counts(world):
     context = Context(world.home, world.store, world.store.jobs.get(world.job))
     asking = batch.Asking.of(context)
     async with Azure(Endpoint("http://127.0.0.1:1", "key")) as azure:
-        rounds.Round(asking, azure, world.folder)._store([first, second])
+        collecting.Collector(asking, azure, world.folder, 1.0).store([first, second])
     assert world.outcomes() == {Outcome.ANSWERED: 1, Outcome.FAILED: 2}
     assert asking.left() == 3 and [image.id for image in asking.remaining()] == list(ids[1:])
