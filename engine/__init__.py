@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     from engine.outcomes import RESULT_FORMS as RESULT_FORMS
     from engine.outcomes import Outcomes as Outcomes
     from engine.remote import Remote as Remote
+    from engine.secrets import guard_streams as guard_streams
     from engine.states import ACTIVE as ACTIVE
     from engine.states import ENDED as ENDED
     from engine.states import RESUMABLE as RESUMABLE
@@ -162,6 +163,7 @@ _ROOMS = {
     "jobs.verifying": "Verification",
     "outcomes": "RESULT_FORMS Outcomes",
     "remote": "Remote",
+    "secrets": "guard_streams",
     "states": "ACTIVE ENDED RESUMABLE ContestantKind JobKind JobState Outcome Split",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}

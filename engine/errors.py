@@ -7,6 +7,17 @@ configured, 130 interrupted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+filters: list[Callable[[str], str]] = []
+"""What every message passes through; `engine.secrets` hides the process's secrets by it."""
+
+
+def _filtered(text: str) -> str:
+    for each in filters:
+        text = each(text)
+    return text
+
 
 class DogclsError(Exception):
     """Base of all errors that are shown to people.
@@ -20,9 +31,10 @@ class DogclsError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, cure: str = "") -> None:
+        message = _filtered(message)
         super().__init__(message)
         self.message = message
-        self.cure = cure
+        self.cure = _filtered(cure)
 
     def __str__(self) -> str:
         return f"{self.message} {self.cure}".strip()
@@ -57,7 +69,16 @@ class ForeignResource(ConfigurationError):
 
 
 class SignInError(ConfigurationError):
-    """The service did not accept the key or the Entra ID sign-in."""
+    """The service did not accept the key or the Entra ID sign-in.
+
+    Args:
+        status: 401 or 403, or None when no token could be had.
+
+    """
+
+    def __init__(self, message: str, cure: str = "", *, status: int | None = None) -> None:
+        super().__init__(message, cure)
+        self.status = status
 
 
 class ServiceError(DogclsError):

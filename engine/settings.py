@@ -19,6 +19,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from engine import secrets
+from engine.endpoints import clean_endpoint, clean_key, clean_name, tidy
 from engine.errors import ConfigurationError, InputError
 from engine.places import home_folder as home_folder
 
@@ -71,7 +73,7 @@ class Settings(BaseSettings):
 
         """
         if profile in self.profiles:
-            return self.profiles[profile]
+            return _cleaned(self.profiles[profile], f"profiles.{profile}.")
         if profile != "azure":
             known = ", ".join(["demo", "azure", *sorted(self.profiles)])
             raise InputError(f"There is no profile {profile!r}.", f"Known are: {known}.")
@@ -79,7 +81,7 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 "The profile 'azure' has no endpoint.", "Set AZURE_OPENAI_ENDPOINT, or use --profile demo."
             )
-        return Resource(
+        resource = Resource(
             endpoint=self.endpoint,
             api_key=self.api_key,
             api_version=self.api_version,
@@ -91,10 +93,55 @@ class Settings(BaseSettings):
             account=self.account,
             arm_endpoint=self.arm_endpoint,
         )
+        return _cleaned(resource, "")
+
+    def pasted_endpoint(self, profile: str) -> str:
+        """Return a profile's endpoint as it was set, and not as it is used."""
+        return self.profiles[profile].endpoint if profile in self.profiles else self.endpoint or ""
 
     def default_profile(self) -> str:
         """Return `azure` as soon as an endpoint is configured, else `demo`."""
         return self.profile or ("azure" if self.endpoint else "demo")
+
+
+def _cleaned(found: Resource, prefix: str) -> Resource:
+    """Return a resource as it is used: what was pasted around the values is left out.
+
+    Args:
+        found: as it was set.
+        prefix: of a named profile's settings, for messages; "" for those of the environment.
+
+    Raises:
+        ConfigurationError: a value cannot be used; the setting is named, and a key is not shown.
+
+    """
+
+    def named(field: str) -> str:
+        return f"{prefix}{field}" if prefix else str(Settings.model_fields[field].validation_alias)
+
+    key = clean_key(found.api_key.get_secret_value() if found.api_key else None, named("api_key"))
+    names = ("deployment", "batch_deployment", "ft_deployment", "subscription", "resource_group", "account")
+    return found.model_copy(
+        update={
+            "endpoint": clean_endpoint(found.endpoint, named("endpoint")),
+            "api_key": SecretStr(key) if key else None,
+            "api_version": tidy(found.api_version),
+            "arm_endpoint": clean_endpoint(found.arm_endpoint, named("arm_endpoint")),
+            **{name: clean_name(getattr(found, name), named(name)) for name in names},
+        }
+    )
+
+
+def _keep_secret(settings: Settings) -> Settings:
+    """Register the keys of all profiles and what an endpoint holds of secrets, whether they are used or not."""
+    secrets.register_environment()
+    pairs = [(found.endpoint, found.api_key) for found in settings.profiles.values()]
+    for endpoint, key in [(settings.endpoint, settings.api_key), *pairs]:
+        secrets.register_url(endpoint or "")
+        if key is not None:
+            secrets.register(key.get_secret_value())
+            secrets.register(tidy(key.get_secret_value()))
+    return settings
 
 
 class _File(TomlConfigSettingsSource):
@@ -127,7 +174,7 @@ def load_settings(home: Path) -> Settings:
             return env_settings, dotenv_settings, *(_File(settings_cls, toml_file=file) for file in files)
 
     try:
-        return Sourced()
+        return _keep_secret(Sourced())
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{' or '.join(str(f) for f in files if f.is_file())}: {error}.", "Correct it.") from None
     except ValidationError as error:

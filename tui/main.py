@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
-from engine import DogclsError, described
+from engine import DogclsError, described, guard_streams
 from tui.text import literal
 
 
 def main() -> None:
     """Open the app or run a command; turn every known error into one line and its exit code."""
+    guard_streams()
     try:
         if len(sys.argv) == 1 and sys.stdout.isatty():
             from tui.opening import open_app

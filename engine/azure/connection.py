@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import ipaddress
+import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -13,7 +13,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from engine import network, secrets
 from engine.errors import ConfigurationError, ServiceError, ServiceUnavailable
+from engine.network import is_loopback as is_loopback
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -36,6 +38,16 @@ class Cloud:
     authority: str
 
 
+_WAYS = (
+    "environment",
+    "workload_identity",
+    "shared_token_cache",
+    "visual_studio_code",
+    "cli",
+    "developer_cli",
+    "powershell",
+)
+"""Of signing in, the machine's own identity apart."""
 PUBLIC = Cloud("https://cognitiveservices.azure.com/.default", PUBLIC_ARM, "login.microsoftonline.com")
 NATIONAL = {
     ".azure.us": Cloud(
@@ -74,19 +86,30 @@ class Endpoint:
     arm_endpoint: str = PUBLIC_ARM
     emulated: bool = False
 
+    def __post_init__(self) -> None:
+        secrets.register(self.api_key)
+
     @property
     def is_v1(self) -> bool:
         """Whether the endpoint speaks the v1 API (`…/openai/v1`) rather than the dated one."""
         return urlsplit(self.endpoint).path.rstrip("/").endswith("/openai/v1")
 
 
-def is_loopback(url: str) -> bool:
-    """Tell whether a URL's host is this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _pipeline_options(url: str) -> dict[str, Any]:
+    """Return the options of an Azure SDK's client: the proxy and the certificates of the environment for a URL.
+
+    Raises:
+        ConfigurationError: they cannot be used; named with variable and file.
+
+    """
+    proxy = network.proxy_for(url)
+    options: dict[str, Any] = {"use_env_settings": False}
+    if proxy is not None:
+        options["proxies"] = {urlsplit(url).scheme: proxy.url}
+    source = network.ca_source() if url.startswith("https:") else None
+    if source is not None and network.tls_context() is not None and source[1].is_file():
+        options["connection_verify"] = str(source[1])
+    return options
 
 
 class _StaticToken:
@@ -110,8 +133,48 @@ class _StaticToken:
         pass
 
 
+class _SignIn:
+    """Entra ID: the ways of `DefaultAzureCredential`, the machine's own identity last; its tokens are kept secret.
+
+    The identity of an Azure machine is at an address of the local network, which is not called unless all else failed.
+    """
+
+    def __init__(self, first: AsyncTokenCredential, last: AsyncTokenCredential | None) -> None:
+        self._first = first
+        self._last = last
+
+    async def get_token(self, *scopes: str, **options: Any) -> Any:
+        from azure.core.exceptions import ClientAuthenticationError
+
+        try:
+            token = await self._first.get_token(*scopes, **options)
+        except ClientAuthenticationError as error:
+            if self._last is None:
+                raise
+            try:
+                token = await self._last.get_token(*scopes, **options)
+            except ClientAuthenticationError:
+                raise error from None
+        secrets.register(token.token)
+        return token
+
+    async def close(self) -> None:
+        for credential in (self._first, self._last):
+            if credential is not None:
+                await credential.close()
+
+    async def __aenter__(self) -> _SignIn:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
 class Azure:
-    """An open connection: `client` for the data plane, `arm()` for deployments. An async context manager."""
+    """An open connection: `client` for the data plane, `arm()` for deployments. An async context manager.
+
+    The SDK's own retries are off, because they wait unseen; `patiently` waits, and shows it.
+    """
 
     def __init__(self, endpoint: Endpoint, client: str = "") -> None:
         self.endpoint = endpoint
@@ -124,8 +187,15 @@ class Azure:
     async def __aenter__(self) -> Azure:
         from openai import AsyncAzureOpenAI, AsyncOpenAI
 
+        from engine.azure import http
+
         place = self.endpoint
-        common: dict[str, Any] = {"timeout": TIMEOUT_SECONDS, "default_headers": {"User-Agent": self._agent}}
+        common: dict[str, Any] = {
+            "timeout": TIMEOUT_SECONDS,
+            "max_retries": 0,
+            "default_headers": {"User-Agent": self._agent},
+            "http_client": http.client(place.endpoint, TIMEOUT_SECONDS),
+        }
         if place.is_v1:
             key: Any = place.api_key or await self._token_provider()
             self.client = AsyncOpenAI(base_url=place.endpoint.rstrip("/") + "/", api_key=key, **common)
@@ -150,10 +220,18 @@ class Azure:
         if self._credential is None:
             from azure.identity.aio import DefaultAzureCredential
 
-            # Which of its ways it tries may be chosen by AZURE_TOKEN_CREDENTIALS.
-            credential = DefaultAzureCredential(authority=cloud_of(self.endpoint.endpoint).authority)
-            await self._stack.enter_async_context(credential)
+            authority = cloud_of(self.endpoint.endpoint).authority
+            common = {"authority": authority, **_pipeline_options(f"https://{authority}")}
+            if os.environ.get("AZURE_TOKEN_CREDENTIALS"):  # it chooses the ways that are tried
+                credential = _SignIn(DefaultAzureCredential(**common), None)
+            else:
+                others = {f"exclude_{name}_credential": True for name in _WAYS}
+                credential = _SignIn(
+                    DefaultAzureCredential(exclude_managed_identity_credential=True, **common),
+                    DefaultAzureCredential(**others, **common),
+                )
             self._credential = credential
+            await self._stack.enter_async_context(credential)
         return self._credential
 
     async def _token_provider(self) -> Any:
@@ -179,6 +257,8 @@ class Azure:
         if self._arm is None:
             from azure.mgmt.cognitiveservices.aio import CognitiveServicesManagementClient
 
+            from engine.azure.control import Verifying
+
             self._arm = await self._stack.enter_async_context(
                 CognitiveServicesManagementClient(
                     await self.arm_credential(),
@@ -188,7 +268,9 @@ class Azure:
                     user_agent=self._agent,
                     connection_timeout=CHECK_SECONDS,
                     read_timeout=ARM_SECONDS,
-                    retry_total=0,  # `patiently` waits, and says so
+                    retry_total=0,
+                    per_call_policies=[Verifying(place.arm_endpoint)],
+                    **_pipeline_options(place.arm_endpoint),
                 )
             )
         return self._arm
@@ -230,7 +312,7 @@ async def check(azure: Azure, *, deployments: Sequence[str] = (), arm: bool = Fa
         with translated(place.endpoint):
             await client.files.list(limit=1)
     except ServiceUnavailable as error:
-        raise ConfigurationError(error.message, "Check AZURE_OPENAI_ENDPOINT and the network.") from error
+        raise ConfigurationError(error.message, error.cure) from error
     for name in deployments:
         try:
             await empty_chat(azure, name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.azure.connection import CHECK_SECONDS
 from engine.azure.errors import translated
-from engine.errors import ServiceError
+from engine.errors import DogclsError, ServiceError
 
 if TYPE_CHECKING:
     from engine.azure.connection import Azure
@@ -47,7 +47,10 @@ async def reach(azure: Azure) -> Reached:
         raw = await client.files.with_raw_response.list(limit=1)
     took = (time.perf_counter() - started) * 1000
     told = raw.headers.get("date")
-    ahead = None if told is None else time.time() - email.utils.parsedate_to_datetime(told).timestamp()
+    try:
+        ahead = None if told is None else time.time() - email.utils.parsedate_to_datetime(told).timestamp()
+    except (TypeError, ValueError):  # no date
+        ahead = None
     return Reached(took, ahead)
 
 
@@ -86,7 +89,9 @@ async def is_batch(azure: Azure, deployment: str) -> bool | None:
 
 async def permissions(azure: Azure) -> Permissions | None:
     """Return what may be done on the account; None where the control plane does not tell."""
-    import aiohttp
+    import httpx2
+
+    from engine.azure import http
 
     place = azure.endpoint
     path = (
@@ -94,19 +99,16 @@ async def permissions(azure: Azure) -> Permissions | None:
         f"/providers/Microsoft.CognitiveServices/accounts/{place.account}"
         "/providers/Microsoft.Authorization/permissions"
     )
-    credential = await azure.arm_credential()
-    token = await credential.get_token(azure.arm_scope)
-    headers = {"Authorization": f"Bearer {token.token}"}
-    wait = aiohttp.ClientTimeout(total=CHECK_SECONDS)
     try:
-        async with (
-            aiohttp.ClientSession(timeout=wait, trust_env=True) as session,
-            session.get(
-                place.arm_endpoint.rstrip("/") + path, params={"api-version": "2022-04-01"}, headers=headers
-            ) as answer,
-        ):
-            body = await answer.json() if answer.status == 200 else {}
-    except (aiohttp.ClientError, TimeoutError, ValueError):
+        with translated(place.arm_endpoint):
+            credential = await azure.arm_credential()
+            token = await credential.get_token(azure.arm_scope)
+            headers = {"Authorization": f"Bearer {token.token}"}
+            async with http.client(place.arm_endpoint, CHECK_SECONDS) as client:
+                url = place.arm_endpoint.rstrip("/") + path
+                answer = await client.get(url, params={"api-version": "2022-04-01"}, headers=headers)
+        body = answer.json() if answer.status_code == httpx2.codes.OK else {}
+    except (DogclsError, ValueError):
         return None
     rows = body.get("value") if isinstance(body, dict) else None
     return Permissions(rows) if isinstance(rows, list) else None

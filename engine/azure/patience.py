@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from engine.azure.errors import Limited, translated
-from engine.errors import ServiceUnavailable
+from engine.errors import ServiceUnavailable, SignInError
 
 T = TypeVar("T")
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 30.0
 LIMIT_SECONDS = 6 * 3600.0
+DENIED_SECONDS = 15 * 60.0
+"""How long a refusal of sign-in is waited out: roles, tokens and firewalls are at times wrong for some minutes."""
 LOOK_SECONDS = 0.2
 """How soon a stop cuts off a call or a wait."""
 
@@ -26,6 +28,7 @@ async def patiently(
     *,
     say: Say | None = None,
     limit: float = LIMIT_SECONDS,
+    denied: float | None = None,
     place: str = "service",
 ) -> T:
     """Make a call until it succeeds or fails for good.
@@ -37,6 +40,8 @@ async def patiently(
         call: may be made any number of times.
         say: told of each different outage once, and of its end.
         limit: seconds after which the outage is raised.
+        denied: seconds after which a 401 or 403 is raised; None for `DENIED_SECONDS` where `say` shows the wait, and
+            for at once where nothing does.
         place: the endpoint, for messages.
 
     Raises:
@@ -46,13 +51,22 @@ async def patiently(
     delay = FIRST_SECONDS
     started = time.monotonic()
     told = ""
+    refused_since: float | None = None
+    patience = denied if denied is not None else DENIED_SECONDS if say is not None else 0.0
     while True:
         try:
             with translated(place):
                 result = await call()
-        except ServiceUnavailable as error:
-            if time.monotonic() - started > limit:
-                raise
+        except (ServiceUnavailable, SignInError) as error:
+            now = time.monotonic()
+            if isinstance(error, SignInError):
+                refused_since = refused_since or now
+                if now - refused_since >= patience:
+                    raise
+            else:
+                refused_since = None
+                if now - started > limit:
+                    raise
             if say is not None and error.message != told:
                 told = error.message
                 say(f"waiting: {error.message}")

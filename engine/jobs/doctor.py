@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from engine.azure.connection import Endpoint, is_loopback
-from engine.errors import DogclsError, ServiceError, SignInError
+from engine import network
+from engine.azure.connection import Endpoint
+from engine.endpoints import deployment_in, tidy
+from engine.errors import ConfigurationError, DogclsError, ServiceError, SignInError
 from engine.events import Checkup
 from engine.jobs import service
 from engine.jobs.paths import Home
+from engine.settings import load_settings
 
 if TYPE_CHECKING:
     from engine.azure.connection import Azure
@@ -37,14 +40,18 @@ async def examine(home: Home, profile: str) -> list[Checkup]:
 
     """
     place = await asyncio.to_thread(service.endpoint, home, profile)
-    return [checkup async for checkup in _examine(place)]
+    pasted = "" if profile == service.DEMO else load_settings(home.root).pasted_endpoint(profile)
+    return [checkup async for checkup in _examine(place, pasted)]
 
 
-async def _examine(place: Endpoint) -> AsyncIterator[Checkup]:
+async def _examine(place: Endpoint, pasted: str) -> AsyncIterator[Checkup]:
     from engine.azure.connection import Azure
 
-    for checkup in (_endpoint(place), _proxy(place)):
+    ways = [_endpoint(place, pasted), _proxy(place), *_certificates(place)]
+    for checkup in ways:
         yield checkup
+    if any(checkup.state == "problem" for checkup in ways[1:]):
+        return
     async with Azure(place, client="doctor") as azure:
         reached = True
         async for checkup in _reach(azure):
@@ -58,14 +65,21 @@ async def _examine(place: Endpoint) -> AsyncIterator[Checkup]:
             yield checkup
 
 
-def _endpoint(place: Endpoint) -> Checkup:
+def _endpoint(place: Endpoint, pasted: str = "") -> Checkup:
     url = urlsplit(place.endpoint)
     flavour = "v1 API" if place.is_v1 else f"dated API, {place.api_version}"
     found = f"{place.endpoint} ({flavour})"
+    if pasted and urlsplit(tidy(pasted)).path.rstrip("/").lower() not in ("", url.path.lower()):
+        named = deployment_in(pasted)
+        deployment = f" The address names the deployment {named!r}." if named else ""
+        return Checkup(
+            "endpoint",
+            "warning",
+            f"{found}: used in place of a longer address, which is that of one call",
+            f"Set the endpoint to {place.endpoint}.{deployment}",
+        )
     if place.emulated:
         return Checkup("endpoint", "ok", f"{found}, an emulator: nothing is charged")
-    if url.scheme != "https":
-        return Checkup("endpoint", "problem", f"{found}: not https", "Set AZURE_OPENAI_ENDPOINT to https://….")
     if not (url.hostname or "").endswith(HOSTS):
         return Checkup(
             "endpoint",
@@ -77,23 +91,29 @@ def _endpoint(place: Endpoint) -> Checkup:
 
 
 def _proxy(place: Endpoint) -> Checkup:
-    proxies = urllib.request.getproxies()
-    used = proxies.get(urlsplit(place.endpoint).scheme) or proxies.get("all")
     host = urlsplit(place.endpoint).hostname or ""
-    if not used:
+    try:
+        used = network.proxy_for(place.endpoint)
+    except ConfigurationError as error:
+        return Checkup("proxy", "problem", error.message, error.cure)
+    if used is not None:
+        return Checkup("proxy", "ok", f"{used.shown} is before {host}")
+    proxies = urllib.request.getproxies()
+    if not (proxies.get(urlsplit(place.endpoint).scheme) or proxies.get("all")):
         return Checkup("proxy", "ok", "none")
-    if urllib.request.proxy_bypass(host):
-        return Checkup("proxy", "ok", f"{_bare(used)} is passed by for {host}")
-    if is_loopback(place.endpoint):
-        cure = f"Add {host} to NO_PROXY."
-        return Checkup("proxy", "warning", f"{_bare(used)} stands before this machine's own {host}", cure)
-    return Checkup("proxy", "ok", f"{_bare(used)} stands before {host}")
+    return Checkup("proxy", "ok", f"not used for {host}")
 
 
-def _bare(proxy: str) -> str:
-    """Return a proxy's address without the name and password that it may hold."""
-    url = urlsplit(proxy)
-    return f"{url.scheme}://{url.hostname}{f':{url.port}' if url.port else ''}"
+def _certificates(place: Endpoint) -> list[Checkup]:
+    """Check what the environment names, if it names anything and it is used."""
+    source = network.ca_source()
+    if source is None or urlsplit(place.endpoint).scheme != "https":
+        return []
+    try:
+        network.tls_context()
+    except ConfigurationError as error:
+        return [Checkup("certificates", "problem", error.message, error.cure)]
+    return [Checkup("certificates", "ok", f"those of {source[0]} ({source[1]})")]
 
 
 async def _reach(azure: Azure) -> AsyncIterator[Checkup]:
@@ -107,7 +127,12 @@ async def _reach(azure: Azure) -> AsyncIterator[Checkup]:
         return
     except ServiceError as error:
         cure = error.cure or "Check AZURE_OPENAI_ENDPOINT and the network."
+        if error.status == 404:
+            cure = "Compare AZURE_OPENAI_ENDPOINT with the portal: Keys and Endpoint."
         yield Checkup("network", "problem", error.message, cure)
+        return
+    except ConfigurationError as error:
+        yield Checkup("network", "problem", error.message, error.cure)
         return
     slow = reached.milliseconds > SLOW_MILLISECONDS
     yield Checkup("network", "warning" if slow else "ok", f"an answer in {reached.milliseconds:,.0f} ms")
@@ -156,7 +181,7 @@ async def _deployment(
         return Checkup(what, "warning", "not configured", f"Set {variable}.")
     try:
         is_batch = await diagnosis.is_batch(azure, name)
-    except ServiceError as error:
+    except DogclsError as error:
         return Checkup(what, "problem", f"{name}: {error.message}", error.cure)
     if is_batch is None:
         return Checkup(
@@ -209,7 +234,11 @@ async def _control_plane(azure: Azure) -> AsyncIterator[Checkup | dict[str, Capa
 async def _room(azure: Azure) -> AsyncIterator[Checkup]:
     from engine.azure import diagnosis
 
-    room = await diagnosis.room(azure)
+    try:
+        room = await diagnosis.room(azure)
+    except DogclsError as error:
+        yield Checkup("quota", "problem", error.message, error.cure)
+        return
     for name, used, most, unit in (
         ("fine-tune files", room.tuning_files, TUNING_FILES, "files"),
         ("fine-tune bytes", room.tuning_bytes, TUNING_BYTES, "bytes"),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from engine import secrets
 from engine.errors import ServiceUnavailable
 from engine.jobs.paths import Home
 from engine.jobs.process import alive, detach, start_time
@@ -36,6 +37,9 @@ class Embedded:
     resource_group: str
     account: str
     pid: int
+
+    def __post_init__(self) -> None:
+        secrets.register(self.api_key)
 
     def __repr__(self) -> str:
         """Leave the key out."""

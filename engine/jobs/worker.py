@@ -17,6 +17,7 @@ from engine.jobs.kinds import run
 from engine.jobs.paths import Home
 from engine.jobs.process import start_time
 from engine.jobs.scheduler import advance
+from engine.secrets import guard_streams
 from engine.states import JobState, Request
 from engine.store import Store
 
@@ -35,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("attempt", type=int)
     arguments = parser.parse_args(argv)
     os.umask(0o077)
+    guard_streams()
     home = Home(arguments.home)
     store = Store(home.store)
     try:

@@ -15,6 +15,7 @@ from typing import Any
 from engine import clock
 from engine.errors import LostClaim, NotFoundError
 from engine.events import JobView, LogLine, Metric
+from engine.secrets import redact
 from engine.states import JobState, Request
 from engine.store.db import Database
 
@@ -155,7 +156,7 @@ class Jobs:
                 f" WHERE id = ? AND state IN ({marks}) AND (? IS NULL OR attempt = ?)",
                 (
                     to,
-                    error,
+                    error and redact(error),
                     None if result is None else json.dumps(result),
                     ended,
                     now,
@@ -354,7 +355,7 @@ def _event(
     db.execute(
         "INSERT OR IGNORE INTO job_events (job_id, attempt, at, level, message, remote_id)"
         " SELECT id, attempt, ?, ?, ?, ? FROM jobs WHERE id = ?",
-        (at, level, message, remote_id, job_id),
+        (at, level, redact(message), remote_id, job_id),
     )
 
 

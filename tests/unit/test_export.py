@@ -94,7 +94,7 @@ def test_what_is_exported_says_what_the_checkpoints_say(name, runs, backbones, p
 def test_the_cards_program_really_runs(name, runs, backbones, pictures, tmp_path):
     made = export_model(runs(name), backbones, tmp_path / "out", FACTS, pictures)
     code = made[-1].read_text().partition("```python\n")[2].partition("```")[0]
-    assert len(code.splitlines()) == 10
+    assert len(code.splitlines()) == 11
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, pictures[:3])], cwd=tmp_path / "out", capture_output=True, text=True
     )
