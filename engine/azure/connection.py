@@ -142,6 +142,7 @@ class _SignIn:
     def __init__(self, first: AsyncTokenCredential, last: AsyncTokenCredential | None) -> None:
         self._first = first
         self._last = last
+        self._stack = AsyncExitStack()
 
     async def get_token(self, *scopes: str, **options: Any) -> Any:
         from azure.core.exceptions import ClientAuthenticationError
@@ -159,11 +160,12 @@ class _SignIn:
         return token
 
     async def close(self) -> None:
-        for credential in (self._first, self._last):
-            if credential is not None:
-                await credential.close()
+        await self._stack.aclose()
 
     async def __aenter__(self) -> _SignIn:
+        for credential in (self._first, self._last):
+            if credential is not None:
+                await self._stack.enter_async_context(credential)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -21,8 +21,8 @@ from engine.azure.http import NotTheService
 from engine.errors import ConfigurationError, DogclsError, ServiceError, ServiceUnavailable, SignInError
 
 RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504})
-SHORTEST_WAIT, LONGEST_WAIT = 0.1, 3600.0
-"""What a service may ask to wait, in seconds: less would be a flood of requests, more is tried again after an hour."""
+SHORTEST_WAIT, LONGEST_WAIT = 0.1, 86400.0
+"""Seconds that a service may set to wait: less would be a flood of requests, and more than a day is not meant."""
 REASON = 300
 """Characters that are shown of a service's own reason."""
 
@@ -185,8 +185,8 @@ def retry_after(headers: Any) -> float | None:
             seconds = float(value) * scale
         except ValueError:
             seconds = _until(value, headers)
-        if not math.isnan(seconds) and seconds > 0:
-            return min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
+        if 0 < seconds <= LONGEST_WAIT:
+            return max(seconds, SHORTEST_WAIT)
     return None
 
 

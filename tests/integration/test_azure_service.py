@@ -321,7 +321,7 @@ async def test_without_a_key_entra_id_signs_in(service, monkeypatch):
     scopes = []
 
     class Credential:
-        def __init__(self, *, authority):
+        def __init__(self, *, authority, **_):
             assert authority == "login.microsoftonline.com"
 
         async def get_token(self, *asked, **_):
