@@ -14,6 +14,7 @@ from engine.endpoints import deployment_in, tidy
 from engine.errors import ConfigurationError, DogclsError, ServiceError, SignInError
 from engine.events import Checkup
 from engine.jobs import service
+from engine.jobs.binding import DEMO
 from engine.jobs.paths import Home
 from engine.settings import load_settings
 
@@ -40,7 +41,7 @@ async def examine(home: Home, profile: str) -> list[Checkup]:
 
     """
     place = await asyncio.to_thread(service.endpoint, home, profile)
-    pasted = "" if profile == service.DEMO else load_settings(home.root).pasted_endpoint(profile)
+    pasted = "" if profile == DEMO else load_settings(home.root).pasted_endpoint(profile)
     return [checkup async for checkup in _examine(place, pasted)]
 
 
