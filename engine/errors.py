@@ -101,7 +101,15 @@ class ServiceUnavailable(ServiceError):
 
 
 class StoreError(DogclsError):
-    """The store's file could not be written just now."""
+    """The store's file could not be opened, read or written."""
+
+
+class StoreBusy(StoreError):
+    """Another process holds the store; the same may work later."""
+
+
+class StoreDamaged(StoreError, InputError):
+    """The store's file is damaged, was emptied, or is not a store."""
 
 
 class DiskError(DogclsError):
@@ -122,5 +130,8 @@ class WeightsError(DogclsError):
     exit_code = 2
 
 
-class LostClaim(DogclsError):
-    """This worker no longer owns its job: another attempt has taken it over."""
+class LostClaim(BaseException):
+    """This worker no longer owns its job: its attempt, its process or its store was replaced.
+
+    A BaseException, as `Stopped` is, so that no handler of errors takes it for a failure and tries again.
+    """

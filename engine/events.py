@@ -33,6 +33,15 @@ class JobView:
     needs: tuple[int, ...]
     unanswered: int = 0
     """Images that a job which has succeeded has left without an answer; `resume` asks about these again."""
+    worked_seconds: float = 0.0
+    """Time that its ended attempts worked: without pauses, and without waiting for other jobs."""
+    working_since: float | None = None
+    """Since when the attempt that runs has worked, as far as a clock for people can show it; None while none runs."""
+
+    def seconds(self, at: float) -> float:
+        """Return how long the job has worked until a moment, all attempts together."""
+        running = 0.0 if self.working_since is None else max(0.0, at - self.working_since)
+        return self.worked_seconds + running
 
     @property
     def waits_for_settings(self) -> bool:

@@ -8,13 +8,15 @@ from enum import StrEnum
 class JobState(StrEnum):
     """Where a job stands.
 
-    `waiting` for the jobs it needs → `queued` for a worker → `running` → one of the rest.
+    `waiting` for the jobs it needs → `queued` for a worker → `running` → one of the rest. `cancelling`: a worker
+    ends what the job has on the service, then it is `cancelled`.
     """
 
     WAITING = "waiting"
     QUEUED = "queued"
     RUNNING = "running"
     PAUSED = "paused"
+    CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"

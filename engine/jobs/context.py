@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
 import threading
 import time
 from collections.abc import Sequence
 
-from engine.errors import LostClaim
+from engine.errors import LostClaim, StoreError
 from engine.jobs.paths import Home
 from engine.states import Request
 from engine.store import Store
+from engine.store.db import GuardedDatabase
 from engine.store.files import private_folder
 from engine.store.jobs import StoredJob
 
 HEARTBEAT_SECONDS = 1.0
 STALE_SECONDS = 30.0
+"""Of a queued job that names no process: versions before this one left such behind."""
+LEASE_SECONDS = 60.0
+"""A store that cannot be read for so long no longer proves that the job is this worker's."""
 PROGRESS_SECONDS = 0.2
 """Progress is written at most this often: a screen repaints no faster anyway."""
 
@@ -30,17 +36,25 @@ class Stopped(BaseException):
 
 
 class Context:
-    """One attempt at one job. `check` is called at every safe point; it may raise `Stopped`."""
+    """One attempt at one job. `check` is called at every safe point; it may raise `Stopped`.
+
+    Attributes:
+        store: guarded: each write raises LostClaim once the job is no longer this attempt's.
+        folder: the job's own; call `prove_lease` before something is written there.
+
+    """
 
     def __init__(self, home: Home, store: Store, job: StoredJob) -> None:
         self.home = home
-        self.store = store
+        self.store = store.guarded(job.id, job.attempt, waits=lambda: not self._terminated.is_set())
         self.job = job
         self.folder = private_folder(home.job(job))
+        self._all = store
         self._request: Request | None = None
         self._lost: LostClaim | None = None
         self._terminated = threading.Event()
         self._closed = threading.Event()
+        self._began = self._proved = time.monotonic()
         self._progress = (0, 0, "")
         self._progress_at = 0.0
         self._metrics: list[tuple[str, int, float | None, float]] = []
@@ -53,16 +67,66 @@ class Context:
     def __exit__(self, *_: object) -> None:
         self._closed.set()
         self._beat.join()
-        self.flush()
+        with contextlib.suppress(StoreError):  # the job's end is written next, and reports it if it has to
+            self.flush()
 
     def _beating(self) -> None:
-        while not self._closed.is_set():
+        while True:
+            closed = self._closed.is_set()  # the last beat counts the last second
             try:
-                self._request = self.store.jobs.heartbeat(self.job.id, self.job.attempt)
+                seconds = time.monotonic() - self._began
+                self._request = self._all.jobs.heartbeat(self.job.id, self.job.attempt, seconds)
+                self._proved = time.monotonic()
             except LostClaim as lost:
                 self._lost = lost
                 return
+            except Exception as error:  # busy, full, removed: the lease is kept by the process, and proved by reading
+                if not closed:
+                    print(f"no heartbeat: {error}", file=sys.stderr, flush=True)
+            if closed:
+                return
             self._closed.wait(HEARTBEAT_SECONDS)
+
+    # -- the lease
+
+    def prove_lease(self) -> None:
+        """Check that the job is still this attempt's: before a file is written, before anything that costs money.
+
+        Needs no lock, so that it works while another process writes to the store.
+
+        Raises:
+            LostClaim: it is another's.
+            StoreError: that could not be read for `LEASE_SECONDS`.
+
+        """
+        if self._lost is not None:
+            raise self._lost
+        assert isinstance(self.store.db, GuardedDatabase)
+        try:
+            self.store.db.prove()
+            self._proved = time.monotonic()
+        except StoreError:
+            if time.monotonic() - self._proved > LEASE_SECONDS:
+                raise
+        except LostClaim as lost:
+            self._lost = lost
+            raise
+
+    async def await_lease(self) -> None:
+        """Check likewise before a remote call; wait for as long as the store cannot be read.
+
+        Raises:
+            LostClaim: the job is another's.
+            Stopped: the process was told to end meanwhile.
+
+        """
+        while True:
+            try:
+                return self.prove_lease()
+            except StoreError:
+                if self._terminated.is_set():
+                    raise Stopped(None) from None
+                await asyncio.sleep(0.5)
 
     def terminate(self) -> None:
         """The process was told to end; the next `check` raises. Safe to call from a signal handler."""
@@ -105,8 +169,7 @@ class Context:
 
     def check(self) -> None:
         """Raise `Stopped` or `LostClaim` when this attempt must end here."""
-        if self._lost is not None:
-            raise self._lost
+        self.prove_lease()
         if self._terminated.is_set():
             raise Stopped(None)
         if self._request is not None:

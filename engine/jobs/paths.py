@@ -78,3 +78,8 @@ class Home:
     def job_log(self, job: StoredJob) -> Path:
         """What one job's worker processes print, beside the job's log in the store."""
         return self.logs / f"job-{job.folder}.log"
+
+
+def worker_lock(home: Path, job: StoredJob) -> Path:
+    """Return the file that a job's worker process keeps locked for as long as it lives."""
+    return home / "jobs" / job.folder / "worker.lock"

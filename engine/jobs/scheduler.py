@@ -6,25 +6,29 @@ in the store decide who really starts a job.
 
 from __future__ import annotations
 
+import os
+
 from engine import clock
 from engine.jobs import service
 from engine.jobs.context import STALE_SECONDS
-from engine.jobs.paths import Home
-from engine.jobs.process import alive, detach, start_time
+from engine.jobs.paths import Home, worker_lock
+from engine.jobs.process import alive, detach, is_locked, start_time
 from engine.states import ACTIVE, RESUMABLE, JobState, Request
 from engine.store import Store
+from engine.store.jobs import StoredJob
 
 
 def recover(store: Store) -> list[int]:
-    """Mark jobs whose worker is dead, or silent for too long, as `interrupted`; return them."""
-    found = []
-    for job in store.jobs.in_state(JobState.RUNNING, JobState.QUEUED):
-        silent = clock.now() - (job.heartbeat_at or 0)
-        if job.pid is None:  # queued, and its starter has not told the process yet
-            dead = silent > STALE_SECONDS
-        else:
-            dead = silent > STALE_SECONDS or not alive(job.pid, job.pid_started)
-        if dead and store.jobs.change(
+    """Mark jobs whose worker process is gone as `interrupted`; return them.
+
+    A process that lives keeps its job, however long it is silent: it may be stopped, or wait for a busy store, and the
+    clock may have been set or the machine suspended.
+    """
+    return [
+        job.id
+        for job in store.jobs.in_state(JobState.RUNNING, JobState.QUEUED)
+        if not _lives(store, job)
+        and store.jobs.change(
             job.id,
             JobState.INTERRUPTED,
             expected=(JobState(job.state),),
@@ -32,9 +36,17 @@ def recover(store: Store) -> list[int]:
             level="warning",
             message="the worker is gone; resume goes on from here",
             error="the worker process is gone",
-        ):
-            found.append(job.id)
-    return found
+        )
+    ]
+
+
+def _lives(store: Store, job: StoredJob) -> bool:
+    """Whether a job's worker lives, or the process that is about to start one."""
+    if is_locked(worker_lock(store.db.path.parent, job)):
+        return True
+    if job.pid is None:  # queued by a version that did not record the starter's process
+        return clock.now() - (job.heartbeat_at or 0) <= STALE_SECONDS
+    return alive(job.pid, job.pid_started)
 
 
 def advance(store: Store, home: Home) -> None:
@@ -60,13 +72,28 @@ def advance(store: Store, home: Home) -> None:
 
 
 def start(store: Store, home: Home, job_id: int) -> None:
-    """Queue a waiting job and start its worker."""
-    if not store.jobs.change(job_id, JobState.QUEUED, expected=(JobState.WAITING,), message="queued"):
+    """Queue a waiting job and start its worker; without one, it is interrupted and names the reason."""
+    pid = os.getpid()
+    starter = (pid, start_time(pid) or 0.0)
+    if not store.jobs.change(job_id, JobState.QUEUED, expected=(JobState.WAITING,), message="queued", process=starter):
         return
     job = store.jobs.get(job_id)
     arguments = ["--home", str(home.root), str(job_id), str(job.attempt)]
-    process = detach("engine.jobs.worker", arguments, home.job_log(job))
-    store.jobs.spawned(job_id, process.pid, start_time(process.pid) or clock.now())
+    try:
+        process = detach("engine.jobs.worker", arguments, home.job_log(job))
+    except OSError as error:
+        why = f"the worker process could not be started: {error.strerror or error}"
+        store.jobs.change(
+            job_id,
+            JobState.INTERRUPTED,
+            expected=(JobState.QUEUED,),
+            attempt=job.attempt,
+            level="error",
+            message=why,
+            error=why,
+        )
+        return
+    store.jobs.spawned(job_id, job.attempt, process.pid, start_time(process.pid) or 0.0)
 
 
 def resume(store: Store, home: Home, job_id: int) -> list[int]:

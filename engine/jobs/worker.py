@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import sys
+import time
+import traceback
 from pathlib import Path
+from typing import Any
 
-from engine import clock
-from engine.errors import DogclsError, ForeignResource, LostClaim
+from engine.errors import DogclsError, ForeignResource, LostClaim, StoreError
 from engine.jobs import service
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds import run
-from engine.jobs.paths import Home
-from engine.jobs.process import start_time
+from engine.jobs.paths import Home, worker_lock
+from engine.jobs.process import locked, start_time
 from engine.jobs.scheduler import advance
 from engine.secrets import guard_streams
 from engine.states import JobState, Request
 from engine.store import Store
 
+END_SECONDS = 20.0
 _ENDS = {
     Request.CANCEL: (JobState.CANCELLED, "cancelled"),
     Request.PAUSE: (JobState.PAUSED, "paused"),
@@ -38,33 +42,68 @@ def main(argv: list[str] | None = None) -> int:
     os.umask(0o077)
     guard_streams()
     home = Home(arguments.home)
-    store = Store(home.store)
     try:
+        store = Store(home.store)
+        try:
+            return _claimed(home, store, arguments.job, arguments.attempt)
+        finally:
+            store.close()
+    except StoreError as error:
+        print(error, file=sys.stderr)  # whoever reads the store next finds this process gone
+        return 1
+
+
+def _claimed(home: Home, store: Store, job_id: int, attempt: int) -> int:
+    with locked(worker_lock(home.root, store.jobs.get(job_id))) as mine:
+        if not mine:
+            why = "an earlier worker process of this job still runs"
+            store.jobs.change(
+                job_id,
+                JobState.INTERRUPTED,
+                expected=(JobState.QUEUED,),
+                attempt=attempt,
+                message=f"not started: {why}",
+                level="warning",
+                error=why,
+            )
+            return 0
         pid = os.getpid()
-        if not store.jobs.claim(arguments.job, arguments.attempt, pid, start_time(pid) or clock.now()):
-            return 0  # somebody else has it, or it was cancelled meanwhile
-        end = _work(home, store, arguments.job)
+        if not store.jobs.claim(job_id, attempt, pid, start_time(pid) or 0.0):
+            return 0  # another process has it, or it was cancelled meanwhile
+        with contextlib.suppress(StoreError, OSError):
+            store.db.back_up()
+        end = _work(home, store, job_id)
+    try:
         advance(store, home)
-        return end
-    finally:
-        store.close()
+    except Exception:  # this job's end is written; what waits is started by whoever advances next
+        traceback.print_exc()
+    return end
 
 
 def _work(home: Home, store: Store, job_id: int) -> int:
     job = store.jobs.get(job_id)
-
-    def end(state: JobState, message: str, level: str = "info", error: str | None = None) -> None:
-        store.jobs.change(
-            job_id,
-            state,
-            expected=(JobState.RUNNING,),
-            attempt=job.attempt,
-            message=message,
-            level=level,
-            error=error,
-        )
-
     context = Context(home, store, job)
+
+    def end(state: JobState, message: str, level: str = "info", **more: Any) -> None:
+        """Write the end, for a while again and again: a full disk or a busy store may pass."""
+        until = time.monotonic() + END_SECONDS
+        while True:
+            try:
+                store.jobs.change(
+                    job_id,
+                    state,
+                    expected=(JobState.RUNNING, JobState.CANCELLING),
+                    attempt=job.attempt,
+                    message=message,
+                    level=level,
+                    **more,
+                )
+                return
+            except StoreError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(1)
+
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,14 +111,7 @@ def _work(home: Home, store: Store, job_id: int) -> int:
     try:
         with context:
             result = asyncio.run(run(context))
-        store.jobs.change(
-            job_id,
-            JobState.SUCCEEDED,
-            expected=(JobState.RUNNING,),
-            attempt=job.attempt,
-            message="succeeded",
-            result=result,
-        )
+        end(JobState.SUCCEEDED, "succeeded", result=result)
     except Stopped as stopped:
         state, message = _ENDS[stopped.request]
         end(state, message, error=None if stopped.request else message)
@@ -89,16 +121,12 @@ def _work(home: Home, store: Store, job_id: int) -> int:
         end(JobState.WAITING, str(error), "warning")
         store.bindings.hold(job_id, service.waits_for(job))
     except DogclsError as error:
-        end(JobState.FAILED, str(error), "error", str(error))
+        end(JobState.FAILED, str(error), "error", error=str(error))
         return 1
     except Exception as error:
         # A defect of ours: the log of the process gets the traceback, the user one line.
-        end(
-            JobState.FAILED,
-            f"unexpected {type(error).__name__}: {error}",
-            "error",
-            f"{type(error).__name__}: {error}",
-        )
+        what = f"{type(error).__name__}: {error}"
+        end(JobState.FAILED, f"unexpected {what}", "error", error=what)
         raise
     return 0
 

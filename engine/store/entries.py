@@ -68,13 +68,11 @@ def entries(db: Database, dataset: str, split: str, skip: int = 0) -> Iterator[E
     )
     last = 0
     while True:
-        cursor = db.connection.cursor()
-        cursor.row_factory = None
-        page = cursor.execute(sql, (dataset, split, last, PAGE, skip)).fetchall()
-        yield from map(Entry._make, page)
+        page = [Entry._make(row) for row in db.tuples(sql, dataset, split, last, PAGE, skip)]
+        yield from page
         if len(page) < PAGE:
             return
-        last, skip = page[-1][0], 0
+        last, skip = page[-1].id, 0
 
 
 def sample(db: Database, dataset: str, split: str, total: int, most: int) -> list[Entry]:

@@ -17,7 +17,7 @@ from engine.errors import LostClaim, NotFoundError
 from engine.events import JobView, LogLine, Metric
 from engine.secrets import redact
 from engine.states import JobState, Request
-from engine.store.db import Database
+from engine.store.remote_calls import RemoteCalls
 
 _VIEW = (
     "SELECT j.*, e.name AS experiment, c.name AS contestant,"
@@ -52,11 +52,8 @@ class StoredJob:
     legacy: bool
 
 
-class Jobs:
+class Jobs(RemoteCalls):
     """Reads and writes jobs."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     # -- reading
 
@@ -137,22 +134,41 @@ class Jobs:
         level: str = "info",
         error: str | None = None,
         result: dict[str, Any] | None = None,
+        process: tuple[int, float] | None = None,
     ) -> bool:
         """Change a job's state, if it is in one of the expected ones (and at this attempt).
+
+        Args:
+            job_id: the job.
+            to: the new state.
+            expected: the states in which it may be.
+            attempt: at which it must be; None for any.
+            message: for its log.
+            level: of the message.
+            error: what the job shows as its error.
+            result: for the jobs that need it.
+            process: (process id, its start) that is about to start a worker for a job that becomes `queued`.
 
         Returns:
             whether it changed; the event row is written only then.
 
         """
         now = clock.now()
-        ended = to not in (JobState.QUEUED, JobState.RUNNING, JobState.WAITING)
+        ended = to not in (JobState.QUEUED, JobState.RUNNING, JobState.WAITING, JobState.CANCELLING)
+        works = to in (JobState.RUNNING, JobState.CANCELLING)
         marks = ", ".join("?" * len(expected))
         with self._db.transaction() as db:
             cursor = db.execute(
                 "UPDATE jobs SET state = ?, error = ?, result = COALESCE(?, result),"
                 " finished_at = CASE WHEN ? THEN ? ELSE NULL END,"
                 " request = CASE WHEN ? THEN NULL ELSE request END,"
-                " attempt = attempt + (? = 'queued')"
+                " attempt = attempt + (? = 'queued'),"
+                # What was not reported of a worker that died is taken to end with its last heartbeat.
+                " worked_seconds = worked_seconds + CASE WHEN ? OR attempt_started_at IS NULL THEN 0"
+                " ELSE MAX(0, COALESCE(attempt_seconds,"
+                " CASE ? WHEN 'interrupted' THEN heartbeat_at ELSE ? END - attempt_started_at)) END,"
+                " attempt_seconds = CASE WHEN ? THEN attempt_seconds END,"
+                " attempt_started_at = CASE WHEN ? THEN attempt_started_at END"
                 f" WHERE id = ? AND state IN ({marks}) AND (? IS NULL OR attempt = ?)",
                 (
                     to,
@@ -162,6 +178,11 @@ class Jobs:
                     now,
                     ended or to == JobState.QUEUED,
                     to,
+                    works,
+                    to,
+                    now,
+                    works,
+                    works,
                     job_id,
                     *expected,
                     attempt,
@@ -173,8 +194,8 @@ class Jobs:
             if to == JobState.QUEUED:
                 # A new attempt: the old worker's marks must not be taken for the new one's.
                 db.execute(
-                    "UPDATE jobs SET pid = NULL, pid_started = NULL, heartbeat_at = ? WHERE id = ?",
-                    (now, job_id),
+                    "UPDATE jobs SET pid = ?, pid_started = ?, heartbeat_at = ? WHERE id = ?",
+                    (*(process or (None, None)), now, job_id),
                 )
             _event(db, job_id, level, message, now)
         return True
@@ -188,11 +209,13 @@ class Jobs:
                 (json.dumps(changes), job_id, *states),
             )
 
-    def spawned(self, job_id: int, pid: int, pid_started: float) -> None:
-        """Remember which process was started for a queued job."""
+    def spawned(self, job_id: int, attempt: int, pid: int, pid_started: float) -> None:
+        """Remember which process was started for a queued job's attempt."""
         with self._db.transaction() as db:
-            sql = "UPDATE jobs SET pid = ?, pid_started = ? WHERE id = ? AND state = 'queued'"
-            db.execute(sql, (pid, pid_started, job_id))
+            db.execute(
+                "UPDATE jobs SET pid = ?, pid_started = ? WHERE id = ? AND attempt = ? AND state = 'queued'",
+                (pid, pid_started, job_id, attempt),
+            )
 
     def claim(self, job_id: int, attempt: int, pid: int, pid_started: float) -> bool:
         """A worker takes its queued job. Only one ever can."""
@@ -200,25 +223,31 @@ class Jobs:
         with self._db.transaction() as db:
             cursor = db.execute(
                 "UPDATE jobs SET state = 'running', pid = ?, pid_started = ?, heartbeat_at = ?,"
-                " started_at = COALESCE(started_at, ?), error = NULL"
+                " started_at = COALESCE(started_at, ?), attempt_started_at = ?, attempt_seconds = NULL, error = NULL"
                 " WHERE id = ? AND state = 'queued' AND attempt = ?",
-                (pid, pid_started, now, now, job_id, attempt),
+                (pid, pid_started, now, now, now, job_id, attempt),
             )
             if cursor.rowcount:
                 _event(db, job_id, "info", f"started (attempt {attempt})", now)
             return bool(cursor.rowcount)
 
-    def heartbeat(self, job_id: int, attempt: int) -> Request | None:
-        """Say that the worker lives, and learn what was asked of it.
+    def heartbeat(self, job_id: int, attempt: int, seconds: float | None = None) -> Request | None:
+        """Record that the worker lives, and return the request that was left for it.
+
+        Args:
+            job_id: the job.
+            attempt: the worker's.
+            seconds: how long this attempt has worked so far, by a clock that nobody sets.
 
         Raises:
             LostClaim: the job is no longer this attempt's.
 
         """
-        with self._db.transaction() as db:
+        with self._db.transaction(durable=False) as db:
             row = db.execute(
-                "UPDATE jobs SET heartbeat_at = ? WHERE id = ? AND attempt = ? AND state = 'running' RETURNING request",
-                (clock.now(), job_id, attempt),
+                "UPDATE jobs SET heartbeat_at = ?, attempt_seconds = COALESCE(?, attempt_seconds) WHERE id = ?"
+                " AND attempt = ? AND state IN ('running', 'cancelling') RETURNING request",
+                (clock.now(), seconds, job_id, attempt),
             ).fetchone()
         if row is None:
             raise LostClaim(f"Job {job_id} is no longer attempt {attempt}'s.")
@@ -239,7 +268,7 @@ class Jobs:
 
     def progress(self, job_id: int, attempt: int, done: int, total: int, note: str) -> Request | None:
         """Write how far a job is, and learn what was asked of its worker."""
-        with self._db.transaction() as db:
+        with self._db.transaction(durable=False) as db:
             row = db.execute(
                 "UPDATE jobs SET done = ?, total = ?, note = ? WHERE id = ? AND attempt = ? RETURNING request",
                 (done, total, note, job_id, attempt),
@@ -259,7 +288,7 @@ class Jobs:
     def add_metrics(self, job_id: int, values: Sequence[tuple[str, int, float | None, float]]) -> None:
         """Add measured values (name, step, epoch, value); a step measured again replaces the first."""
         now = clock.now()
-        with self._db.transaction() as db:
+        with self._db.transaction(durable=False) as db:
             db.executemany(
                 "INSERT OR REPLACE INTO job_metrics VALUES (?, ?, ?, ?, ?, ?)",
                 [(job_id, name, step, epoch, value, now) for name, step, epoch, value in values],
@@ -279,18 +308,6 @@ class Jobs:
         """Return all jobs of a kind."""
         return [_view(r) for r in self._db.rows(f"{_VIEW} WHERE j.kind = ? ORDER BY j.id", kind)]
 
-    def remote_calls(self, job_id: int) -> list[tuple[str, str | None, float]]:
-        """Return (operation, id on the service, when it was intended) of a job's paid calls."""
-        rows = self._db.rows(
-            "SELECT operation, remote_id, intent_at FROM remote_calls WHERE job_id = ? ORDER BY id", job_id
-        )
-        return [(r["operation"], r["remote_id"], r["intent_at"]) for r in rows]
-
-    def owners(self) -> dict[str, int]:
-        """Return which job of ours each id on the service belongs to."""
-        rows = self._db.rows("SELECT remote_id, job_id FROM remote_calls WHERE remote_id IS NOT NULL")
-        return {r["remote_id"]: r["job_id"] for r in rows}
-
     def last_metrics(self, job_id: int, after: float = 0.0) -> list[Metric]:
         """Return what a job measured after a moment, oldest first."""
         rows = self._db.rows("SELECT * FROM job_metrics WHERE job_id = ? AND at > ? ORDER BY at, step", job_id, after)
@@ -300,49 +317,6 @@ class Jobs:
         """Return everything measured by a job, by name and step."""
         rows = self._db.rows("SELECT * FROM job_metrics WHERE job_id = ? ORDER BY name, step", job_id)
         return [_metric(r) for r in rows]
-
-    # -- intents
-
-    def intend(self, job_id: int, operation: str, key: str) -> tuple[bool, str | None]:
-        """Write down that a paid call is about to be made.
-
-        Returns:
-            whether the same call was intended before (so that it may have been made), and its id
-            on the service if that is known.
-
-        """
-        with self._db.transaction() as db:
-            row = db.execute(
-                "SELECT remote_id FROM remote_calls WHERE job_id = ? AND operation = ? AND key = ?",
-                (job_id, operation, key),
-            ).fetchone()
-            if row is not None:
-                return True, row["remote_id"]
-            db.execute(
-                "INSERT INTO remote_calls (job_id, operation, key, intent_at) VALUES (?, ?, ?, ?)",
-                (job_id, operation, key, clock.now()),
-            )
-            return False, None
-
-    def made(self, job_id: int, operation: str, key: str, remote_id: str) -> None:
-        """Write down the id that the service gave to an intended call."""
-        with self._db.transaction() as db:
-            db.execute(
-                "UPDATE remote_calls SET remote_id = ?, done_at = ? WHERE job_id = ? AND operation = ? AND key = ?",
-                (remote_id, clock.now(), job_id, operation, key),
-            )
-
-    def intents(self, job_id: int, operation: str) -> dict[str, str | None]:
-        """Return the id on the service of each intended call of one operation, by key; None where it is not known."""
-        rows = self._db.rows(
-            "SELECT key, remote_id FROM remote_calls WHERE job_id = ? AND operation = ? ORDER BY id", job_id, operation
-        )
-        return {r["key"]: r["remote_id"] for r in rows}
-
-    def charge(self, job_id: int, contestant_id: int | None, item: str, usd: float) -> None:
-        """Set what a job has cost so far in one item (`training`, `hosting` or `inference`)."""
-        with self._db.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO costs VALUES (?, ?, ?, ?)", (job_id, contestant_id, item, usd))
 
 
 def _metric(row: sqlite3.Row) -> Metric:
@@ -397,4 +371,14 @@ def _view(row: sqlite3.Row) -> JobView:
         cost_usd=row["usd"],
         needs=tuple(int(n) for n in (row["needs"] or "").split(",") if n),
         unanswered=row["unanswered"] or 0,
+        worked_seconds=row["worked_seconds"],
+        working_since=_working_since(row),
     )
+
+
+def _working_since(row: sqlite3.Row) -> float | None:
+    """Return when an attempt that has worked so long would have begun, had it worked without a break."""
+    if row["attempt_seconds"] is None or row["heartbeat_at"] is None:
+        began: float | None = row["attempt_started_at"]
+        return began
+    return float(row["heartbeat_at"] - row["attempt_seconds"])

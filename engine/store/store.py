@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.store.bindings import Bindings
@@ -19,17 +20,34 @@ from engine.store.validations import Validations
 class Store:
     """What this home knows: datasets, experiments, jobs, predictions. Synchronous and thread-safe."""
 
-    def __init__(self, path: Path) -> None:
-        self.db = Database(path)
-        self.bindings = Bindings(self.db)
-        self.datasets = Datasets(self.db)
-        self.experiments = Experiments(self.db)
-        self.findings = Findings(self.db)
-        self.holdings = Holdings(self.db)
-        self.jobs = Jobs(self.db)
-        self.logs = Logs(self.db)
-        self.predictions = Predictions(self.db)
-        self.validations = Validations(self.db)
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+        """Open the store of a file; see `Database`."""
+        self._share(Database(path, readonly=readonly))
+
+    def _share(self, db: Database) -> None:
+        self.db = db
+        self.bindings = Bindings(db)
+        self.datasets = Datasets(db)
+        self.experiments = Experiments(db)
+        self.findings = Findings(db)
+        self.holdings = Holdings(db)
+        self.jobs = Jobs(db)
+        self.logs = Logs(db)
+        self.predictions = Predictions(db)
+        self.validations = Validations(db)
+
+    def guarded(self, job_id: int, attempt: int, waits: Callable[[], bool] = lambda: True) -> Store:
+        """Return the same store for one attempt at one job: every write raises LostClaim once the job is another's.
+
+        Args:
+            job_id: the job.
+            attempt: of its worker.
+            waits: whether to wait on for a store that another process holds.
+
+        """
+        guarded = Store.__new__(Store)
+        guarded._share(self.db.guarded(job_id, attempt, waits))
+        return guarded
 
     def close(self) -> None:
         """Close all connections."""

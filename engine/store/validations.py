@@ -34,7 +34,7 @@ class Validations:
 
     def replace(self, job_id: int, rows: Iterable[Validation]) -> None:
         """Store a validation in the place of the one before it."""
-        with self._db.transaction() as db:
+        with self._db.transaction(durable=False) as db:
             db.execute("DELETE FROM validations WHERE job_id = ?", (job_id,))
             db.executemany(
                 "INSERT INTO validations VALUES (?, ?, ?, ?, ?)",

@@ -127,13 +127,23 @@ def test_a_dead_worker_is_noticed_by_its_process(store):
     assert store.jobs.get(job).state == JobState.INTERRUPTED
 
 
-def test_a_silent_worker_is_noticed_by_the_clock(store, monkeypatch):
+@pytest.mark.parametrize("step", [31, 3600, 14 * 3600, -3600])
+def test_a_living_worker_is_alive_whatever_the_clock_shows(store, monkeypatch, step):
     (job,) = add_jobs(store, NewJob("batch", {}))
     run_to(store, job, JobState.RUNNING)
-    assert scheduler.recover(store) == []
-    later = clock.now() + scheduler.STALE_SECONDS + 1
+    later = clock.now() + step
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert scheduler.recover(store) == [job]
+    assert scheduler.recover(store) == []
+    assert store.jobs.get(job).state == JobState.RUNNING
+
+
+def test_a_job_whose_starter_lives_stays_queued_and_one_whose_starter_died_does_not(store, home, monkeypatch):
+    mine, dead = add_jobs(store, NewJob("batch", {}), NewJob("batch", {}))
+    for job, process in ((mine, (os.getpid(), start_time(os.getpid()))), (dead, (os.getpid(), 1.0))):
+        store.jobs.change(job, JobState.QUEUED, expected=(JobState.WAITING,), message="queued", process=process)
+    monkeypatch.setattr(clock, "now", lambda: 9e9)
+    assert scheduler.recover(store) == [dead]
+    assert store.jobs.get(mine).state == JobState.QUEUED
 
 
 def test_resume_takes_up_the_whole_experiment_but_no_other(store, home, no_spawn):

@@ -1,0 +1,66 @@
+"""Jobs' paid calls: intended before they are made, then their id on the service, then their price."""
+
+from __future__ import annotations
+
+from engine import clock
+from engine.store.db import Database
+
+
+class RemoteCalls:
+    """Reads and writes intents, ids on the service and charges. Each is on disk when its method returns."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def remote_calls(self, job_id: int) -> list[tuple[str, str | None, float]]:
+        """Return (operation, id on the service, when it was intended) of a job's paid calls."""
+        rows = self._db.rows(
+            "SELECT operation, remote_id, intent_at FROM remote_calls WHERE job_id = ? ORDER BY id", job_id
+        )
+        return [(r["operation"], r["remote_id"], r["intent_at"]) for r in rows]
+
+    def owners(self) -> dict[str, int]:
+        """Return which job of ours each id on the service belongs to."""
+        rows = self._db.rows("SELECT remote_id, job_id FROM remote_calls WHERE remote_id IS NOT NULL")
+        return {r["remote_id"]: r["job_id"] for r in rows}
+
+    def intend(self, job_id: int, operation: str, key: str) -> tuple[bool, str | None]:
+        """Write down that a paid call is about to be made.
+
+        Returns:
+            whether the same call was intended before (so that it may have been made), and its id
+            on the service if that is known.
+
+        """
+        with self._db.transaction() as db:
+            row = db.execute(
+                "SELECT remote_id FROM remote_calls WHERE job_id = ? AND operation = ? AND key = ?",
+                (job_id, operation, key),
+            ).fetchone()
+            if row is not None:
+                return True, row["remote_id"]
+            db.execute(
+                "INSERT INTO remote_calls (job_id, operation, key, intent_at) VALUES (?, ?, ?, ?)",
+                (job_id, operation, key, clock.now()),
+            )
+            return False, None
+
+    def made(self, job_id: int, operation: str, key: str, remote_id: str) -> None:
+        """Write down the id that the service gave to an intended call."""
+        with self._db.transaction() as db:
+            db.execute(
+                "UPDATE remote_calls SET remote_id = ?, done_at = ? WHERE job_id = ? AND operation = ? AND key = ?",
+                (remote_id, clock.now(), job_id, operation, key),
+            )
+
+    def intents(self, job_id: int, operation: str) -> dict[str, str | None]:
+        """Return the id on the service of each intended call of one operation, by key; None where it is not known."""
+        rows = self._db.rows(
+            "SELECT key, remote_id FROM remote_calls WHERE job_id = ? AND operation = ? ORDER BY id", job_id, operation
+        )
+        return {r["key"]: r["remote_id"] for r in rows}
+
+    def charge(self, job_id: int, contestant_id: int | None, item: str, usd: float) -> None:
+        """Set what a job has cost so far in one item (`training`, `hosting` or `inference`)."""
+        with self._db.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO costs VALUES (?, ?, ?, ?)", (job_id, contestant_id, item, usd))
