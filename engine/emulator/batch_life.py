@@ -27,7 +27,7 @@ _MESSAGES = {"token_limit_exceeded": "The number of enqueued tokens has surpasse
 
 def start(service: Service, batch: Object) -> None:
     """Begin a batch's life, or go on with it."""
-    service.run(batch["id"], _live(service, batch))
+    service.run(batch["id"], service.again_when_there_is_room(batch["id"], lambda: _live(service, batch)))
 
 
 def restart_all(service: Service) -> None:

@@ -102,7 +102,7 @@ class Door:
             allowed = hmac.compare_digest(bearer.encode(), key.encode()) or _token_holds(key, bearer, now)
         else:
             allowed = False
-        if not allowed:
+        if not allowed or not key:
             raise unauthorized()
         found = _VERSION.search(scope["query_string"].decode("latin-1"))
         version = found[1] if found else ""

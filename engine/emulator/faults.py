@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from engine.emulator import durable
 from engine.emulator.clock import SPEEDS, Clock
 from engine.emulator.errors import ApiError, bad_request, content_filtered
 from engine.emulator.operations import OPERATIONS
@@ -141,8 +142,8 @@ class Control:
         if path.exists():
             try:
                 self.settings = Settings.model_validate_json(path.read_bytes())
-            except ValidationError:  # of another version: as new
-                self.settings = Settings()
+            except ValidationError:
+                durable.set_aside(path, "damaged, or of another version; the settings are as new")
         if options:
             self.patch(options)
         self._apply()
@@ -173,9 +174,7 @@ class Control:
         self._save()
 
     def _save(self) -> None:
-        partial = self._path.with_suffix(".partial")
-        partial.write_text(self.settings.model_dump_json(), encoding="utf-8")
-        partial.replace(self._path)
+        durable.write(self._path, self.settings.model_dump_json().encode())
 
     def _apply(self) -> None:
         self.active = self.faults.active()

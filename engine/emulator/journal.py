@@ -25,9 +25,11 @@ class Journal:
         if path.exists():
             for line in path.read_bytes().splitlines():
                 try:
-                    self._events.append(json.loads(line))
+                    event = json.loads(line)
                 except ValueError:  # the last line of a process that was killed, or an empty one
                     continue
+                if isinstance(event, dict) and "id" in event:
+                    self._events.append(event)
         self._told = {event["id"] for event in self._events}
 
     def tell(self, job_id: str, place: str, message: str, *, level: str = "info", data: Object | None = None) -> None:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import resource
 import secrets
 import socket
@@ -18,6 +19,7 @@ from typing import Any
 import uvicorn
 from filelock import FileLock, Timeout
 
+from engine.emulator import durable
 from engine.emulator.app import create_app
 from engine.emulator.connection import Connection
 from engine.emulator.errors import ApiError
@@ -51,6 +53,9 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except ApiError as error:
         print(f"error: {error.message}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename or state}: {error.strerror or error}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 0
@@ -108,7 +113,7 @@ def _serve(arguments: argparse.Namespace, state: Path) -> int:
         print(f"error: port {arguments.port}: {error.strerror}.", file=sys.stderr)
         return 2
     port = listener.getsockname()[1]
-    (state / "port").write_text(str(port), encoding="ascii")
+    durable.write(state / "port", str(port).encode())
     if arguments.host not in LOOPBACK:
         print(f"warning: it listens on {arguments.host}: whoever has the key may use it.", file=sys.stderr)
     # Many callers at once are many files open at once.
@@ -170,22 +175,26 @@ def _first_line(host: str, port: int, service: Service) -> str:
 
 def _key(state: Path) -> str:
     """Return the key: from the environment, else the state's own, made once."""
-    given = os.environ.get(KEY_VARIABLE)
+    given = os.environ.get(KEY_VARIABLE, "").strip()
     if given:
         return given
     path = state / "key"
-    if not path.exists():
-        partial = state / ".key"
-        partial.write_text(secrets.token_hex(32), encoding="ascii")
-        partial.replace(path)
-    return path.read_text(encoding="ascii")
+    kept = path.read_bytes().decode("ascii", "replace").strip() if path.exists() else ""
+    if not re.fullmatch(r"[0-9a-f]{64}", kept):
+        if path.exists():
+            durable.set_aside(path, "no key; a new one is made")
+        kept = secrets.token_hex(32)
+        durable.write(path, kept.encode())
+    return kept
 
 
 def _bind(host: str, port: int, remembered: Path) -> socket.socket:
     """Return a listening socket: the port that is wanted, else the last one, else a free one."""
     wanted = [port]
     if port == 0 and remembered.exists():
-        wanted = [int(remembered.read_text(encoding="ascii") or 0), 0]
+        last_one = remembered.read_bytes().strip()
+        known = int(last_one) if last_one.isdigit() and len(last_one) <= 5 else 0
+        wanted = [known, 0] if known < 65_536 else [0]
     for last, candidate in enumerate(wanted, start=1):
         # Named, so that asyncio knows it for TCP and turns Nagle's algorithm off: with it on, the second
         # packet of each answer waits 40 ms for the first one's acknowledgement.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Coroutine
+import zipfile
+from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
 
+from engine.emulator import durable
 from engine.emulator.brain.tuning import Head
 from engine.emulator.brain.vision import Vision
 from engine.emulator.clock import Clock
@@ -20,7 +22,7 @@ from engine.emulator.faults import Control
 from engine.emulator.journal import Journal
 from engine.emulator.ledger import Ledger
 from engine.emulator.quota import Quota
-from engine.emulator.state import Object, State
+from engine.emulator.state import Object, State, check_version
 
 SUBSCRIPTION = "00000000-0000-4000-8000-000000000000"
 GROUP = ACCOUNT = "emulator"
@@ -29,6 +31,8 @@ BASE_MODELS = (*TUNABLE, "gpt-4o-mini-2024-07-18")
 DAY = 86_400
 PARSED_APART = 2**20
 """Bytes from which a JSON body is parsed on another thread."""
+ROOM_SECONDS = 2.0
+"""How long work waits on a full disk before it tries again."""
 _log = logging.getLogger("uvicorn.error")
 
 
@@ -45,11 +49,15 @@ class Service:
             options: settings that differ from those that the folder has, as a merge patch.
 
         Raises:
-            ApiError: an option is not valid.
+            ApiError: an option is not valid, the key is empty, or the folder is of a newer version.
+            OSError: the folder cannot be read or written.
 
         """
+        if not key:
+            raise ApiError(400, "", "The key is empty: it would let in every request.")
         self.clock = Clock()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_version(folder)
         self.control = Control(folder / "settings.json", self.clock, options or {})
         self.state = State(folder, self.clock)
         self.ledger = Ledger(folder / "ledger.jsonl", self.clock.now)
@@ -62,12 +70,26 @@ class Service:
         self._swept = 0.0
         self._head = lru_cache(16)(lambda model: Head.load(self.model_path(model)))
         self._seed()
+        for path in self.model_path("").parent.glob("*.npz"):
+            if not zipfile.is_zipfile(path):
+                durable.set_aside(path, "damaged")
 
     def run(self, key: str, work: Coroutine[Any, Any, None]) -> None:
         """Start a task of an object's life; there is one an object at most."""
         task = asyncio.create_task(work)
         self.tasks[key] = task
         task.add_done_callback(lambda _: self._ended(key, task))
+
+    async def again_when_there_is_room(self, key: str, live: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Live through an object's life; on a full disk, try again later from what was kept."""
+        while True:
+            try:
+                return await live()
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                _log.error("%s: %s; it continues when there is room", key, error)
+                await asyncio.sleep(ROOM_SECONDS)
 
     def _ended(self, key: str, task: asyncio.Task[None]) -> None:
         if self.tasks.get(key) is task:

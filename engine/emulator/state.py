@@ -1,7 +1,7 @@
 """Everything the emulator knows, on disk: one JSON file an object, blobs for contents.
 
-A write is a temporary file renamed, so that a kill at any moment leaves the old or the new. Keys that
-start with `_` are the emulator's own and never leave it.
+A write is durable (see `durable`) before it is answered, so that a kill or a power cut at any moment leaves the old or
+the new. Keys that start with `_` are the emulator's own and never leave it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,21 @@ import time
 from pathlib import Path
 from typing import Any
 
+from engine.emulator import durable
 from engine.emulator.clock import Clock
+from engine.emulator.errors import ApiError
 
 Object = dict[str, Any]
+VERSION = 1
+"""Of the state's files. A change that an older file does not fit comes with a step that makes it fit."""
+REQUIRED = {
+    "files": "id bytes created_at filename purpose status _since",
+    "uploads": "id bytes expires_at filename purpose status _parts",
+    "batches": "id status input_file_id endpoint request_counts created_at expires_at _deployment _tokens _keep",
+    "tunings": "id status training_file model hyperparameters created_at result_files seed _name _checkpoints _steps",
+    "deployments": "name sku properties _created _since _used _deleting",
+}
+"""What every object of a kind has; a file without one of these is not of this version, or damaged."""
 
 
 class Collection:
@@ -26,19 +38,23 @@ class Collection:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = threading.Lock()  # routes and the threads of work under way write the same objects
         self._objects: dict[str, Object] = {}
-        for path in folder.glob("*.json"):
-            found = json.loads(path.read_text(encoding="utf-8"))
-            self._objects[found["_key"]] = found
+        for left in folder.glob(".*"):  # of a write that a kill has interrupted
+            left.unlink()
+        required = {"_key", "_serial", *REQUIRED.get(folder.name, "").split()}
+        for path in sorted(folder.glob("*.json")):
+            found, why = _read(path, required)
+            if why:
+                durable.set_aside(path, why)
+            else:
+                self._objects[found["_key"]] = found
 
     def put(self, key: str, value: Object) -> None:
-        """Add or replace an object."""
+        """Add or replace an object; it is on the disk before this returns."""
         path = self._folder / f"{_file_name(key)}.json"
-        partial = path.with_suffix(".partial")
         with self._lock:
             value["_key"] = key
+            durable.write(path, json.dumps(value).encode())
             self._objects[key] = value
-            partial.write_text(json.dumps(value), encoding="utf-8")
-            partial.replace(path)
 
     def get(self, key: str) -> Object | None:
         """Return an object, or None."""
@@ -50,9 +66,54 @@ class Collection:
             del self._objects[key]
             (self._folder / f"{_file_name(key)}.json").unlink(missing_ok=True)
 
+    def set_aside(self, key: str, why: str) -> None:
+        """Remove an object that is damaged, but keep its file under another name."""
+        with self._lock:
+            del self._objects[key]
+            durable.set_aside(self._folder / f"{_file_name(key)}.json", why)
+
     def all(self) -> list[Object]:
         """Return all objects, newest first."""
         return sorted(self._objects.values(), key=lambda o: o["_serial"], reverse=True)
+
+
+def _read(path: Path, required: set[str]) -> tuple[Object, str]:
+    """Return an object, and why it cannot be used ("" if it can)."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return {}, "no JSON" if path.stat().st_size else "empty"
+    if not isinstance(found, dict):
+        return {}, "no JSON object"
+    if missing := sorted(required - found.keys()):
+        return {}, f"of another version, without {', '.join(missing)}"
+    if not isinstance(found["_serial"], int) or _file_name(str(found["_key"])) != path.stem:
+        return {}, "not the object that its name says"
+    return found, ""
+
+
+def check_version(folder: Path) -> None:
+    """Check which version of the emulator has written a folder; mark it with this one.
+
+    A folder without a mark is of the time before there were marks: its files are those of version 1.
+
+    Raises:
+        ApiError: it is of a newer version.
+
+    """
+    path = folder / "version"
+    try:
+        found = int(path.read_bytes())
+    except FileNotFoundError:
+        found = 0
+    except ValueError:
+        durable.set_aside(path, "no number")
+        found = 0
+    if found > VERSION:
+        message = f"{folder}: made by a newer emulator (state version {found}). Upgrade, or choose another folder."
+        raise ApiError(400, "", message)
+    if found < VERSION:
+        durable.write(path, f"{VERSION}\n".encode())
 
 
 def _file_name(key: str) -> str:
@@ -74,6 +135,10 @@ class State:
         self.blobs = folder / "blobs"
         self.blobs.mkdir(exist_ok=True, mode=0o700)
         self.files = Collection(folder / "files")
+        for file in self.files.all():  # a file without its content is none
+            blob = self.blob(file["id"])
+            if not blob.is_file() or blob.stat().st_size != file["bytes"]:
+                self.files.set_aside(file["id"], f"its content {blob} is not there, or not whole")
         self.uploads = Collection(folder / "uploads")
         self.batches = Collection(folder / "batches")
         self.tunings = Collection(folder / "tunings")
@@ -103,7 +168,7 @@ class State:
         """
         file_id = f"file-{secrets.token_hex(16)}"
         size = content.stat().st_size
-        content.replace(self.blob(file_id))
+        durable.keep(content, self.blob(file_id))
         now = self._clock.now()
         value = {
             "id": file_id,

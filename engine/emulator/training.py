@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from engine.emulator import durable
 from engine.emulator.brain.tuning import Head, Step, softmax_loss
 from engine.emulator.state import Object
 
@@ -47,13 +49,17 @@ class Run:
             rows=json.dumps(self.rows),
             **moments,  # type: ignore[arg-type]
         )
-        partial.replace(path)
+        durable.keep(partial, path)
 
     @classmethod
     def load(cls, path: Path, classes: list[str]) -> Run | None:
-        """Read it; None where nothing was saved."""
+        """Read it; None where nothing was saved, or it is damaged: then training begins again."""
         if not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as data:
-            head = Head(classes, data["weight"].copy(), data["bias"].copy())
-            return cls(head, [data[f"moment{n}"].copy() for n in range(4)], json.loads(str(data["rows"])))
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                head = Head(classes, data["weight"].copy(), data["bias"].copy())
+                return cls(head, [data[f"moment{n}"].copy() for n in range(4)], json.loads(str(data["rows"])))
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            durable.set_aside(path, "damaged")
+            return None

@@ -246,7 +246,7 @@ class Tuning:
                 lambda *_: self._check(),
             )
         except (OSError, ValueError) as error:
-            if isinstance(error, FileNotFoundError):
+            if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of a picture
                 raise
             raise DataError(f"Invalid {what} file: an image cannot be decoded ({error}).") from error
         # Several pictures of an example are taken for views of one thing.
@@ -344,7 +344,7 @@ def journal_of(service: Service, job_id: str) -> Journal:
 
 def start(service: Service, job: Object) -> None:
     """Begin a job's life, or go on with it."""
-    service.run(job["id"], Tuning(service, job).live())
+    service.run(job["id"], service.again_when_there_is_room(job["id"], lambda: Tuning(service, job).live()))
 
 
 def restart_all(service: Service) -> None:

@@ -5,12 +5,14 @@ It knows its command line alone; `engine.emulation` asks the one that runs, as a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
 from filelock import FileLock
 
 from engine import secrets
@@ -20,6 +22,7 @@ from engine.jobs.process import alive, detach, start_time
 from engine.store.files import write_atomic
 
 START_SECONDS = 60.0
+LEAVING_SECONDS = 10.0
 IDLE_SECONDS = 900
 """An emulator that nobody has talked to for so long ends by itself; the next worker starts it again."""
 
@@ -56,9 +59,9 @@ def running(home: Home) -> Embedded | None:
         data = json.loads(_file(home).read_text(encoding="utf-8"))
         started = data.pop("started")
         found = Embedded(**data)
-    except (OSError, ValueError, TypeError, KeyError):
+        return found if alive(found.pid, started) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # none, damaged, or of another version
         return None
-    return found if alive(found.pid, started) else None
 
 
 def ensure(home: Home) -> Embedded:
@@ -78,6 +81,8 @@ def ensure(home: Home) -> Embedded:
 def _start(home: Home) -> Embedded:
     log = home.logs / "emulator.log"
     state = ["--state", str(home.emulator / "state"), "--cache", str(home.cache)]
+    _end_unknown(home)
+    already = log.stat().st_size if log.exists() else 0
     # The first line holds the key, so it goes through a pipe and not into the log.
     process = detach("engine.emulator", [*state, "--idle-exit", str(IDLE_SECONDS)], log, pipe=True)
     assert process.stdout is not None
@@ -87,9 +92,32 @@ def _start(home: Home) -> Embedded:
     try:
         found = Embedded(**json.loads(line))
     except (ValueError, TypeError):
-        raise ServiceUnavailable("The embedded emulator did not start.", f"See {log}.") from None
+        raise ServiceUnavailable(f"The embedded emulator did not start.{_why(log, already)}", f"See {log}.") from None
     write_atomic(_file(home), json.dumps({**asdict(found), "started": start_time(found.pid)}))
     return found
+
+
+def _end_unknown(home: Home) -> None:
+    """End an emulator of this home that `service.json` does not describe: the file was damaged or deleted."""
+    state = str(home.emulator / "state")
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if "engine.emulator" in command and state in command and process.pid != os.getpid():
+            with contextlib.suppress(psutil.Error):
+                process.terminate()
+                process.wait(LEAVING_SECONDS)
+
+
+def _why(log: Path, already: int) -> str:
+    """Return what an emulator that did not start has printed last, if that is its own error."""
+    try:
+        with log.open("rb") as file:
+            file.seek(already)
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    last = lines[-1] if lines else ""
+    return f" {last.removeprefix('error: ')}" if last.startswith("error: ") else ""
 
 
 def stop(home: Home) -> None:

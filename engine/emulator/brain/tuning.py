@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.emulator import durable
+
 BASE_RATE = 0.032
 """Of Adam, at a learning-rate multiplier of 1, over the root of the number of steps: a short run may take
 longer strides, and a long one must not forget what the head started from. Measured with the article's
@@ -64,7 +66,7 @@ class Head:
             temperature=np.float64(self.temperature),
             key=np.array(self.key),
         )
-        partial.replace(path)
+        durable.keep(partial, path)
 
     @classmethod
     def load(cls, path: Path) -> Head:

@@ -13,6 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from engine.emulator import durable
 from engine.emulator.errors import ApiError, bad_request, conflict, not_found, quota_exceeded
 from engine.emulator.routes.calls import operation
 from engine.emulator.routes.files import check_purpose, check_quota, form_of, plain_name, to_disk
@@ -83,7 +84,7 @@ async def part(request: Request) -> Response:
             raise bad_request("The parts have more bytes than the upload was said to have.")
         path = await to_disk(service, data)
     part_id = f"part_{secrets.token_hex(16)}"
-    path.replace(service.state.blob(part_id))
+    await asyncio.to_thread(durable.keep, path, service.state.blob(part_id))
     upload["_parts"][part_id] = size
     service.state.uploads.put(upload["id"], upload)
     now = int(service.clock.now())
