@@ -28,6 +28,7 @@ from engine.store.datasets import StoredImage
 from engine.store.files import private_folder
 
 FEWEST, MOST = 10, 1000
+_SETTING = "AZURE_OPENAI_DEPLOYMENT_NAME"
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class Pilot:
             DogclsError: sign-in, deployment or the service failed; what was answered is kept.
 
         """
-        from engine.azure import chat
+        from engine.azure import chat, targets
         from engine.azure.answers import Answer
         from engine.azure.connection import Azure
 
@@ -203,6 +204,7 @@ class Pilot:
                     progress("pilot", done, len(self._images))
 
             async with Azure(place, client="pilot") as azure:
+                await targets.check(azure, [targets.Wanted(name, False, self._spec.model, _SETTING)] if todo else [])
                 await chat.score(
                     azure,
                     name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,9 @@ from engine.store import Store
 from engine.store.experiments import NewJob
 
 if TYPE_CHECKING:
-    from engine.azure.connection import Azure
+    from engine.azure.connection import Azure, Endpoint
+    from engine.azure.targets import Wanted
+    from engine.store.jobs import StoredJob
     from engine.training.recipes import Recipe
 
 _ASKING = (JobKind.BATCH, JobKind.PROBE, JobKind.SCORE)
@@ -38,6 +40,7 @@ async def check(home: Home, profile: str, jobs: Sequence[NewJob]) -> None:
     remote = [job for job in jobs if job.kind != JobKind.TRAIN]
     if not remote:
         return
+    from engine.azure import targets
     from engine.azure.connection import Azure
     from engine.azure.connection import check as check_service
 
@@ -46,13 +49,34 @@ async def check(home: Home, profile: str, jobs: Sequence[NewJob]) -> None:
     tuning = [job for job in remote if job.kind == JobKind.FINE_TUNE]
     sizes = [size for job in tuning for size in await asyncio.to_thread(_training_data, home, job)]
     place = await asyncio.to_thread(service.endpoint, home, profile)
-    names = dict.fromkeys(
-        str(job.parameters["deployment"]) for job in remote if job.kind in _ASKING and job.parameters.get("deployment")
-    )
     async with Azure(place) as azure:
-        await check_service(azure, deployments=tuple(names), arm=any(job.kind == JobKind.DEPLOY for job in remote))
+        await check_service(azure, arm=any(job.kind == JobKind.DEPLOY for job in remote))
+        await targets.check(azure, wanted_by(remote, place))
         if tuning:
             await _room(azure, sizes)
+
+
+def wanted_by(jobs: Iterable[NewJob | StoredJob], place: Endpoint) -> list[Wanted]:
+    """Return the deployments that jobs will use, each once, with what it must be."""
+    found: dict[Wanted, None] = {}
+    for job in jobs:
+        p = job.parameters
+        model = str(p.get("model") or "")
+        if job.kind in _ASKING and p.get("deployment"):
+            found[_wanted(str(p["deployment"]), job.kind, model, place)] = None
+        if job.kind == JobKind.BATCH and p.get("retry") == "realtime" and p.get("realtime"):
+            found[_wanted(str(p["realtime"]), JobKind.PROBE, model, place)] = None
+    return list(found)
+
+
+def _wanted(name: str, kind: str, model: str, place: Endpoint) -> Wanted:
+    from engine.azure.targets import Wanted
+
+    variable, configured = {
+        JobKind.BATCH: ("AZURE_OPENAI_BATCH_DEPLOYMENT_NAME", place.batch_deployment),
+        JobKind.SCORE: ("AZURE_OPENAI_FT_DEPLOYMENT_NAME", place.ft_deployment),
+    }.get(JobKind(kind), ("AZURE_OPENAI_DEPLOYMENT_NAME", place.deployment))
+    return Wanted(name, kind == JobKind.BATCH, model, variable if name == configured else "--deployment")
 
 
 def _can_read(home: Home, dataset: str) -> None:

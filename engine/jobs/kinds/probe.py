@@ -7,19 +7,26 @@ from typing import Any
 from engine.azure import chat
 from engine.azure.answers import Answer
 from engine.azure.patience import stoppable
+from engine.errors import JobError
 from engine.jobs.context import Context
 from engine.jobs.kinds.asking import Asking, custom_id, image_id
 from engine.jobs.service import connected
 
 
 async def run(context: Context) -> dict[str, Any]:
-    """Ask about the first test images that were not asked about yet, and store how long each took."""
+    """Ask about the first test images that were not asked about yet, and store how long each took.
+
+    Raises:
+        JobError: the deployment has answered none of them.
+
+    """
     asking = Asking.of(context)
     parameters = context.job.parameters
     known = context.store.predictions.latencies(asking.contestant_id)
     images = asking.images[: parameters["probe"]]
     todo = [image for image in images if image.id not in known]
     done = len(images) - len(todo)
+    refusals: list[str] = []
 
     def on_answer(answer: Answer, _in_flight: int) -> None:
         nonlocal done
@@ -35,6 +42,7 @@ async def run(context: Context) -> dict[str, Any]:
                 attempts=answer.attempts,
             )
         elif answer.error:
+            refusals.append(answer.error)
             context.say(f"{answer.custom_id}: {answer.error}", "warning")
         context.progress(done, len(images), "")
 
@@ -53,4 +61,11 @@ async def run(context: Context) -> dict[str, Any]:
     usage = context.store.predictions.probe_usage(asking.contestant_id)
     usd = asking.prices.inference_cost(parameters["model"], usage.prompt_tokens, usage.completion_tokens)
     context.store.jobs.charge(context.job.id, asking.contestant_id, "inference", usd)
-    return {"requests": len(images)}
+    measured = context.store.predictions.latencies(asking.contestant_id).keys() & {image.id for image in images}
+    if images and not measured:
+        raise JobError(
+            f"Deployment {parameters['deployment']} answered none of {len(images)} requests"
+            f"{f': {refusals[0]}' if refusals else ''}.",
+            "Correct AZURE_OPENAI_DEPLOYMENT_NAME, or wait until the deployment answers; then resume the job.",
+        )
+    return {"requests": len(images), "measured": len(measured)}
