@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.jobs import embedded
 from engine.jobs.paths import Home
+from engine.settings import load_settings
 from engine.training.device import pick_runtime
 
 PACKAGES = (
@@ -25,6 +26,7 @@ PACKAGES = (
 def about(home: Home, profile: str) -> dict[str, Any]:
     """Return everything as plain values. The emulator's key is not among them."""
     service = embedded.running(home)
+    settings = load_settings(home.root)
     return {
         "dogcls_tui": _version("dogcls-tui"),
         "python": platform.python_version(),
@@ -32,6 +34,7 @@ def about(home: Home, profile: str) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "device": str(pick_runtime().device),
         "profile": profile,
+        "settings": {"from": settings.origin(profile) or None, "not_used": list(settings.notes)},
         "paths": {
             "home": str(home.root),
             "store": str(home.store),

@@ -1,4 +1,4 @@
-"""Settings: a TOML file, then `.env`, then the environment; and the profile that follows from them.
+"""Settings: the environment, `.env`, TOML files; and the profile that follows from them.
 
 The TOML file is `settings.toml` in the platform's settings folder; one in `--home` goes on top of it.
 Secrets live in `SecretStr` and are handed to `engine.azure` alone.
@@ -7,13 +7,16 @@ Secrets live in `SecretStr` and are handed to `engine.azure` alone.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_config_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -23,6 +26,7 @@ from engine import secrets
 from engine.endpoints import clean_endpoint, clean_key, clean_name, tidy
 from engine.errors import ConfigurationError, InputError
 from engine.places import home_folder as home_folder
+from engine.settings_sources import DOTENV, ENVIRONMENT, Source, combine
 
 API_VERSION = "2025-04-01-preview"
 ARM_ENDPOINT = "https://management.azure.com"
@@ -46,8 +50,8 @@ class Resource(BaseModel):
     arm_endpoint: str = ARM_ENDPOINT
 
 
-class Settings(BaseSettings):
-    """Everything that can be set from outside. Names of environment variables are the fields' aliases."""
+class Variables(BaseSettings):
+    """Each setting that has a variable: its alias, for the environment and `.env`."""
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore")
 
@@ -62,14 +66,48 @@ class Settings(BaseSettings):
     resource_group: str | None = Field(default=None, validation_alias="AZURE_RESOURCE_GROUP")
     arm_endpoint: str = Field(default=ARM_ENDPOINT, validation_alias="AZURE_ARM_ENDPOINT")
     profile: str | None = Field(default=None, validation_alias="DOGCLS_PROFILE")
+
+
+class Settings(Variables):
+    """Everything that can be set from outside. See `engine.settings_sources` for what may be used together."""
+
     profiles: dict[str, Resource] = Field(default_factory=dict)
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _notes: tuple[str, ...] = PrivateAttr(default=())
+    _refused: tuple[str, str] | None = PrivateAttr(default=None)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what is given: `load_settings` has read and combined the sources."""
+        return (init_settings,)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was set and is not used, a sentence each."""
+        return self._notes
+
+    def origin(self, profile: str) -> str:
+        """Return where a profile's endpoint and key come from, in words; empty for the demo."""
+        if profile in self.profiles:
+            return f"[profiles.{profile}] of {self._origins.get(f'profiles.{profile}', 'the settings')}"
+        if profile != "azure" or "endpoint" not in self._origins:
+            return ""
+        key = self._origins.get("api_key")
+        return f"endpoint from {self._origins['endpoint']}, {f'key from {key}' if key else 'no key'}"
 
     def resource(self, profile: str) -> Resource:
         """Return the resource that a profile other than `demo` means.
 
         Raises:
             InputError: there is no such profile.
-            ConfigurationError: the profile `azure` has no endpoint.
+            ConfigurationError: the profile `azure` has no endpoint, or one that no key or token is sent to.
 
         """
         if profile in self.profiles:
@@ -77,6 +115,8 @@ class Settings(BaseSettings):
         if profile != "azure":
             known = ", ".join(["demo", "azure", *sorted(self.profiles)])
             raise InputError(f"There is no profile {profile!r}.", f"Known are: {known}.")
+        if self._refused is not None:
+            raise ConfigurationError(*self._refused)
         if not self.endpoint:
             raise ConfigurationError(
                 "The profile 'azure' has no endpoint.", "Set AZURE_OPENAI_ENDPOINT, or use --profile demo."
@@ -132,54 +172,65 @@ def _cleaned(found: Resource, prefix: str) -> Resource:
     )
 
 
-def _keep_secret(settings: Settings) -> Settings:
-    """Register the keys of all profiles and what an endpoint holds of secrets, whether they are used or not."""
+def _keep_secret(found: Iterable[Mapping[str, Any]]) -> None:
+    """Register the keys and what an endpoint holds of secrets, whether they are used or not."""
     secrets.register_environment()
-    pairs = [(found.endpoint, found.api_key) for found in settings.profiles.values()]
-    for endpoint, key in [(settings.endpoint, settings.api_key), *pairs]:
-        secrets.register_url(endpoint or "")
-        if key is not None:
-            secrets.register(key.get_secret_value())
-            secrets.register(tidy(key.get_secret_value()))
-    return settings
-
-
-class _File(TomlConfigSettingsSource):
-    """A TOML file, whose names are the fields' own and not those of the environment."""
-
-    def __call__(self) -> dict[str, Any]:
-        names = {name: str(field.validation_alias or name) for name, field in Settings.model_fields.items()}
-        return {names.get(name, name): value for name, value in super().__call__().items()}
+    for values in found:
+        secrets.register_url(str(values.get("endpoint") or ""))
+        if key := str(values.get("api_key") or ""):
+            secrets.register(key)
+            secrets.register(tidy(key))
 
 
 def load_settings(home: Path) -> Settings:
-    """Read all sources: environment over `.env` over the home's file over the platform's.
+    """Read all sources, and combine them by the rules of `engine.settings_sources`.
 
     Raises:
-        InputError: a settings file is no TOML, or has a wrong value (which is not repeated in the message).
+        InputError: a settings file cannot be read, or has a wrong value (which is not repeated in the message).
 
     """
     files = [home / "settings.toml", user_config_path("dogcls-tui", appauthor=False) / "settings.toml"]
-
-    class Sourced(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return env_settings, dotenv_settings, *(_File(settings_cls, toml_file=file) for file in files)
-
+    sources, tables = _read(files)
+    profiles = [table for source in tables for table in source.values.values() if isinstance(table, dict)]
+    _keep_secret([*(source.values for source in sources), *profiles])
+    found = combine(sources, tables)
+    named = {str(Settings.model_fields[name].validation_alias or name): value for name, value in found.values.items()}
     try:
-        return _keep_secret(Sourced())
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{' or '.join(str(f) for f in files if f.is_file())}: {error}.", "Correct it.") from None
+        settings = Settings(**named)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(
             f"Setting {where}: {first['msg']}.", "Correct it in the settings file or the environment."
         ) from None
+    settings._origins, settings._notes, settings._refused = found.origins, tuple(found.notes), found.refused
+    return settings
+
+
+def _read(files: Sequence[Path]) -> tuple[list[Source], list[Source]]:
+    """Return the sources of single settings, first wins, and those of profiles; an empty value counts as none."""
+    fields = {str(field.validation_alias): name for name, field in Variables.model_fields.items()}
+
+    def source(name: str, values: Mapping[str, Any]) -> Source:
+        return Source(
+            name, {fields[alias]: v for alias, v in values.items() if alias in fields and v not in (None, "")}
+        )
+
+    try:
+        dotenv = DotEnvSettingsSource(Variables)()
+    except UnicodeDecodeError:
+        raise InputError(f"{DOTENV}: this is no UTF-8 text.", "Save it as UTF-8, or remove it.") from None
+    sources = [source(ENVIRONMENT, EnvSettingsSource(Variables)()), source(DOTENV, dotenv)]
+    tables = []
+    for file in files:
+        try:
+            found = TomlConfigSettingsSource(Variables, toml_file=file)()
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{file}: {error}.", "Correct it.") from None
+        mine = {name: value for name, value in found.items() if name in fields.values() and value not in (None, "")}
+        sources.append(Source(str(file), mine))
+        profiles = found.get("profiles", {})
+        if not isinstance(profiles, dict):
+            raise InputError(f"{file}: profiles is no table.", "Write [profiles.NAME] and its settings below.")
+        tables.append(Source(str(file), profiles))
+    return sources, tables

@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from engine.azure.connection import Endpoint
+from engine.settings_sources import resource_of
 
 DEMO = "demo"
-_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
-"""Hosts under which one resource of the public cloud is known: `NAME` before them is unique."""
-_PORTS = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True)
@@ -74,17 +71,3 @@ class ResourceBinding:
             account=self.account or place.account,
             arm_endpoint=self.arm_endpoint or place.arm_endpoint,
         )
-
-
-def resource_of(endpoint: str) -> str:
-    """Return what decides which resource an endpoint belongs to: the name at Azure, else scheme, host and port."""
-    url = urlsplit(endpoint.strip())
-    host = (url.hostname or "").rstrip(".")
-    try:
-        port = url.port
-    except ValueError:
-        port = None
-    for end in _AZURE:
-        if host.endswith(end) and port in (None, 443):
-            return f"azure:{host.removesuffix(end)}"
-    return f"{url.scheme}://{host}:{port or _PORTS.get(url.scheme, 0)}"

@@ -42,7 +42,15 @@ async def examine(home: Home, profile: str) -> list[Checkup]:
     """
     place = await asyncio.to_thread(service.endpoint, home, profile)
     pasted = "" if profile == DEMO else load_settings(home.root).pasted_endpoint(profile)
-    return [checkup async for checkup in _examine(place, pasted)]
+    return [*_settings(home, profile), *[checkup async for checkup in _examine(place, pasted)]]
+
+
+def _settings(home: Home, profile: str) -> list[Checkup]:
+    """Show where the endpoint and the key come from, and what was set and is not used."""
+    settings = load_settings(home.root)
+    origin = settings.origin(profile)
+    used = [Checkup("settings", "ok", origin)] if origin else []
+    return used + [Checkup("settings", "warning", note) for note in settings.notes]
 
 
 async def _examine(place: Endpoint, pasted: str) -> AsyncIterator[Checkup]:

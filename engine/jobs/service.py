@@ -97,18 +97,19 @@ def endpoint_of(home: Home, job: StoredJob) -> Endpoint:
 
 def _profile_of(home: Home, job: StoredJob, binding: ResourceBinding) -> str:
     settings = load_settings(home.root)
-    own, now = str(job.parameters["profile"]), ""
+    own, now, problem = str(job.parameters["profile"]), "", ""
     for profile in dict.fromkeys((own, "azure", *settings.profiles)):
         try:
             meant = settings.resource(profile).endpoint
-        except DogclsError:
+        except DogclsError as error:
+            problem = problem or error.message
             continue
         if binding.matches(meant):
             return profile
         now = now or meant
-    means = f"the settings now mean {now}" if now else "the settings have no endpoint"
+    means = f"; the settings now mean {now}." if now else f". {problem}"
     raise ForeignResource(
-        f"Job {job.id} belongs to {binding.describe()}; {means}.",
+        f"Job {job.id} belongs to {binding.describe()}{means}",
         f"Set AZURE_OPENAI_ENDPOINT to {binding.describe()}, with its key, and resume.",
     )
 

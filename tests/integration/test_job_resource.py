@@ -28,9 +28,13 @@ def no_spawn(monkeypatch):
     return started
 
 
+def key_of(endpoint):
+    return f"key-of-{endpoint[8]}"
+
+
 def means(monkeypatch, endpoint, **more):
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", endpoint)
-    monkeypatch.setenv("AZURE_OPENAI_API_KEY", f"key of {endpoint}")
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", key_of(endpoint))
     for name, value in more.items():
         monkeypatch.setenv(name, value)
 
@@ -90,7 +94,7 @@ def test_resume_elsewhere_is_refused_by_name_and_changes_nothing(store, home, no
     assert A in caught.value.cure
     assert store.jobs.view(number).state == "paused" and no_spawn == []
     monkeypatch.delenv("AZURE_OPENAI_ENDPOINT")
-    with pytest.raises(ForeignResource, match="the settings have no endpoint"):
+    with pytest.raises(ForeignResource, match="The profile 'azure' has no endpoint"):
         scheduler.resume(store, home, number)
     means(monkeypatch, A + "/openai/v1")
     assert scheduler.resume(store, home, number) == [number]
@@ -109,7 +113,7 @@ def test_the_account_is_the_jobs_own_and_only_the_credential_is_the_settings(sto
     means(monkeypatch, A, AZURE_OPENAI_ACCOUNT="account-b", AZURE_SUBSCRIPTION_ID="sub-b", AZURE_RESOURCE_GROUP="g-b")
     place = service.endpoint_of(home, job)
     assert (place.subscription, place.resource_group, place.account) == ("sub-a", "group-a", "account-a")
-    assert place.api_key == f"key of {A}"
+    assert place.api_key == key_of(A)
 
 
 def test_no_secret_is_kept_with_a_job(monkeypatch):

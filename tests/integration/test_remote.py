@@ -69,6 +69,7 @@ def test_the_doctor_finds_all_well(cli):
     assert "✗" not in out
     found = checkups(cli("doctor", "--json"))
     assert {name: row["state"] for name, row in found.items()} == {
+        "settings": "ok",
         "endpoint": "ok",
         "proxy": "ok",
         "network": "ok",
