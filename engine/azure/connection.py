@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -178,8 +178,20 @@ class Azure:
     The SDK's own retries are off, because they wait unseen; `patiently` waits, and shows it.
     """
 
-    def __init__(self, endpoint: Endpoint, client: str = "") -> None:
+    def __init__(
+        self, endpoint: Endpoint, client: str = "", before_request: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Prepare a connection; it opens as a context manager.
+
+        Args:
+            endpoint: of the resource.
+            client: for the User-Agent.
+            before_request: awaited before each request to the resource. A job's raises LostClaim, which as a
+                BaseException comes out of the SDKs as itself and is never tried again.
+
+        """
         self.endpoint = endpoint
+        self._before_request = before_request
         self._agent = f"dogcls-tui/{version('dogcls-tui')}{f' ({client})' if client else ''}"
         self._stack = AsyncExitStack()
         self._credential: AsyncTokenCredential | None = None
@@ -196,7 +208,7 @@ class Azure:
             "timeout": TIMEOUT_SECONDS,
             "max_retries": 0,
             "default_headers": {"User-Agent": self._agent},
-            "http_client": http.client(place.endpoint, TIMEOUT_SECONDS),
+            "http_client": http.client(place.endpoint, TIMEOUT_SECONDS, self._before_request),
         }
         if place.is_v1:
             key: Any = place.api_key or await self._token_provider()
@@ -259,8 +271,11 @@ class Azure:
         if self._arm is None:
             from azure.mgmt.cognitiveservices.aio import CognitiveServicesManagementClient
 
-            from engine.azure.control import Verifying
+            from engine.azure.control import Before, Verifying
 
+            policies: list[Any] = [Verifying(place.arm_endpoint)]
+            if self._before_request is not None:
+                policies.append(Before(self._before_request))
             self._arm = await self._stack.enter_async_context(
                 CognitiveServicesManagementClient(
                     await self.arm_credential(),
@@ -271,7 +286,7 @@ class Azure:
                     connection_timeout=CHECK_SECONDS,
                     read_timeout=ARM_SECONDS,
                     retry_total=0,
-                    per_call_policies=[Verifying(place.arm_endpoint)],
+                    per_call_policies=policies,
                     **_pipeline_options(place.arm_endpoint),
                 )
             )

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from azure.core.pipeline import PipelineRequest, PipelineResponse
-from azure.core.pipeline.policies import SansIOHTTPPolicy
+from azure.core.pipeline.policies import AsyncHTTPPolicy, SansIOHTTPPolicy
 
 from engine.azure import shapes
 from engine.azure.http import NotTheService
+
+
+class Before(AsyncHTTPPolicy[Any, Any]):
+    """Awaits something before each request; see `Azure`."""
+
+    def __init__(self, before_request: Callable[[], Awaitable[None]]) -> None:
+        super().__init__()
+        self._before_request = before_request
+
+    async def send(self, request: PipelineRequest[Any]) -> PipelineResponse[Any, Any]:
+        """Send one request."""
+        await self._before_request()
+        return await self.next.send(request)
 
 
 class Verifying(SansIOHTTPPolicy[Any, Any]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -88,17 +89,24 @@ async def verify(response: httpx2.Response) -> None:
             raise NotTheService(place, f"{status}, {shapes.page(body)}", status)
 
 
-def client(endpoint: str, timeout: float) -> httpx2.AsyncClient:
-    """Return a client for an endpoint.
+def client(
+    endpoint: str, timeout: float, before_request: Callable[[], Awaitable[None]] | None = None
+) -> httpx2.AsyncClient:
+    """Return a client for an endpoint, which awaits `before_request` before each request.
 
     Raises:
         ConfigurationError: the environment's proxy or certificates cannot be used; named with variable and file.
 
     """
+
+    async def before(_: httpx2.Request) -> None:
+        if before_request is not None:
+            await before_request()
+
     return httpx2.AsyncClient(
         transport=Transport(endpoint),
         trust_env=False,
         follow_redirects=True,
         timeout=timeout,
-        event_hooks={"response": [verify]},
+        event_hooks={"request": [before], "response": [verify]},
     )

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 
+from engine.store.files import prove_lease, sync_folder
+
 CHUNK = 1 << 21
 WAITING = 3
 """So many chunks may wait for the disk; that bounds the memory."""
@@ -106,8 +108,10 @@ class ShardFile:
         return self._file < 0
 
     def publish(self) -> None:
-        """Give a finished file its name."""
+        """Give a finished file its name; raises LostClaim in a worker whose job is another's."""
+        prove_lease()
         self._partial.replace(self.path)
+        sync_folder(self.path.parent)
 
     def close(self) -> Shard:
         """Finish and publish."""

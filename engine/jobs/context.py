@@ -14,7 +14,7 @@ from engine.jobs.paths import Home
 from engine.states import Request
 from engine.store import Store
 from engine.store.db import GuardedDatabase
-from engine.store.files import private_folder
+from engine.store.files import private_folder, write_under
 from engine.store.jobs import StoredJob
 
 HEARTBEAT_SECONDS = 1.0
@@ -40,7 +40,7 @@ class Context:
 
     Attributes:
         store: guarded: each write raises LostClaim once the job is no longer this attempt's.
-        folder: the job's own; call `prove_lease` before something is written there.
+        folder: the job's own; its writers call `prove_lease` first, see `engine.store.files.write_under`.
 
     """
 
@@ -62,11 +62,13 @@ class Context:
 
     def __enter__(self) -> Context:
         self._beat.start()
+        write_under(self.prove_lease)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
         self._beat.join()
+        write_under(None)
         with contextlib.suppress(StoreError):  # the job's end is written next, and reports it if it has to
             self.flush()
 

@@ -161,7 +161,7 @@ async def connected(context: Context) -> AsyncIterator[Azure]:
         context.say(f"bound to {place.endpoint}: the version that started this job did not keep its resource")
     guard = asyncio.create_task(_guard(context.home)) if demo else None
     try:
-        async with Azure(place, client=f"job {job.id}") as azure:
+        async with Azure(place, client=f"job {job.id}", before_request=context.await_lease) as azure:
             yield azure
     finally:
         if guard is not None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from engine.store.files import prove_lease, sync_folder
+
 FORMAT = 2
 
 
@@ -21,16 +23,24 @@ def before(path: Path) -> Path:
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint; whenever this is stopped, the new one, the old one or the one before is whole."""
+    """Write a checkpoint; whenever this is stopped, the new one, the old one or the one before is whole.
+
+    Raises:
+        LostClaim: another attempt has the job, and with it these files.
+
+    """
+    prove_lease()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         torch.save({"format": FORMAT, **state}, file)
         file.flush()
         os.fsync(file.fileno())
+    prove_lease()
     if path.exists():
         path.replace(before(path))
     partial.replace(path)
+    sync_folder(path.parent)
 
 
 def load(path: Path) -> dict[str, Any] | None:

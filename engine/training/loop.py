@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from engine.backbones.weights import file_sha256
-from engine.errors import InputError, JobError
+from engine.errors import InputError, JobError, LostClaim
 from engine.training.data import Example, Watch
 from engine.training.device import pick_runtime
 from engine.training.judging import judge, judged
@@ -277,8 +277,8 @@ class Trainer:
         """Save now and then; stop where it is asked for, at this step."""
         try:
             self._run.watch.check()
-        except Exception:
-            raise  # somebody else runs this job now: its files are theirs
+        except (Exception, LostClaim):
+            raise  # another attempt runs this job now, and has its files
         except BaseException:  # asked to stop
             self._save(parts)
             raise

@@ -5,19 +5,25 @@ import os
 import sqlite3
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from engine.errors import LostClaim, StoreError
+from engine.datasets.shard_file import ShardFile
+from engine.errors import JobError, LostClaim, StoreError
 from engine.jobs import context as contexts
 from engine.jobs import scheduler
 from engine.jobs.context import Context, Stopped
+from engine.jobs.kinds.deploy import _write_hosted
 from engine.jobs.process import start_time
 from engine.states import JobState, Outcome
 from engine.store import Store, db
 from engine.store.experiments import NewContestant, NewJob
+from engine.store.files import write_atomic
 from engine.store.predictions import Prediction
 from engine.store.validations import Validation
+from engine.training import checkpoint
+from engine.training.loop import Trainer
 from tests.conftest import wait_for
 
 CONTESTANT = NewContestant("zero-shot", "zero-shot", "gpt-4o", True, "Which?", "json")
@@ -156,6 +162,52 @@ def test_a_heart_whose_job_was_taken_away_stops_and_so_does_the_worker(store, co
         wait_for(lambda: not context._beat.is_alive(), 10)
         assert context.asked()
         context.check()
+
+
+def test_no_file_is_written_once_the_job_is_another_s(store, context):
+    def shard():
+        file = ShardFile(context.folder / "late.jsonl")
+        try:
+            file.add([b"{}"], 2)
+            file.close()
+        finally:
+            file.abandon()
+
+    writers = {
+        "hosted.json": lambda: _write_hosted(context.folder, [(1.0, None)]),
+        "plain": lambda: write_atomic(context.folder / "plain", "late"),
+        "checkpoint": lambda: checkpoint.save(context.folder / "last.pt", {"step": 2}),
+        "late.jsonl": shard,
+    }
+    with pytest.raises(LostClaim), context:
+        for write in writers.values():
+            write()
+        names = sorted(p.name for p in context.folder.iterdir())
+        assert names == ["hosted.json", "last.pt", "late.jsonl", "plain"]
+        for path in context.folder.iterdir():
+            path.unlink()
+        take_away(store, context.job.id)
+        for name, write in writers.items():
+            with pytest.raises(LostClaim):
+                write()
+            assert list(context.folder.iterdir()) == [], name
+        context.check()
+    write_atomic(context.folder / "plain", "of a process that is no worker")
+
+
+def test_a_training_loop_saves_nothing_into_the_files_of_another_attempt():
+    loop, saved = object.__new__(Trainer), []
+    loop._saved_at = 0.0
+    loop._save = saved.append
+    for stop, count in ((LostClaim("gone"), 0), (JobError("broken"), 0), (Stopped(None), 1)):
+
+        def check(stop=stop):
+            raise stop
+
+        loop._run = SimpleNamespace(watch=SimpleNamespace(check=check))
+        with pytest.raises(type(stop)):
+            loop._check({})
+        assert len(saved) == count
 
 
 def hold(path):
