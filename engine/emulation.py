@@ -22,9 +22,7 @@ from engine.errors import InputError, NotFoundError, ReadOnlyError, ServiceError
 from engine.events import CallFault, EmulatorFaults, EmulatorSettings, EmulatorView, Payment
 from engine.failures import door
 from engine.jobs import embedded
-from engine.jobs.paths import Home
-from engine.settings import home_folder
-from engine.store.files import private_folder
+from engine.jobs.paths import Home, open_home
 
 DEMO = "demo"
 LOOK_SECONDS = 2.0
@@ -290,7 +288,7 @@ def emulator_command(
         InputError: a speed or a fault is not understood; the emulator itself checks the rest.
 
     """
-    place = Home(private_folder(home_folder(home)))
+    place = open_home(home)
     folder = state.resolve() if state else place.root / "emulator-standalone"
     arguments = ["--state", str(folder), "--cache", str(place.cache), "--port", str(port)]
     if host is not None:

@@ -21,15 +21,15 @@ from engine.errors import InputError, PriceError, ReadOnlyError
 from engine.events import DatasetView, ExperimentView, JobView, LogLine, Metric
 from engine.failures import door
 from engine.jobs import scheduler
-from engine.jobs.paths import Home
+from engine.jobs.paths import open_home
 from engine.jobs.spec import Spec
 from engine.outcomes import Outcomes
 from engine.piloting import Piloting
 from engine.remote import Remote
-from engine.settings import home_folder, load_settings
+from engine.settings import load_settings
 from engine.states import ACTIVE, ContestantKind, JobKind, JobState
 from engine.store import Store
-from engine.store.files import private_folder, write_atomic
+from engine.store.files import write_atomic
 from engine.trained import Trained
 
 if TYPE_CHECKING:
@@ -57,17 +57,17 @@ class Engine:
             readonly: refuse everything that would change, start, stop or cost something.
 
         Raises:
-            InputError: unknown profile, unreadable settings, a store made by a newer version.
+            InputError: unknown profile, unreadable settings, a store made by a newer version; with `readonly`, no home.
             ConfigurationError: the profile lacks its endpoint.
 
         """
-        self.home = Home(private_folder(home_folder(home)))
+        self.home = open_home(home, readonly=readonly)
         settings = load_settings(self.home.root)
         self.profile = profile or settings.default_profile()
         if self.profile != DEMO:
             settings.resource(self.profile)
         self.readonly = readonly
-        self.store = Store(self.home.store)
+        self.store = Store(self.home.store, readonly=readonly)
         self.curate = Curating(self.store, self.home, readonly=readonly)
         self.browse = Browser(self.store, self.home, self.profile)
         self.pilots = Piloting(self.store, self.home, self.profile, readonly=readonly)

@@ -9,10 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.jobs.paths import Home
-from engine.places import home_folder
+from engine.jobs.paths import Home, open_home
 from engine.store.db import Database
-from engine.store.files import private_folder
 
 if TYPE_CHECKING:
     from engine.datasets.export import Exported
@@ -28,10 +26,10 @@ class Exports:
         self._home = home
 
     @classmethod
-    def open(cls, home: Path | None) -> Exports:
+    def open(cls, home: Path | None, *, readonly: bool = False) -> Exports:
         """Open a home's store alone, without its settings; see `Engine`."""
-        found = Home(private_folder(home_folder(home)))
-        return cls(Database(found.store), found)
+        found = open_home(home, readonly=readonly)
+        return cls(Database(found.store, readonly=readonly), found)
 
     def close(self) -> None:
         """Close the store."""

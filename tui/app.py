@@ -273,19 +273,23 @@ class DogclsApp(App[DogclsError | None]):
 
     def send(self, text: str) -> None:
         """Send a text to the terminal's clipboard, and to a file for terminals that take none."""
-        path = self.engine.home.root / "clipboard.txt"
-        try:
-            path.touch(mode=0o600)
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            self.trouble(f"{path}: {error.strerror}.")
-            return
+        path, written = self.engine.home.root / "clipboard.txt", False
+        if not self.engine.readonly:
+            try:
+                path.touch(mode=0o600)
+                path.write_text(text, encoding="utf-8")
+                written = True
+            except OSError as error:
+                self.trouble(str(described(error)))
         sequence = terminal.clipboard(text)
-        if sequence is None:
+        if sequence is not None:
+            self.tell(sequence)
+            also = f"; also in {path}" if written else ""
+            self.notify(f"Sent to your terminal's clipboard{also}", markup=False)
+        elif written:
             self.notify(f"Too long for a clipboard; written to {path}", markup=False)
-            return
-        self.tell(sequence)
-        self.notify(f"Sent to your terminal's clipboard; also in {path}", markup=False)
+        else:
+            self.trouble("The line is too long for a clipboard. Save the log to a file: S.")
 
     def tell(self, sequence: str) -> None:
         """Write a control sequence of ours to the terminal."""

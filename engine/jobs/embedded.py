@@ -16,7 +16,7 @@ import psutil
 from filelock import FileLock
 
 from engine import secrets
-from engine.errors import ServiceUnavailable
+from engine.errors import ReadOnlyError, ServiceUnavailable
 from engine.jobs.paths import Home
 from engine.jobs.process import alive, detach, start_time
 from engine.store.files import write_atomic
@@ -69,11 +69,16 @@ def ensure(home: Home) -> Embedded:
 
     Raises:
         ServiceUnavailable: it would not start; names its log.
+        ReadOnlyError: it is not running, and the home is only read.
 
     """
     found = running(home)
     if found is not None:
         return found
+    if home.readonly:
+        raise ReadOnlyError(
+            "The embedded emulator is not running, and --readonly starts none.", "Leave --readonly out."
+        )
     with FileLock(home.emulator / "launch.lock"):
         return running(home) or _start(home)
 

@@ -148,7 +148,8 @@ class Pilot:
         question = Question.of(self._dataset.digest, profile, endpoint, self._place.deployment, self._prompt)
         self._reader = reader_of(self._dataset.labels, home.synonyms)
         self._path = question.path(home)
-        private_folder(self._path.parent)
+        if not home.readonly:
+            private_folder(self._path.parent)
         self._answers = read_answers(self._path)
         self._problem = ""
 

@@ -83,7 +83,7 @@ def _can_read(home: Home, dataset: str) -> None:
     """Check that answers could be read: the home's synonyms may not fit the dataset."""
     from engine.evaluation.answers import reader_of
 
-    store = Store(home.store)
+    store = Store(home.store, readonly=home.readonly)
     try:
         reader_of(store.datasets.get(dataset).labels, home.synonyms)
     finally:
@@ -104,7 +104,7 @@ def _training_data(home: Home, job: NewJob) -> list[int]:
     p = job.parameters
     problems = tuning_checks.check_request(str(p["model"]))
     sizes = []
-    store = Store(home.store)
+    store = Store(home.store, readonly=home.readonly)
     try:
         dataset = store.datasets.get(str(p["dataset"]))
         text = len(json.dumps(Prompt.of(p).example(dataset.labels, max(dataset.labels, key=len), "")).encode())

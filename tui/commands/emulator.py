@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from engine import DIALS, EmulatorSettings, Engine, InputError, Payment, dial_text, emulator_command, emulator_patch
+from engine import (
+    DIALS,
+    EmulatorSettings,
+    Engine,
+    InputError,
+    Payment,
+    ReadOnlyError,
+    dial_text,
+    emulator_command,
+    emulator_patch,
+)
 from tui.commands.common import globals_of, out, out_json, say, with_engine
 from tui.text import moment, one_line
 from tui.wording import client_name, tokens
@@ -53,8 +63,11 @@ def emulator(
     """
     if context.invoked_subcommand is not None:
         return
+    options = globals_of(context)
+    if options.readonly:
+        raise ReadOnlyError("No emulator is started: --readonly.", "Leave --readonly out.")
     command = emulator_command(
-        globals_of(context).home,
+        options.home,
         state,
         host=host,
         port=port,

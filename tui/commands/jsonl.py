@@ -107,7 +107,7 @@ def jsonl(
     if not split and kind != Kind.both:
         raise InputError("There is no --split.", "Choose train, val or test, or --kind both.")
     options = globals_of(context)
-    exports = Exports.open(options.home)
+    exports = Exports.open(options.home, readonly=options.readonly)
     try:
         if deployment is None and kind != Kind.fine_tune:
             deployment = exports.batch_deployment(options.profile)
