@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
+
+_VERSION = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,8 @@ class Answer:
     `filtered`: the content filter stopped the question or the answer. `error`: why there is no answer.
     The times are milliseconds, of real-time requests only: `latency_ms` of the one attempt that was answered,
     `first_ms` the same where that was the first attempt (else None), `total_ms` from the start of the first attempt
-    to the end, waits between attempts included. `attempts` is how often it was asked; 0 of a batch's answers.
+    to the end, waits between attempts included. `attempts` is how often it was asked; 0 of a batch's answers. `model`
+    is the one that the service names as the answer's; "" where it names none.
     """
 
     custom_id: str
@@ -27,6 +31,7 @@ class Answer:
     first_ms: float | None = None
     total_ms: float | None = None
     attempts: int = 0
+    model: str = ""
 
 
 def from_completion(
@@ -51,6 +56,7 @@ def from_completion(
         prompt_tokens=int(usage.get("prompt_tokens") or 0),
         completion_tokens=int(usage.get("completion_tokens") or 0),
         request_id=request_id,
+        model=str(body.get("model") or ""),
     )
 
 
@@ -65,3 +71,15 @@ def from_error(custom_id: str, status: int | None, error: Any, request_id: str |
         error=f"{status or ''} {code or ''} {message or 'no answer'}".strip()[:500],
         request_id=request_id,
     )
+
+
+def same_model(one: str, other: str) -> bool:
+    """Return whether two names are of one model: with or without its version, a tuned model by what it is tuned from.
+
+    Two tuned models are one only where their whole names are.
+    """
+    one, other = one.lower(), other.lower()
+    if ".ft-" in one and ".ft-" in other:
+        return one == other
+    one, other = one.split(".ft-")[0], other.split(".ft-")[0]
+    return one == other or _VERSION.sub("", one) == other or one == _VERSION.sub("", other)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.azure.answers import same_model
 from engine.azure.connection import CHECK_SECONDS
 from engine.azure.errors import translated
 from engine.errors import ConfigurationError, DogclsError, ServiceError
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 BATCH_SKUS, REALTIME_SKUS = "GlobalBatch or DataZoneBatch", "GlobalStandard, DataZoneStandard or Standard"
 NOT_READY = frozenset({"Accepted", "Creating", "Moving"})
 UNUSABLE = frozenset({"Failed", "Canceled", "Deleting", "Disabled"})
-_VERSION = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 _TEXT_ONLY = re.compile(
     r"(gpt-35|gpt-3\.5|gpt-4-(0314|0613|32k|1106|0125)|o1-mini|o3-mini|gpt-oss|text-|embed|whisper|tts|dall-e|gpt-image"
     r"|sora|babbage|davinci|codex|.*-(realtime|audio|transcribe|tts)\b)",
@@ -189,15 +189,3 @@ async def _is(azure: Azure, name: str, for_batches: bool) -> bool:
         return await probe(azure, name) == ("batch" if for_batches else "realtime")
     except DogclsError:
         return False
-
-
-def same_model(one: str, other: str) -> bool:
-    """Return whether two names are of one model: with or without its version, a tuned model by what it is tuned from.
-
-    Two tuned models are one only where their whole names are.
-    """
-    one, other = one.lower(), other.lower()
-    if ".ft-" in one and ".ft-" in other:
-        return one == other
-    one, other = one.split(".ft-")[0], other.split(".ft-")[0]
-    return one == other or _VERSION.sub("", one) == other or one == _VERSION.sub("", other)

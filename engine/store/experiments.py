@@ -226,6 +226,20 @@ class Experiments:
                 (model, train_seconds, contestant_id),
             )
 
+    def served(self, contestant_id: int) -> str | None:
+        """Return the model that the service names in a contestant's answers; None before the first answer."""
+        row = self._db.row("SELECT served FROM contestants WHERE id = ?", contestant_id)
+        return None if row is None or row["served"] is None else str(row["served"])
+
+    def add_served(self, contestant_id: int, model: str) -> str:
+        """Store which model answers for a contestant, unless one is stored; return the one that is."""
+        with self._db.transaction() as db:
+            row = db.execute(
+                "UPDATE contestants SET served = COALESCE(served, ?) WHERE id = ? RETURNING served",
+                (model, contestant_id),
+            ).fetchone()
+        return model if row is None else str(row["served"])
+
     def views(self) -> list[ExperimentView]:
         """Return all experiments, newest first."""
         rows = self._db.rows(

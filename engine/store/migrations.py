@@ -353,6 +353,11 @@ WHEN EXISTS (SELECT 1 FROM experiments WHERE dataset_id = NEW.dataset_id)
 BEGIN SELECT RAISE(ABORT, 'an experiment looks at these images'); END;
 """
 
+# The model that the service names in a contestant's answers: answers of two models are never one contestant's.
+VERSION_9 = """
+ALTER TABLE contestants ADD COLUMN served TEXT;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     VERSION_1,
     VERSION_2,
@@ -362,6 +367,7 @@ MIGRATIONS: tuple[str, ...] = (
     VERSION_6,
     VERSION_7,
     VERSION_8,
+    VERSION_9,
 )
 
 

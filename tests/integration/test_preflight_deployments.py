@@ -6,8 +6,9 @@ import urllib.request
 import pytest
 
 from engine.azure import targets
+from engine.azure.answers import same_model
 from engine.azure.connection import Azure, Endpoint
-from engine.azure.targets import Target, Wanted, same_model
+from engine.azure.targets import Target, Wanted
 from engine.errors import ConfigurationError
 from tests.conftest import Emulator
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from engine.azure.answers import Answer
+from engine.azure.answers import Answer, same_model
 from engine.azure.prices import Prices, load_prices
 from engine.datasets.prompt import Prompt, image_mime
 from engine.errors import InputError, JobError
@@ -92,8 +92,34 @@ class Asking:
         self.context.store.predictions.add(self.contestant_id, [failed])
         self.context.say(str(why), "warning")
 
+    @cached_property
+    def _models(self) -> set[str]:
+        """Names of the contestant's one model that were met already."""
+        return set()
+
+    def check_model(self, answer: Answer) -> None:
+        """Check that an answer is of the model that all others of its contestant are of.
+
+        Raises:
+            JobError: it is of another one.
+
+        """
+        if not answer.model or answer.model in self._models:
+            return
+        known = self.context.store.experiments.add_served(self.contestant_id, answer.model)
+        if not same_model(known, answer.model):
+            raise JobError(
+                f"{answer.custom_id} is answered by {answer.model}; the answers before it are of {known}.",
+                "Start a new experiment: answers of two models are not compared as one contestant's.",
+            )
+        planned = str(self.context.job.parameters["model"])
+        if not same_model(planned, answer.model):
+            self.context.say(f"the deployment serves {answer.model}; the prices are those of {planned}", "warning")
+        self._models.add(answer.model)
+
     def prediction(self, answer: Answer, latency_ms: float | None = None) -> Prediction:
-        """Read an answer: to one label, to `unknown_label`, or to why there is none."""
+        """Read an answer: to one label, to `unknown_label`, or to why there is none; raises as `check_model` does."""
+        self.check_model(answer)
         label = None
         if answer.filtered:
             outcome = Outcome.FILTERED
