@@ -31,6 +31,8 @@ class JobView:
     finished_at: float | None
     cost_usd: float
     needs: tuple[int, ...]
+    cost_is_known: bool = True
+    """False where the price of something that was paid is not in the table: then `cost_usd` is the rest."""
     unanswered: int = 0
     """Images that a job which has succeeded has left without an answer; `resume` asks about these again."""
     worked_seconds: float = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -65,6 +66,14 @@ class Prices:
     def hosting_cost(self, model: str, seconds: float) -> float:
         """Return US dollars for a fine-tuned deployment's life, used or not."""
         return seconds / 3600 * self.of(model).hosting
+
+
+def if_known(cost: Callable[[], float]) -> float | None:
+    """Return a cost; None where the table has no price for the model."""
+    try:
+        return cost()
+    except InputError:
+        return None
 
 
 def load_prices(*overrides: Path) -> Prices:

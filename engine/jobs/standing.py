@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.azure.prices import load_prices
 from engine.events import StandingCost
-from engine.jobs.kinds.deploy import hosted_seconds, living_since
+from engine.jobs.kinds.deploy import charge_hours, hosted_seconds, living_since
 from engine.jobs.paths import Home
 from engine.states import JobKind
 from engine.store import Store
@@ -46,9 +46,7 @@ async def delete_deployment(store: Store, home: Home, job_id: int) -> str:
         await deployments.delete(azure, name)
 
     def charge() -> None:
-        seconds = hosted_seconds(home.job(job), ended=True)
-        usd = load_prices(home.prices).hosting_cost(str(job.parameters["model"]), seconds)
-        store.jobs.charge(job_id, job.contestant_id, "hosting", usd)
+        usd = charge_hours(store, home, job, ended=True)
         store.jobs.log(job_id, f"deployment {name} deleted; hosting cost ${usd:.4f}")
 
     await asyncio.to_thread(charge)

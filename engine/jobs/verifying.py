@@ -28,6 +28,7 @@ from engine.jobs.origins import Check
 from engine.jobs.paths import Home
 from engine.states import ContestantKind, JobKind, Outcome, Split
 from engine.store import Store
+from engine.store.charges import BEFORE
 from engine.store.experiments import StoredContestant
 from engine.store.jobs import StoredJob
 from engine.store.predictions import Prediction
@@ -339,6 +340,12 @@ def _costs(
 
 
 def _inference(store: Store, contestant: StoredContestant, model: str, kinds: set[str], prices: Prices) -> float:
+    charges = [c for c in store.jobs.charges_of(contestant.id) if c.item == "inference"]
+    if charges and all(c.key not in ("", BEFORE) for c in charges):  # what was paid twice is counted twice
+        return sum(
+            prices.inference_cost(model, c.prompt_tokens, c.completion_tokens, batch=c.key.startswith("batch:"))
+            for c in charges
+        )
     whole, probe = store.predictions.usage(contestant.id), store.predictions.probe_usage(contestant.id)
     into, out, usd = whole.prompt_tokens, whole.completion_tokens, 0.0
     if JobKind.BATCH in kinds:

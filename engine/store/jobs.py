@@ -17,12 +17,14 @@ from engine.errors import LostClaim, NotFoundError
 from engine.events import JobView, LogLine, Metric
 from engine.secrets import redact
 from engine.states import JobState, Request
+from engine.store.charges import Charges
 from engine.store.remote_calls import RemoteCalls
 
 _VIEW = (
     "SELECT j.*, e.name AS experiment, c.name AS contestant,"
     " CASE j.state WHEN 'succeeded' THEN json_extract(j.result, '$.unanswered') END AS unanswered,"
-    " (SELECT COALESCE(SUM(usd), 0) FROM costs WHERE job_id = j.id) AS usd,"
+    " (SELECT COALESCE(SUM(usd), 0) FROM charges WHERE job_id = j.id) AS usd,"
+    " (SELECT COUNT(*) FROM charges WHERE job_id = j.id AND usd IS NULL) AS unpriced,"
     " (SELECT GROUP_CONCAT(needs_id) FROM needs WHERE job_id = j.id) AS needs"
     " FROM jobs j JOIN experiments e ON e.id = j.experiment_id"
     " LEFT JOIN contestants c ON c.id = j.contestant_id"
@@ -52,7 +54,7 @@ class StoredJob:
     legacy: bool
 
 
-class Jobs(RemoteCalls):
+class Jobs(RemoteCalls, Charges):
     """Reads and writes jobs."""
 
     # -- reading
@@ -369,6 +371,7 @@ def _view(row: sqlite3.Row) -> JobView:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         cost_usd=row["usd"],
+        cost_is_known=not row["unpriced"],
         needs=tuple(int(n) for n in (row["needs"] or "").split(",") if n),
         unanswered=row["unanswered"] or 0,
         worked_seconds=row["worked_seconds"],

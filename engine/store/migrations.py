@@ -358,6 +358,31 @@ VERSION_9 = """
 ALTER TABLE contestants ADD COLUMN served TEXT;
 """
 
+# The ledger of what was paid; `costs` is its sum by job and item.
+VERSION_10 = """
+CREATE TABLE charges (
+    id INTEGER PRIMARY KEY,
+    job_id INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    contestant_id INTEGER REFERENCES contestants ON DELETE CASCADE,
+    item TEXT NOT NULL CHECK (item IN ('training', 'hosting', 'inference')),
+    key TEXT NOT NULL,
+    usd REAL,
+    prompt_tokens INTEGER NOT NULL DEFAULT 0,
+    completion_tokens INTEGER NOT NULL DEFAULT 0,
+    training_tokens INTEGER NOT NULL DEFAULT 0,
+    seconds REAL NOT NULL DEFAULT 0,
+    estimated INTEGER NOT NULL DEFAULT 0,
+    at REAL NOT NULL,
+    UNIQUE (job_id, item, key)
+) STRICT;
+CREATE INDEX charges_by_contestant ON charges (contestant_id);
+INSERT INTO charges (job_id, contestant_id, item, key, usd, at)
+    SELECT c.job_id, c.contestant_id, c.item, 'before', c.usd, j.created_at FROM costs c JOIN jobs j ON j.id = c.job_id;
+DROP TABLE costs;
+CREATE VIEW costs AS SELECT job_id, MAX(contestant_id) AS contestant_id, item, SUM(usd) AS usd
+    FROM charges GROUP BY job_id, item;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     VERSION_1,
     VERSION_2,
@@ -368,6 +393,7 @@ MIGRATIONS: tuple[str, ...] = (
     VERSION_7,
     VERSION_8,
     VERSION_9,
+    VERSION_10,
 )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from engine import clock
 from engine.events import Score
 from engine.states import Outcome
+from engine.store.charges import Charge, write_charge
 from engine.store.db import Database
 
 
@@ -58,8 +59,17 @@ class Predictions:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def add(self, contestant_id: int, predictions: Iterable[Prediction]) -> None:
-        """Store predictions. An answer replaces `failed` or `missing`, and nothing replaces an answer."""
+    def add(
+        self, contestant_id: int, predictions: Iterable[Prediction], *, paid: tuple[int, Charge] | None = None
+    ) -> None:
+        """Store predictions. An answer replaces `failed` or `missing`, and nothing replaces an answer.
+
+        Args:
+            contestant_id: the contestant.
+            predictions: of its images.
+            paid: the job, and what it was charged for them: it is added to the row of its key, with them or not at all.
+
+        """
         now = clock.now()
         with self._db.transaction() as db:
             db.executemany(
@@ -92,6 +102,8 @@ class Predictions:
                     for p in predictions
                 ],
             )
+            if paid is not None:
+                write_charge(db, paid[0], contestant_id, paid[1], more=True)
 
     def add_latency(
         self,
@@ -103,6 +115,7 @@ class Predictions:
         *,
         total_ms: float | None = None,
         attempts: int = 0,
+        paid: tuple[int, Charge] | None = None,
     ) -> None:
         """Store the latency of one request that had the service (or the model) to itself.
 
@@ -114,6 +127,7 @@ class Predictions:
             completion_tokens: likewise.
             total_ms: milliseconds from the first attempt on; None for a model that is not asked over a network.
             attempts: how often it was asked; 0 likewise.
+            paid: see `add`.
 
         """
         with self._db.transaction() as db:
@@ -123,6 +137,8 @@ class Predictions:
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (contestant_id, image_id, ms, prompt_tokens, completion_tokens, total_ms, attempts),
             )
+            if paid is not None:
+                write_charge(db, paid[0], contestant_id, paid[1], more=True)
 
     def of(self, contestant_id: int) -> dict[int, Prediction]:
         """Return a contestant's predictions by image id."""
@@ -232,7 +248,7 @@ class Predictions:
         rows = self._db.rows(
             "SELECT item, SUM(usd) AS usd FROM costs WHERE contestant_id = ? GROUP BY item", contestant_id
         )
-        return {r["item"]: r["usd"] for r in rows}
+        return {r["item"]: r["usd"] for r in rows if r["usd"] is not None}
 
     def estimates(self, contestant_id: int) -> dict[str, float]:
         """Return what a contestant was expected to cost in US dollars, by item; empty where nobody estimated."""

@@ -8,13 +8,14 @@ from functools import cached_property
 from typing import Any
 
 from engine.azure.answers import Answer, same_model
-from engine.azure.prices import Prices, load_prices
+from engine.azure.prices import Prices, if_known, load_prices
 from engine.datasets.prompt import Prompt, image_mime
 from engine.errors import InputError, JobError
 from engine.evaluation.answers import reader_of
 from engine.evaluation.reading import Reader
 from engine.jobs.context import Context
 from engine.states import Outcome, Split
+from engine.store.charges import Charge
 from engine.store.datasets import StoredImage
 from engine.store.predictions import Prediction
 
@@ -85,6 +86,17 @@ class Asking:
             return self.prompt.body(deployment, self.labels, data, image_mime(data))
 
         return make
+
+    def charge(self, key: str, prompt: int, completion: int, *, batch: bool = False, estimated: bool = False) -> Charge:
+        """Return the charge for tokens in and out; batches cost half."""
+        model = str(self.context.job.parameters["model"])
+        usd = if_known(lambda: self.prices.inference_cost(model, prompt, completion, batch=batch))
+        return Charge("inference", key, usd, prompt, completion, estimated=estimated)
+
+    def paid(self, answer: Answer) -> tuple[int, Charge]:
+        """Return this job and the charge for one answer in real time, which is added to those of this attempt."""
+        job = self.context.job
+        return job.id, self.charge(f"requests:{job.attempt}", answer.prompt_tokens, answer.completion_tokens)
 
     def leave_out(self, name: str, why: InputError) -> None:
         """Store that an image could not be asked about; the others are, and whoever resumes takes it up again."""

@@ -19,7 +19,6 @@ from engine.azure.connection import Azure
 from engine.errors import JobError
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds.asking import Asking, custom_id
-from engine.jobs.kinds.collecting import charge
 from engine.jobs.kinds.rounds import Round
 from engine.jobs.service import connected
 from engine.states import Outcome, Request
@@ -50,7 +49,6 @@ async def _ask(asking: Asking, azure: Azure) -> None:
         except Stopped as stopped:
             if stopped.request == Request.CANCEL:
                 await round_.cancel()
-                charge(asking)
             raise
         left = asking.left()
         if not left or retry == "none" or (left == asking.count and not round_.cut_short):
@@ -108,27 +106,24 @@ async def _ask_now(asking: Asking, azure: Azure) -> None:
     def on_answer(answer: Answer, *_: object) -> None:
         nonlocal done
         done += 1
-        context.store.predictions.add(asking.contestant_id, [asking.prediction(answer, answer.latency_ms)])
+        prediction = asking.prediction(answer, answer.latency_ms)
+        context.store.predictions.add(asking.contestant_id, [prediction], paid=asking.paid(answer))
         context.progress(done, total, "in real time")
 
-    try:
-        await chat.score(
-            azure,
-            deployment,
-            ((custom_id(image), asking.body(image, deployment)) for image in asking.remaining()),
-            concurrency=context.job.parameters.get("concurrency", 8),
-            on_answer=on_answer,
-            stop=context.asked,
-            say=context.say,
-        )
-    finally:
-        charge(asking)
+    await chat.score(
+        azure,
+        deployment,
+        ((custom_id(image), asking.body(image, deployment)) for image in asking.remaining()),
+        concurrency=context.job.parameters.get("concurrency", 8),
+        on_answer=on_answer,
+        stop=context.asked,
+        say=context.say,
+    )
     context.check()
 
 
 def _finish(asking: Asking) -> dict[str, Any]:
     context = asking.context
-    charge(asking)
     left = asking.left()
     if left == asking.count:
         error = context.store.predictions.an_error(asking.contestant_id)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engine.azure import batches
 from engine.azure.batches import BatchStatus
+from engine.azure.chat import ASSUMED_ANSWER
 from engine.azure.connection import Azure
 from engine.jobs.kinds import outputs
 from engine.jobs.kinds.asking import Asking
@@ -75,7 +76,7 @@ class Collector:
             say=context.say,
         )
         await asyncio.to_thread(self.store, found.paths, requested)
-        charge(self._asking)
+        self._charge(file, state, found)
         if not found.whole and not last:
             self._put_off(file, state, found)
             return False
@@ -94,6 +95,20 @@ class Collector:
             context.say(f"batch {state.id} ended {state.status} {state.problem}".rstrip(), "warning")
         file.state = "over"
         return True
+
+    def _charge(self, file: File, state: BatchStatus, found: outputs.Fetched) -> None:
+        """Charge a batch by the tokens of its answers; what was answered and cannot be read is estimated."""
+        prompt, completion, unread = (
+            found.prompt_tokens,
+            found.completion_tokens,
+            max(0, state.completed - found.answered),
+        )
+        if unread:
+            of = (prompt, completion) if found.answered else (file.tokens, ASSUMED_ANSWER * file.requests)
+            count = found.answered or max(1, file.requests)
+            prompt, completion = (n + round(unread * m / count) for n, m in zip((prompt, completion), of, strict=True))
+        charge = self._asking.charge(f"batch:{state.id}", prompt, completion, batch=True, estimated=unread > 0)
+        self._context.store.jobs.record(self._context.job.id, self._asking.contestant_id, charge)
 
     def _put_off(self, file: File, state: BatchStatus, found: outputs.Fetched) -> None:
         """Plan the next fetch of files that are not whole, or give up for this attempt at the job."""
@@ -135,16 +150,3 @@ class Collector:
                 store.add(asking.contestant_id, chunk)
                 chunk = []
         store.add(asking.contestant_id, chunk)
-
-
-def charge(asking: Asking) -> None:
-    """Write down what the answers cost, from the tokens that the service reported; batches cost half."""
-    context = asking.context
-    model = context.job.parameters["model"]
-    whole = context.store.predictions.usage(asking.contestant_id)
-    cheap = context.store.predictions.batch_usage(asking.contestant_id)
-    usd = asking.prices.inference_cost(model, cheap.prompt_tokens, cheap.completion_tokens, batch=True)
-    usd += asking.prices.inference_cost(
-        model, whole.prompt_tokens - cheap.prompt_tokens, whole.completion_tokens - cheap.completion_tokens
-    )
-    context.store.jobs.charge(context.job.id, asking.contestant_id, "inference", usd)

@@ -12,12 +12,16 @@ from engine import clock
 from engine.azure import deployments
 from engine.azure.connection import Azure
 from engine.azure.patience import stoppable
-from engine.azure.prices import load_prices
+from engine.azure.prices import if_known, load_prices
 from engine.errors import DogclsError, JobError, ServiceError, ServiceUnavailable
 from engine.jobs.context import Context, Stopped
+from engine.jobs.paths import Home
 from engine.jobs.service import connected
 from engine.states import JobKind, Request
+from engine.store import Store
+from engine.store.charges import Charge
 from engine.store.files import private_folder, write_atomic
+from engine.store.jobs import StoredJob
 
 GONE_SECONDS = 10.0
 """How long it is tried, after a failure, to find out whether there is a deployment."""
@@ -55,10 +59,21 @@ async def run(context: Context) -> dict[str, Any]:
 async def _take_back(context: Context, azure: Azure, name: str) -> None:
     """Delete what a cancelled job has made: nobody will use it, and it would cost money every hour."""
     await deployments.delete(azure, name)
-    hours = hosted_seconds(context.folder, ended=True) / 3600
-    usd = hours * load_prices(context.home.prices).hosting_cost(context.job.parameters["model"], 3600)
-    context.store.jobs.charge(context.job.id, context.job.contestant_id, "hosting", usd)
+    usd = charge_hours(context.store, context.home, context.job, ended=True)
     context.say(f"deployment {name} deleted; hosting cost ${usd:.4f}")
+
+
+def charge_hours(store: Store, home: Home, job: StoredJob, *, ended: bool = False) -> float:
+    """Charge each life of a job's deployment so far, and return US dollars; `ended` closes the last one."""
+    folder, prices, model = home.job(job), load_prices(home.prices), str(job.parameters["model"])
+    hosted_seconds(folder, ended=ended)
+    lives = [(until or clock.now()) - since for since, until in _hosted(folder)]
+    charges = [
+        Charge("hosting", f"life:{n}", if_known(lambda s=s: prices.hosting_cost(model, s)), seconds=s)  # type: ignore[misc]
+        for n, s in enumerate(lives, start=1)
+    ]
+    store.jobs.record_all(job.id, job.contestant_id, "hosting", charges)
+    return sum(charge.usd or 0.0 for charge in charges)
 
 
 async def ensure_deployed(context: Context, azure: Azure, name: str, model: str, folder: Path) -> None:

@@ -18,13 +18,14 @@ from engine.azure import files, fine_tuning
 from engine.azure.connection import Azure
 from engine.azure.fine_tuning import Checkpoint, Event, TuningStatus
 from engine.azure.patience import patiently, stoppable
-from engine.azure.prices import load_prices
+from engine.azure.prices import if_known, load_prices
 from engine.errors import JobError, ServiceError
 from engine.jobs import tuning_checks
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds.training_data import images_of, prepare, refuse
 from engine.jobs.service import connected
 from engine.states import Request, Split
+from engine.store.charges import Charge
 from engine.store.files import private_folder, write_atomic
 
 POLL_SECONDS = 60.0
@@ -79,7 +80,8 @@ async def run(context: Context) -> dict[str, Any]:
             _settle(made, status)
             raise Stopped(Request.CANCEL)
         if status.status != "succeeded" or status.fine_tuned_model is None:
-            _charge(made, made.billed or 0)  # failed jobs are not charged
+            if made.billed:  # failed jobs are not charged
+                _charge(made, made.billed)
             made.over()
             raise JobError(
                 f"Fine-tuning {made.id} ended {status.status}: {status.error or 'no reason given'}.",
@@ -90,7 +92,7 @@ async def run(context: Context) -> dict[str, Any]:
     billed, estimated = made.billed, made.billed is None
     if billed is None:
         billed = status.trained_tokens or _facts(made)["tokens"] * (status.epochs or 1)
-    usd = _charge(made, billed)
+    usd = _charge(made, billed, estimated=estimated)
     about = "about " if estimated else ""
     context.say(f"model {status.fine_tuned_model}; {about}{billed:,} tokens billed, {about}${usd:.2f}")
     if estimated:
@@ -323,21 +325,22 @@ def _settle(made: _Run, status: TuningStatus) -> None:
     if billed is None and steps and status.epochs:  # no event says what the part that was done has cost
         about = "about "
         billed = round(facts["tokens"] * status.epochs * min(1.0, made.step / steps))
-    usd = _charge(made, billed or 0)
+    usd = _charge(made, billed or 0, estimated=made.billed is None)
     made.context.say(
         f"fine-tuning job {made.id} is {status.status}; {about}{billed or 0:,} tokens billed, ${usd:.2f} in all"
     )
     made.over()
 
 
-def _charge(made: _Run, billed: int) -> float:
-    """Write down what a round was billed; return the cost of all rounds in US dollars."""
+def _charge(made: _Run, billed: int, *, estimated: bool = False) -> float:
+    """Charge what a round was billed; return the cost of all rounds in US dollars."""
     context = made.context
     write_atomic(made.folder / "billed", str(billed))
-    tokens = sum(int(path.read_text(encoding="ascii")) for path in context.folder.glob("round-*/billed"))
-    usd = load_prices(context.home.prices).training_cost(context.job.parameters["model"], tokens)
-    context.store.jobs.charge(context.job.id, context.job.contestant_id, "training", usd)
-    return usd
+    jobs, job, prices = context.store.jobs, context.job, load_prices(context.home.prices)
+    usd = if_known(lambda: prices.training_cost(job.parameters["model"], billed))
+    charge = Charge("training", f"fine-tune:{made.id}", usd, training_tokens=billed, estimated=estimated)
+    jobs.record(job.id, job.contestant_id, charge)
+    return sum(c.usd or 0.0 for c in jobs.charges(job.id) if c.item == "training")
 
 
 async def _results(made: _Run, status: TuningStatus) -> int:

@@ -40,6 +40,8 @@ class Fetched:
     paths: list[Path] = field(default_factory=list)
     answers: int = 0
     """Requests of the batch that have a line."""
+    answered: int = 0
+    """Those of them that took tokens."""
     promised: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -165,6 +167,7 @@ def _scan(found: Fetched, expected: Callable[[str], bool]) -> int:
             used = (line.prompt_tokens, line.completion_tokens)
             tokens[line.custom_id] = max(tokens.get(line.custom_id, (0, 0)), used)
     found.answers = len(tokens)
+    found.answered = sum(any(used) for used in tokens.values())
     found.prompt_tokens = sum(used[0] for used in tokens.values())
     found.completion_tokens = sum(used[1] for used in tokens.values())
     return junk

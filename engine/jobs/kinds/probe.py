@@ -41,9 +41,12 @@ async def run(context: Context) -> dict[str, Any]:
                 answer.completion_tokens,
                 total_ms=answer.total_ms,
                 attempts=answer.attempts,
+                paid=asking.paid(answer),
             )
         elif answer.error:
             refusals.append(answer.error)
+            job_id, charge = asking.paid(answer)
+            context.store.jobs.add_to(job_id, asking.contestant_id, charge)
             context.say(f"{answer.custom_id}: {answer.error}", "warning")
         context.progress(done, len(images), "")
 
@@ -59,9 +62,6 @@ async def run(context: Context) -> dict[str, Any]:
             say=context.say,
         )
     context.check()
-    usage = context.store.predictions.probe_usage(asking.contestant_id)
-    usd = asking.prices.inference_cost(parameters["model"], usage.prompt_tokens, usage.completion_tokens)
-    context.store.jobs.charge(context.job.id, asking.contestant_id, "inference", usd)
     measured = context.store.predictions.latencies(asking.contestant_id).keys() & {image.id for image in images}
     if images and not measured:
         raise JobError(

@@ -19,7 +19,7 @@ from engine.azure.patience import stoppable
 from engine.errors import JobError, ServiceError
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds.asking import Asking, custom_id
-from engine.jobs.kinds.deploy import close_if_gone, ensure_deployed, hosted_seconds
+from engine.jobs.kinds.deploy import charge_hours, close_if_gone, ensure_deployed
 from engine.jobs.service import connected
 from engine.states import JobKind, Request
 from engine.store.datasets import StoredImage
@@ -80,7 +80,7 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str, deployed: dict
         nonlocal done, charged_at
         done += 1
         prediction = asking.prediction(answer, answer.latency_ms)
-        context.store.predictions.add(asking.contestant_id, [prediction])
+        context.store.predictions.add(asking.contestant_id, [prediction], paid=asking.paid(answer))
         if pace.most == 1 and answer.latency_ms is not None and answer.error is None:
             context.store.predictions.add_latency(
                 asking.contestant_id,
@@ -124,18 +124,11 @@ def _folder(asking: Asking, deployed: dict[str, Any]) -> Path:
 
 
 def _charge(asking: Asking, deployed: dict[str, Any] | None, *, ended: bool = False) -> float:
-    """Write down what the answers and the deployment's hours have cost so far; return the hours' part."""
+    """Charge the deployment's hours so far, and return US dollars."""
     context = asking.context
-    model = context.job.parameters["model"]
-    usage = context.store.predictions.usage(asking.contestant_id)
-    usd = asking.prices.inference_cost(model, usage.prompt_tokens, usage.completion_tokens)
-    context.store.jobs.charge(context.job.id, asking.contestant_id, "inference", usd)
     if deployed is None:
         return 0.0
-    seconds = hosted_seconds(_folder(asking, deployed), ended=ended)
-    hosting = asking.prices.hosting_cost(model, seconds)
-    context.store.jobs.charge(deployed["job"], asking.contestant_id, "hosting", hosting)
-    return hosting
+    return charge_hours(context.store, context.home, context.store.jobs.get(deployed["job"]), ended=ended)
 
 
 async def _clean_up(asking: Asking, azure: Azure, deployed: dict[str, Any]) -> None:
