@@ -1,4 +1,4 @@
-"""Jobs' paid calls: intended before they are made, then their id on the service, then their price."""
+"""Jobs' paid calls: intended before they are made, then their id on the service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from engine.store.db import Database
 
 
 class RemoteCalls:
-    """Reads and writes intents, ids on the service and charges. Each is on disk when its method returns."""
+    """Reads and writes intents and ids on the service. Each is on disk when its method returns."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -59,8 +59,3 @@ class RemoteCalls:
             "SELECT key, remote_id FROM remote_calls WHERE job_id = ? AND operation = ? ORDER BY id", job_id, operation
         )
         return {r["key"]: r["remote_id"] for r in rows}
-
-    def charge(self, job_id: int, contestant_id: int | None, item: str, usd: float) -> None:
-        """Set what a job has cost so far in one item (`training`, `hosting` or `inference`)."""
-        with self._db.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO costs VALUES (?, ?, ?, ?)", (job_id, contestant_id, item, usd))

@@ -89,7 +89,7 @@ def test_changed_prices_are_named_with_their_date(store, home, pets):
 
 
 def test_a_changed_cost_is_named(store, home, pets):
-    changed(home, "UPDATE costs SET usd = usd + 0.01")
+    changed(home, "UPDATE charges SET usd = usd + 0.01")
     assert list(wrong(store, home)) == ["costs of zero-shot"]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -12,8 +13,9 @@ from engine.errors import ConfigurationError
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds import batch, collecting, rounds
 from engine.jobs.plan import make_plan
+from engine.jobs.process import start_time
 from engine.jobs.spec import Spec
-from engine.states import Outcome, Request, Split
+from engine.states import JobState, Outcome, Request, Split
 from tests.integration.batches.world import eventually, limited, whole
 
 
@@ -42,7 +44,7 @@ async def test_a_crash_anywhere_is_made_good_and_nothing_is_paid_twice(world, pl
     place_of = {
         "files": files,
         "batches": batches,
-        "jobs": world.store.jobs,
+        "jobs": type(world.store.jobs),
         "Round": rounds.Round,
         "Collector": collecting.Collector,
     }
@@ -112,6 +114,8 @@ async def test_the_store_decides_which_line_counts(world):
     first.write_text("\n".join([line(names[0], 500), line(names[1], 500), "{torn", *strangers, "[]", "3"]))
     broken = json.dumps({"custom_id": names[2], "response": {"status_code": 200, "body": {"choices": [3], "usage": 7}}})
     second.write_text("\n".join([line(names[0]), line(names[0]), broken, ""]))
+    world.store.jobs.change(world.job, JobState.QUEUED, expected=(JobState.WAITING,), message="queued")
+    assert world.store.jobs.claim(world.job, 1, os.getpid(), start_time(os.getpid()))
     context = Context(world.home, world.store, world.store.jobs.get(world.job))
     asking = batch.Asking.of(context)
     async with Azure(Endpoint("http://127.0.0.1:1", "key")) as azure:

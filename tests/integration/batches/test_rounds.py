@@ -135,11 +135,21 @@ async def test_lost_lines_are_asked_again_in_real_time(world, place):
     )
     extra = whole_use.prompt_tokens - cheap.prompt_tokens
     assert extra > 0
-    usd = world.store.predictions.costs(world.contestant)["inference"]
+    # The lost lines were paid for too: their tokens are estimated from the others'.
+    (batch,) = place.batches()[place.before :]
+    (paid,) = [row for row in place.ledger()["batches"] if row["id"] == batch["id"]]
+    assert paid["prompt_tokens"] > cheap.prompt_tokens
+    charges = {c.key: c for c in world.store.jobs.charges(world.job)}
+    assert list(charges) == [f"batch:{batch['id']}", "requests:1"]
+    estimated, exact = charges.values()
+    assert (estimated.estimated, exact.estimated) == (True, False)
+    assert (estimated.prompt_tokens, exact.prompt_tokens) == (paid["prompt_tokens"], extra)
     out = whole_use.completion_tokens - cheap.completion_tokens
-    assert usd == pytest.approx(
-        (cheap.prompt_tokens * 1.25 + cheap.completion_tokens * 5 + extra * 2.5 + out * 10) / 1e6
-    )
+    assert exact.completion_tokens == out
+    assert estimated.completion_tokens == pytest.approx(paid["completion_tokens"], rel=0.1)
+    usd = world.store.predictions.costs(world.contestant)["inference"]
+    batched = estimated.prompt_tokens * 1.25 + estimated.completion_tokens * 5
+    assert usd == pytest.approx((batched + extra * 2.5 + out * 10) / 1e6)
 
 
 async def test_a_pause_in_real_time_goes_on_in_real_time(world, place):
