@@ -8,6 +8,7 @@ the end each paid operation stands in the emulator's ledger once, and every imag
 """
 
 import argparse
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -19,17 +20,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.azure.connection import Endpoint
+from engine.azure.prices import load_prices
 from engine.jobs import plan, scheduler
 from engine.jobs.paths import Home
 from engine.jobs.spec import Spec
 from engine.states import JobKind, JobState
 from engine.store import Store
-from tests.process.lanes import CLASSES, COUNTS, Lanes
+from tests.process.lanes import CLASSES, COUNTS, STARTED, Lanes
 from tests.process.points import KINDS, points
 
 TESTS = len(CLASSES) * COUNTS["test"]
 TRAINS = len(CLASSES) * COUNTS["train"]
 JOB = {"batch": JobKind.BATCH, "fine_tune": JobKind.FINE_TUNE, "deploy": JobKind.DEPLOY}
+MODEL = "gpt-4o-2024-08-06"
 SLOW = 120
 """So many times as fast as the service: what waits there for a minute waits here for a second."""
 
@@ -55,6 +58,7 @@ class Scenario:
     values: dict = field(default_factory=dict)
     parameters: dict = field(default_factory=dict)
     most: int = 1  # batches, fine-tuning jobs or deployments; what each was paid for is counted apart
+    spare: int = 0  # answers that may be paid for once more
 
 
 SCENARIOS = (
@@ -156,7 +160,11 @@ class Outcome:
     seconds: float = 0.0
     wrong: list = field(default_factory=list)
     came_by: list = field(default_factory=list)
+    charged: float = 0.0
+    """What our ledger showed when the job was cancelled."""
     model: str | None = None
+    stop: str = "kill"
+    acted: bool = False
 
 
 def resolve(where):
@@ -168,8 +176,27 @@ def resolve(where):
     return found[int(number)]
 
 
-def run(lane, scenario, kill=None, *, keep=False, record=False):
-    """Run a scenario; kill is (attempt, key, when), or None."""
+CANCEL = "cancel"
+"""In `Scenario.attempts`, instead of a list of happenings: the job is cancelled, and a worker cancels it there."""
+
+
+@dataclass
+class Run:
+    """A home with one job, and what the emulator had been paid before."""
+
+    home: Home
+    store: Store
+    before: dict
+    chats: int
+
+    @property
+    def state(self):
+        return self.store.jobs.get(1).state
+
+
+@contextlib.contextmanager
+def prepared(lane, scenario, outcome, *, keep=False):
+    """Prepare a run of a scenario; forget it in the end."""
     begun = time.monotonic()
     tuned = lane.tuned() if scenario.kind == "deploy" else None
     lane.count += 1
@@ -177,43 +204,14 @@ def run(lane, scenario, kill=None, *, keep=False, record=False):
     shutil.copytree(lane.template, root)
     home = Home(root)
     store = Store(home.store)
-    outcome = Outcome(scenario, *(kill[1:] if kill else ("", "")))
     try:
         book = lane.emulator.ledger()
         before = {kind: {row["id"] for row in book[kind]} for kind in ("batches", "fine_tuning_jobs", "deployments")}
-        chats = book["chat_requests"]["total"]
         if scenario.capacity:
             lane.capacity(scenario.capacity)
         lane.settings(scenario.speed, scenario.faults)
         _add(lane, store, scenario, tuned)
-        for number, happenings in enumerate(scenario.attempts):
-            at = [[resolve(where), when, action, 1] for where, when, action in happenings]
-            mine = kill is not None and kill[0] == number
-            if mine:
-                at.insert(0, [*kill[1:], "kill", 1])
-            code = _attempt(lane, home, store, at, scenario.values, root / f"came-by-{number}" if record else None)
-            if mine:
-                outcome.killed = code == -9
-                break
-        if kill is not None and not outcome.killed:
-            outcome.wrong.append("it was not killed: it never came by")
-        if kill is not None:
-            lane.settings(scenario.speed)  # what went wrong goes wrong no more
-        for _ in range(4):
-            if store.jobs.get(1).state == JobState.SUCCEEDED:
-                break
-            # Who goes on after a kill is an ordinary worker; calls that hang have not all befallen the first one.
-            _attempt(lane, home, store, [], {} if kill is not None else scenario.values, None)
-        if record:
-            for number in range(len(scenario.attempts)):
-                lines = (root / f"came-by-{number}").read_text().splitlines()
-                outcome.came_by += [(number, *line.split()) for line in lines]
-        lane.settings("instant")  # what did not go wrong yet must not befall the one who looks
-        view = store.jobs.view(1)
-        outcome.attempts, outcome.state = view.attempt, view.state
-        if view.state != "succeeded":
-            outcome.wrong.append(f"ended {view.state}: {view.error}")
-        _verify(lane, home, store, scenario, outcome, before, chats)
+        yield Run(home, store, before, book["chat_requests"]["total"])
     finally:
         store.close()
         if scenario.capacity:
@@ -222,7 +220,112 @@ def run(lane, scenario, kill=None, *, keep=False, record=False):
         outcome.seconds = time.monotonic() - begun
         if not outcome.wrong or keep:
             shutil.rmtree(root, ignore_errors=True)
+
+
+def run(lane, scenario, kill=None, *, keep=False, record=False):
+    """Run a scenario; kill is (attempt, key, when), or None."""
+    outcome = Outcome(scenario, *(kill[1:] if kill else ("", "")))
+    with prepared(lane, scenario, outcome, keep=keep) as it:
+        home, store = it.home, it.store
+        for number, happenings in enumerate(scenario.attempts):
+            at = [] if happenings == CANCEL else [[resolve(where), when, how, 1] for where, when, how in happenings]
+            mine = kill is not None and kill[0] == number
+            if mine:
+                at.insert(0, [*kill[1:], "kill", 1])
+            came_by = home.root / f"came-by-{number}" if record else None
+            if happenings == CANCEL:
+                scheduler.cancel(store, 1)
+                code = settle(lane, home, store, at, scenario.values, came_by)
+            else:
+                code = _attempt(lane, home, store, at, scenario.values, came_by)
+            if mine:
+                outcome.killed = code == -9
+                break
+        if kill is not None and not outcome.killed:
+            outcome.wrong.append("it was not killed: it never came by")
+        settle(lane, home, store)
+        if CANCEL in scenario.attempts[: kill[0] + 1 if kill else None]:
+            verify_cancelled(lane, it, scenario, outcome)
+        if kill is not None:
+            lane.settings(scenario.speed)  # what went wrong goes wrong no more
+        # Who goes on after a kill is an ordinary worker; calls that hang have not all befallen the first one.
+        finish(lane, it, scenario, outcome, {} if kill is not None else scenario.values)
+        if record:
+            for number in range(len(scenario.attempts)):
+                path = home.root / f"came-by-{number}"
+                lines = path.read_text().splitlines() if path.exists() else ()
+                outcome.came_by += [(number, *line.split()) for line in lines]
     return outcome
+
+
+def finish(lane, it, scenario, outcome, values):
+    """Resume the job until it has succeeded, and check what was paid for and what has come of it."""
+    for _ in range(4):
+        if it.state == JobState.SUCCEEDED:
+            break
+        _attempt(lane, it.home, it.store, [], values, None)
+        settle(lane, it.home, it.store)
+    lane.settings("instant")  # what did not go wrong yet must not befall the one who looks
+    view = it.store.jobs.view(1)
+    outcome.attempts, outcome.state = view.attempt, view.state
+    if view.state != "succeeded":
+        outcome.wrong.append(f"ended {view.state}: {view.error}")
+    _verify(lane, it.home, it.store, scenario, outcome, it.before, it.chats)
+
+
+def settle(lane, home, store, at=(), values=None, record=None):
+    """Run the workers that the scheduler starts until the job is not active; return the first one's exit status.
+
+    `at`, `values` and `record` are the first worker's.
+    """
+    until, code = time.monotonic() + 90, None
+    while store.jobs.get(1).state in ("queued", "running", "cancelling"):
+        assert time.monotonic() < until, [line.message for line in store.jobs.lines(1, -1, 8)]
+        scheduler.advance(store, home)
+        while STARTED[str(home.root)]:
+            arguments = STARTED[str(home.root)].pop(0)
+            ended = _work(lane, home, arguments, at if code is None else (), values or {}, record)
+            code, record = ended if code is None else code, None
+        time.sleep(0.02)
+    return code
+
+
+def verify_cancelled(lane, it, scenario, outcome):
+    """Nothing of a cancelled job runs or costs on the resource; what was paid is charged, and nothing more is paid."""
+    wrong, nonce = outcome.wrong, it.store.jobs.get(1).nonce
+    if it.state == JobState.SUCCEEDED:
+        return  # before the request came
+    if it.state != JobState.CANCELLED:
+        wrong.append(f"after cancel: {it.state}")
+        return
+
+    def there():
+        book = lane.emulator.ledger()
+        return {kind: {row["id"]: row for row in book[kind]} for kind in it.before}
+
+    lane.settings(scenario.speed)
+    paid = there()
+    running = [b["id"] for b in lane.listed("batches") if b["metadata"]["dogcls_intent"].startswith(nonce)
+               and b["status"] in ("validating", "in_progress", "finalizing", "cancelling")]  # fmt: skip
+    running += [j["id"] for j in lane.listed("fine_tuning/jobs") if j["suffix"] == f"dogcls-{nonce}"
+                and j["status"] not in ("succeeded", "failed", "cancelled")]  # fmt: skip
+    running += [row["name"] for row in paid["deployments"].values() if nonce in row["name"] and not row["deleted_at"]]
+    if running:
+        wrong.append(f"cancelled, and still there: {running}")
+    new = {kind: [row for row in rows.values() if row["id"] not in it.before[kind]] for kind, rows in paid.items()}
+    prices = load_prices(it.home.prices)
+    ours = it.store.jobs.view(1).cost_usd
+    tokens = [sum(row.get(name, 0) for row in new["batches"]) for name in ("prompt_tokens", "completion_tokens")]
+    theirs = prices.inference_cost(MODEL, *tokens, batch=True)
+    theirs += prices.training_cost(MODEL, sum(row.get("billed_tokens") or 0 for row in new["fine_tuning_jobs"]))
+    if ours < theirs - 1e-6 or (new["batches"] and scenario.parameters == {} and ours > theirs + 1e-6):
+        wrong.append(f"cancelled: the service was paid ${theirs:.6f}, our ledger shows ${ours:.6f}")
+    if new["deployments"] and not ours:
+        wrong.append("cancelled: the hours of the deployment are not charged")
+    time.sleep(0.3)
+    if there() != paid:
+        wrong.append("cancelled, and paid on")
+    outcome.charged = ours
 
 
 def _add(lane, store, scenario, tuned):
@@ -238,20 +341,25 @@ def _add(lane, store, scenario, tuned):
     store.experiments.add("x", dataset=dataset, profile="azure", spec="", contestants=made.contestants, jobs=made.jobs)
 
 
-def _attempt(lane, home, store, at, values, record):
+def _attempt(lane, home, store, at, values, record, held=None):
     """Queue the job and be its worker, to whatever end; then see whether it is dead, as the next command would."""
     states = (JobState.INTERRUPTED, JobState.PAUSED, JobState.CANCELLED, JobState.FAILED)
     store.jobs.change(1, JobState.WAITING, expected=states, message="resumed")
     assert store.jobs.change(1, JobState.QUEUED, expected=(JobState.WAITING,), message="queued")
     arguments = ["--home", str(home.root), "1", str(store.jobs.get(1).attempt)]
-    code = lane.work(
-        {
-            "arguments": arguments, "log": str(home.root / "worker.log"), "at": at, "values": values,
-            "record": record and str(record),
-        }
-    )  # fmt: skip
+    code = _work(lane, home, arguments, at, values, record, held)
     scheduler.recover(store)
     return code
+
+
+def _work(lane, home, arguments, at, values, record, held=None):
+    return lane.work(
+        {
+            "arguments": arguments, "log": str(home.root / "worker.log"), "at": list(at), "values": values,
+            "record": record and str(record), "hold": str(home.root / "hold"),
+        },
+        held,
+    )  # fmt: skip
 
 
 def _verify(lane, home, store, scenario, outcome, before, chats):
@@ -273,7 +381,7 @@ def _verify(lane, home, store, scenario, outcome, before, chats):
         if good != TESTS:
             wrong.append(f"images: {outcomes}")
         # What one attempt in real time was answered when it was killed is asked again: that is known, and bounded.
-        spare = 3 if "realtime" in scenario.parameters else 0
+        spare = scenario.spare + (3 if "realtime" in scenario.parameters else 0)
         if not TESTS <= asked <= TESTS + spare:
             wrong.append(f"{asked} answers were paid for, of {TESTS} images")
     elif scenario.kind == "fine_tune":
@@ -282,13 +390,17 @@ def _verify(lane, home, store, scenario, outcome, before, chats):
     else:
         mine = new["deployments"]
         living = [row for row in mine if not row["deleted_at"]]
-        there = lane.api("GET", f"{lane.deployments()}/dogcls-{job.nonce}?api-version=2024-10-01")
-        if len(living) != 1 or there["properties"]["provisioningState"] != "Succeeded":
-            wrong.append(f"{len(living)} deployments live, of {len(mine)}")
-        hosted = json.loads((home.job(1) / "hosted.json").read_text())
+        listed = lane.api("GET", f"{lane.deployments()}?api-version=2024-10-01")["value"]
+        states = [d["properties"]["provisioningState"] for d in listed if d["name"] == f"dogcls-{job.nonce}"]
+        if len(living) != 1 or states != ["Succeeded"]:
+            wrong.append(f"{len(living)} deployments live, of {len(mine)}: {states}")
+        path = home.job(1) / "hosted.json"
+        hosted = json.loads(path.read_text()) if path.exists() else []
         if sum(until is None for _, until in hosted) != 1:
             wrong.append(f"the hours kept are {hosted}")
         outcome.images = "-"
+    if (shown := store.jobs.view(1).cost_usd) < outcome.charged - 1e-9:
+        wrong.append(f"our ledger showed ${outcome.charged:.6f} before, and shows ${shown:.6f}")
     outcome.paid = str(len(mine))
     if not 1 <= len(mine) <= scenario.most:
         wrong.append(f"paid {len(mine)} times")

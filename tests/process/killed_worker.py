@@ -9,9 +9,12 @@ Reads one JSON object a line, forks a worker of it, and answers with its exit st
     at          [[key, when, action, hit], ...]: at the hit-th time that it is before or after a point,
                 `kill` it; leave the request `cancel` or `pause`; leave one when the fine-tuning job runs
                 (`cancel-running`, `pause-running`); end the emulator's faults (`calm`); refuse a batch as
-                a region does that answers for its quota at once (`full`), which the emulator does not
+                a region does that answers for its quota at once (`full`), which the emulator does not;
+                wait while the file `hold` is there (`hold`), so that another process can act meanwhile
     record      a file for the points that it comes by, or null
     values      constants of modules that are to be others
+    hold        the file for `hold`
+    command     instead of all of these: arguments of `dogcls-tui`, which is run instead of a worker
 
 A fork has everything heavy imported already, and nothing of what is watched, so a worker starts in a moment.
 """
@@ -24,7 +27,9 @@ import signal
 import sys
 import time
 import traceback
+import types
 import urllib.request
+from pathlib import Path
 
 
 def serve():
@@ -45,18 +50,44 @@ def serve():
         order = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            os._exit(worker(order))
+            os._exit(command(order) if "command" in order else worker(order))
         _, status = os.waitpid(pid, 0)
         print(json.dumps(os.waitstatus_to_exitcode(status)), flush=True)
 
 
-def worker(order):
-    """Be one worker; return its exit status."""
+def command(order):
+    """Be one command of a shell; return its exit status."""
+    from tui.main import main
+
+    _redirect(order["log"])
+    sys.argv = ["dogcls-tui", *order["command"]]
+    try:
+        main()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        return 70
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+def _redirect(path):
     os.setsid()
-    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
+
+
+def worker(order):
+    """Be one worker; return its exit status. It starts no other worker: the harness does."""
+    from engine.jobs import scheduler
+
+    _redirect(order["log"])
+    scheduler.detach = lambda *_, **__: types.SimpleNamespace(pid=os.getpid())
     try:
         watch(order)
         from engine.jobs.worker import main
@@ -108,6 +139,8 @@ def act(order, action):
         from engine.azure.batches import QuotaFull
 
         raise QuotaFull("The quota of enqueued tokens is full.", 200)
+    elif what == "hold":
+        hold(Path(order["hold"]))
     elif what == "calm":
         ask("PATCH", "/emulator/settings", {"faults": None})
     else:
@@ -123,11 +156,27 @@ def ask(method, path, body=None):
         return json.loads(answer.read() or "null")
 
 
-def request(arguments, what):
-    """Leave a request in the store, as a user does, and let the worker notice it now, not at its next heartbeat."""
-    from pathlib import Path
+def hold(file):
+    """Wait until the harness has acted, then notice at once what it has requested."""
+    file.touch()
+    until = time.monotonic() + 120
+    while file.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    notice()
 
+
+def notice():
+    """Let the worker read what is requested of it now, not at its next heartbeat."""
     from engine.jobs.context import Context
+
+    for one in gc.get_objects():
+        if type(one) is Context:
+            one.flush()
+
+
+def request(arguments, what):
+    """Leave a request in the store, as a user does, and let the worker notice it now."""
     from engine.jobs.paths import Home
     from engine.states import Request
     from engine.store import Store
@@ -135,9 +184,7 @@ def request(arguments, what):
     store = Store(Home(Path(arguments[1])).store)
     store.jobs.ask(int(arguments[2]), Request(what))
     store.close()
-    for one in gc.get_objects():
-        if type(one) is Context:
-            one.flush()
+    notice()
 
 
 if __name__ == "__main__":

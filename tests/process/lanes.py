@@ -4,12 +4,18 @@ import contextlib
 import json
 import os
 import queue
+import select
 import subprocess
 import sys
 import threading
 import urllib.error
 import urllib.request
+from collections import defaultdict
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
+from engine.jobs import scheduler
 from engine.jobs.importing import add_dataset
 from engine.jobs.paths import Home
 from engine.store import Store
@@ -18,6 +24,15 @@ from tests.pictures import class_folders
 
 COUNTS = {"train": 3, "val": 1, "test": 4}
 CLASSES = ("pug", "beagle", "boxer", "collie")
+
+
+STARTED = defaultdict(list)
+"""Arguments of the workers that the scheduler has started in this process, by home: they are run in a lane."""
+
+
+def _detach(module, arguments, *_, **__):
+    STARTED[arguments[1]].append(arguments)
+    return SimpleNamespace(pid=os.getpid())
 
 
 class Silent(Emulator):
@@ -38,18 +53,25 @@ class Lane:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("AZURE_", "DOGCLS_", "XDG_"))}
         environment |= self.emulator.environment() | {"XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
         environment["PYTHONPATH"] = str(ROOT)
-        self.server = subprocess.Popen(
-            [sys.executable, "-m", "tests.process.killed_worker"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment,
-        )  # fmt: skip
-        assert self.server.stdout.readline() == "ready\n"
+        self.environment = environment
+        self.server = self._server()
+        self.shell = None
         self.count = 0
         self.model = None
 
+    def _server(self):
+        server = subprocess.Popen(
+            [sys.executable, "-m", "tests.process.killed_worker"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=self.environment,
+        )  # fmt: skip
+        assert server.stdout.readline() == "ready\n"
+        return server
+
     def close(self):
-        self.server.stdin.close()
-        self.server.wait(20)
-        self.server.stdout.close()
+        for server in filter(None, (self.server, self.shell)):
+            server.stdin.close()
+            server.wait(20)
+            server.stdout.close()
         self.emulator.stop()
 
     def api(self, method, path, body=None):
@@ -83,10 +105,23 @@ class Lane:
             {"sku": {"name": "GlobalBatch", "capacity": units}},
         )
 
-    def work(self, order):
+    def work(self, order, held=None):
+        """Run a worker; `held` is called while it waits at a point (see `hold` in `killed_worker`)."""
         self.server.stdin.write(json.dumps(order) + "\n")
         self.server.stdin.flush()
+        while held and not select.select([self.server.stdout], [], [], 0.01)[0]:
+            if (file := Path(order["hold"])).exists():
+                held()
+                file.unlink()
         return json.loads(self.server.stdout.readline())
+
+    def command(self, home, *arguments):
+        """Run a command of `dogcls-tui`, also while a worker waits; return its exit status."""
+        self.shell = self.shell or self._server()
+        order = {"command": ["--home", str(home.root), *arguments], "log": str(home.root / "commands.log")}
+        self.shell.stdin.write(json.dumps(order) + "\n")
+        self.shell.stdin.flush()
+        return json.loads(self.shell.stdout.readline())
 
     def clean(self):
         """Forget what the last run has left: a resource takes no hundreds of fine-tuning files."""
@@ -165,10 +200,14 @@ class Lanes:
                     raise
 
         threads = [threading.Thread(target=drain, args=(lane,)) for lane in self.all]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with (
+            mock.patch.object(scheduler, "detach", _detach),
+            mock.patch.object(scheduler, "RESTART_SECONDS", 0.0, create=True),
+        ):
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
         if errors:
             raise errors[0]
         return found
