@@ -11,3 +11,11 @@ def lanes(tmp_path_factory):
     lanes = Lanes(tmp_path_factory.mktemp("lanes"), 2)
     yield lanes
     lanes.close()
+
+
+@pytest.fixture(scope="session")
+def explored(lanes):
+    """Each scenario of the matrices, run undisturbed."""
+    from tests.process.kill_matrix import KINDS, explore
+
+    return explore(lanes, list(KINDS))

@@ -45,8 +45,8 @@ def fault(operation, kind, times=1):
 class Scenario:
     """A run of one job, with what happens to it on the way, one list of happenings an attempt.
 
-    A happening is (where, when, action), where is `file:function:n`, the n-th point of a function. `most` is how
-    many paid operations there may be: more than one where the user cancels one and resumes.
+    A happening is (where, when, action), where is as `resolve` has it. `most` is how many paid operations there may
+    be: more than one where the user cancels one and resumes.
     """
 
     name: str
@@ -107,21 +107,21 @@ SCENARIOS = (
     Scenario(
         "paused",
         "fine_tune",
-        ((("fine_tune:_follow:3", "before", "pause-running"),), ()),
+        ((("fine_tune:_poll:await context.sleep", "before", "pause-running"),), ()),
         speed=SLOW,
         faults={"calls": [fault("fine_tuning.pause", "drop")]},
     ),
     Scenario(
         "paused, and the resuming lost",
         "fine_tune",
-        ((("fine_tune:_follow:3", "before", "pause-running"),), ()),
+        ((("fine_tune:_poll:await context.sleep", "before", "pause-running"),), ()),
         speed=SLOW,
         faults={"calls": [fault("fine_tuning.resume", "drop")]},
     ),
     Scenario(
         "cancelled",
         "fine_tune",
-        ((("fine_tune:_follow:3", "before", "cancel-running"),), ()),
+        ((("fine_tune:_poll:await context.sleep", "before", "cancel-running"),), ()),
         speed=SLOW,
         faults={"calls": [fault("fine_tuning.cancel", "drop")]},
         most=2,
@@ -168,12 +168,13 @@ class Outcome:
 
 
 def resolve(where):
-    """Return the key of `file:function:n`."""
-    stem, function, number = where.rsplit(":", 2)
+    """Return the key of `file:function:n`, or of `file:function:beginning of the line`."""
+    stem, function, which = where.rsplit(":", 2)
     kind_of = {p.key: p for kind in KINDS for p in points(kind)}
-    found = [p.key for p in kind_of.values() if p.key.split(":")[0].endswith(f"/{stem}.py") and p.function == function]
-    assert len(found) > int(number), f"there is no point {where}: {found}"
-    return found[int(number)]
+    here = [p for p in kind_of.values() if p.key.split(":")[0].endswith(f"/{stem}.py") and p.function == function]
+    found = here[int(which) :] if which.isdigit() else [p for p in here if p.text.startswith(which)]
+    assert found, f"there is no point {where}: {[p.text for p in here]}"
+    return found[0].key
 
 
 CANCEL = "cancel"

@@ -79,9 +79,9 @@ def stop_at(lane, scenario, point, stop, *, keep=False):
 
 
 def stop_in_turn(lane, work):
-    """Try the scenarios that come by a point: some do so or not, as time has it."""
+    """Try the scenarios that come by a point, each twice: some do so or not, as time has it."""
     ways, stop = work
-    for scenario, point in ways:
+    for scenario, point in [*ways, *ways]:
         outcome = stop_at(lane, scenario, point, stop)
         if outcome.killed:
             break

@@ -6,13 +6,10 @@ All of them, in a quarter of an hour or less: `python -m tests.process.kill_matr
 import ast
 import os
 
-import pytest
-
 from tests.process.kill_matrix import (
     KINDS,
     SCENARIOS,
     UNREACHED,
-    explore,
     holes,
     kill_at,
     runs,
@@ -43,11 +40,6 @@ def test_the_points_are_those_of_what_a_job_reaches():
     assert "engine/azure/deployments.py:create" in units["deploy"]
     assert "engine/azure/deployments.py:list_deployments" not in units["deploy"]  # of the check before the start
     assert not units["deploy"] & units["fine_tune"]
-
-
-@pytest.fixture(scope="module")
-def explored(lanes):
-    return explore(lanes, list(KINDS))
 
 
 def test_undisturbed_each_scenario_pays_once(explored):

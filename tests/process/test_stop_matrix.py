@@ -1,0 +1,23 @@
+"""Cancel, pause and `clean --yes` at await points: a part of them; all by `-m full` or by hand, see `stop_matrix`."""
+
+import pytest
+
+from tests.process.stop_matrix import STOPS, describe, stop_in_turn, work_of
+
+FEW = 61
+"""Of the runs of one stop, each so many-th."""
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_a_stopped_job_leaves_nothing_there_and_ends_well(lanes, explored, stop):
+    work = work_of(explored, [stop], FEW, 7 * STOPS.index(stop))
+    assert len(work) >= 2
+    outcomes = lanes.map(stop_in_turn, work)
+    assert [describe(outcome) for outcome in outcomes if outcome.wrong] == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("stop", STOPS)
+def test_at_each_point(lanes, explored, stop):
+    outcomes = lanes.map(stop_in_turn, work_of(explored, [stop]))
+    assert [describe(outcome) for outcome in outcomes if outcome.wrong] == []
