@@ -5,7 +5,7 @@ import os
 import pytest
 
 from engine.emulator.operations import OPERATIONS as KNOWN
-from tests.process.fault_matrix import OPERATIONS, befall, pairs, scenario, singles
+from tests.process.fault_matrix import CANCELLED, OPERATIONS, befall, cancel_under, cancels, pairs, scenario, singles
 
 EVERY = int(os.environ.get("FAULT_EVERY", "11"))
 
@@ -19,4 +19,11 @@ def test_each_job_outlives_them(lanes, kind):
     # A step that is prime to the number of ways in which calls go wrong, so that each way has its turn.
     chosen = [*singles(kind)[::EVERY], *pairs(kind)[:: 31 * EVERY + 1]]
     found = befall(lanes, [scenario(kind, faults) for faults in chosen])
+    assert {outcome.scenario.name: outcome.wrong for outcome in found if outcome.wrong} == {}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", CANCELLED)
+def test_each_job_is_cancelled_under_them(lanes, kind):
+    found = lanes.map(lambda lane, one: cancel_under(lane, *one), cancels(kind))
     assert {outcome.scenario.name: outcome.wrong for outcome in found if outcome.wrong} == {}
