@@ -28,8 +28,10 @@ class Pace:
             if job.id not in running or not job.total:
                 continue
             seen = self._seen.setdefault(job.id, deque())
-            # Another attempt or another phase counts from the start again.
-            if seen and (seen[-1][2] != job.total or job.done < seen[-1][1]):
+            # Another attempt or another phase counts from the start again; so does all after a pause of the watch or
+            # a change of the clock.
+            gap = at - seen[-1][0] if seen else 0.0
+            if seen and (seen[-1][2] != job.total or job.done < seen[-1][1] or not 0 <= gap <= WINDOW_SECONDS):
                 seen.clear()
             seen.append((at, job.done, job.total))
             while seen[-1][0] - seen[0][0] > WINDOW_SECONDS:

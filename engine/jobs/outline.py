@@ -108,16 +108,16 @@ def _requests(job: NewJob, dataset: DatasetView, place: Endpoint | None) -> list
 def _seconds(store: Store, spec: Spec, plan: Plan, dataset: DatasetView) -> float | None:
     """Return how long it may take: contestants run side by side, so the longest of them.
 
-    From the last job of each kind (and recipe) that succeeded here, by its number of images.
+    From the time that the last job of each kind (and recipe) that succeeded here worked, by its number of images.
     """
     per_contestant: dict[int, float] = {}
     for job in plan.jobs:
         if job.kind == JobKind.PROBE:
             continue
         last = next((v for v in reversed(store.jobs.of_kind(job.kind)) if _like(store, v, job)), None)
-        if last is None or last.started_at is None or last.finished_at is None:
+        if last is None or not last.worked_seconds:
             return None
-        seconds = last.finished_at - last.started_at
+        seconds = last.worked_seconds
         then = store.jobs.get(last.id).parameters
         name = str(then.get("dataset") or "")
         if name and store.datasets.exists(name) and job.kind != JobKind.DEPLOY:

@@ -6,11 +6,11 @@ Nothing is started and nothing is written; the control plane is asked, and need 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine import clock
 from engine.azure import deployments
 from engine.azure import quota as quotas
 from engine.azure.connection import Endpoint
@@ -100,11 +100,11 @@ async def _learn(place: Endpoint, names: Iterable[str], known: Known) -> None:
     wanted = [
         name
         for name in names
-        if (place.endpoint, name) not in known or clock.now() - known[place.endpoint, name][0] > FRESH_SECONDS
+        if (place.endpoint, name) not in known or time.monotonic() - known[place.endpoint, name][0] > FRESH_SECONDS
     ]
     if wanted:
         for name, found in (await look_up(place, wanted)).items():
-            known[place.endpoint, name] = (clock.now(), found)
+            known[place.endpoint, name] = (time.monotonic(), found)
 
 
 async def look_up(place: Endpoint, names: list[str]) -> dict[str, Quota | str]:

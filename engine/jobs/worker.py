@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from engine.errors import DogclsError, ForeignResource, LostClaim, StoreError
+from engine.errors import DogclsError, ForeignResource, LostClaim, NotFoundError, StoreError
 from engine.jobs import service
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds import run
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
             return _claimed(home, store, arguments.job, arguments.attempt)
         finally:
             store.close()
-    except StoreError as error:
+    except (StoreError, NotFoundError) as error:
         print(error, file=sys.stderr)  # whoever reads the store next finds this process gone
         return 1
 

@@ -137,7 +137,7 @@ def _details(detail: JobDetail, at: float, left: float | None) -> Grid:
     grid.add_row("started", Text(moment(job.started_at)))
     grid.add_row("ended", Text(moment(job.finished_at)))
     if job.started_at:
-        grid.add_row("took", Text(span((job.finished_at or at) - job.started_at)))
+        grid.add_row("took", Text(span(job.seconds(at))))
     grid.add_row("attempts", Text(str(job.attempt)))
     grid.add_row("needs", Text(", ".join(f"job {n}" for n in job.needs) or "–"))
     if detail.pid and job.state == "running":

@@ -149,7 +149,7 @@ class TrainScreen(JobRoom):
         told, run, dim = self._views.get(str(job.id)), self._runs.get(str(job.id), Run()), look().dim
         text = bar(job.progress, 10 if wide else 6, look().state(job.state)[1])
         left = self.bridge.pace.left(job)
-        age = (job.finished_at or self._at) - job.started_at if job.started_at else 0
+        age = job.seconds(self._at)
         if job.state not in ACTIVE or job.request:
             text.append("  ").append_text(state_of(job))
         elif told is not None:  # its note names the backbone first, and has its own time left

@@ -102,7 +102,7 @@ def state_of(job: JobView) -> Text:
 def _cells(job: JobView, columns: Sequence[str], at: float, pace: Pace, wide: bool) -> list[Text]:
     dim = look().dim
     note = job.error or (job.note if job.state in ACTIVE or job.waits_for_settings else "")
-    age = (job.finished_at or at) - job.started_at if job.started_at else None
+    age = job.seconds(at) if job.started_at else None
     left = pace.left(job)
     style = look().state(job.state)[1]
     cells = {

@@ -158,7 +158,7 @@ def hosted_seconds(folder: Path, *, ended: bool = False) -> float:
     if ended:
         _write_hosted(folder, hosted)
         (folder / _ANSWERED).unlink(missing_ok=True)
-    return sum(until - since for since, until in hosted)
+    return sum(max(0.0, until - since) for since, until in hosted)
 
 
 def living_since(folder: Path) -> float | None:

@@ -7,10 +7,11 @@ only what was in flight.
 
 from __future__ import annotations
 
+import math
+import time
 from pathlib import Path
 from typing import Any
 
-from engine import clock
 from engine.azure import chat, deployments
 from engine.azure.answers import Answer
 from engine.azure.connection import Azure
@@ -71,7 +72,7 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str, deployed: dict
     todo = asking.unsettled()
     total = len(asking.images)
     done = total - len(todo)
-    charged_at = 0.0
+    charged_at = -math.inf
     alone = asking.context.job.parameters["probe"] - len(context.store.predictions.latencies(asking.contestant_id))
 
     pace = Pace(1)  # one for both parts: what the single requests are told of the limits, the others keep to
@@ -92,8 +93,8 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str, deployed: dict
         if answer.error:
             context.say(f"{answer.custom_id}: {answer.error}", "warning")
         context.progress(done, total, f"{in_flight} at a time")
-        if clock.now() - charged_at > METER_SECONDS:
-            charged_at = clock.now()
+        if time.monotonic() - charged_at > METER_SECONDS:
+            charged_at = time.monotonic()
             _charge(asking, deployed)
 
     async def ask(images: list[StoredImage], concurrency: int) -> None:
