@@ -49,9 +49,8 @@ def back_up(source: sqlite3.Connection, path: Path, name: str) -> Path:
         with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as copy:
             source.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
-            found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if found != "ok":
-                error = sqlite3.DatabaseError(f"{found}")
+            if copy.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                error = sqlite3.DatabaseError("database disk image is malformed")
                 error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
                 raise error
         partial.replace(target)

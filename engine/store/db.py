@@ -25,6 +25,8 @@ TRY_SECONDS = 1.0
 """SQLite itself waits this long for a lock; in between it is checked whether the wait has to end."""
 EMPTY_SECONDS = 2.0
 """An empty file may be a store that another process is making just now; it is waited for this long."""
+SMALLEST = 512
+"""Bytes of a page at least; SQLite takes a shorter file for an empty store."""
 T = TypeVar("T")
 
 
@@ -49,6 +51,7 @@ class Database:
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
         if readonly:
+            self._refuse_emptied()
             self._check_version()
             return
         private_folder(path.parent)
@@ -220,6 +223,10 @@ class Database:
     # -- opening
 
     def _refuse_emptied(self) -> None:
+        """Refuse a file that SQLite would take for a new store, and fill, although something was lost."""
+        with suppress(OSError):
+            if 0 < self.path.stat().st_size < SMALLEST:
+                raise StoreDamaged(f"{self.path}: the file is damaged, or no store.", restore_hint(self.path))
         until = time.monotonic() + EMPTY_SECONDS
         while (remains := _remains_of_a_store(self.path)) and time.monotonic() < until:
             time.sleep(0.05)

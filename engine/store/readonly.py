@@ -20,6 +20,8 @@ def state_of(path: Path) -> State:
     """Return what a connection depends on: which file it is, in which state where no log follows it, and the log."""
     log = _log(path).exists()
     found = _stamp(path)
+    if found and not found[2] and not log:
+        found = None  # another process is about to make the store
     return (found[:2] if found and log else found), log
 
 
