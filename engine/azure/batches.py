@@ -15,6 +15,7 @@ from engine.azure import quota as quotas
 from engine.azure.answers import Answer, from_completion, from_error
 from engine.azure.errors import Limited, translated
 from engine.azure.files import EXPIRY_SECONDS
+from engine.azure.pages import distinct
 from engine.azure.patience import FIRST_SECONDS, LONGEST_SECONDS, Say, patiently
 from engine.errors import DogclsError, ServiceError, ServiceUnavailable
 
@@ -26,6 +27,8 @@ TERMINAL = frozenset({"completed", "failed", "expired", "cancelled", "canceled"}
 QUOTA_CODE = "token_limit_exceeded"
 SHOW_SECONDS = 5.0
 """How long a batch may take to show in the list, once it is there."""
+CREATE_TRIES = 8
+"""How often creating may fail while the service answers other calls."""
 LIST_FROM = 5
 """From so many batches on, a page of the list says more than a call for each."""
 _LIMIT = re.compile(r"configured limit of ([\d.,]*\d)\s*([KMB]?)", re.IGNORECASE)
@@ -102,7 +105,7 @@ async def states(azure: Azure, ids: Sequence[str]) -> list[BatchStatus]:
     if len(ids) >= LIST_FROM:
         wanted = set(ids)
         with translated(azure.endpoint.endpoint):
-            async for batch in await azure.client.batches.list(limit=100):
+            async for batch in distinct(await azure.client.batches.list(limit=100)):
                 if batch.id in wanted:
                     found[batch.id] = parse(batch)
                     if len(found) == len(wanted):
@@ -132,7 +135,7 @@ async def cancel(azure: Azure, batch_id: str) -> None:
 async def find(azure: Azure, intent: str) -> BatchStatus | None:
     """Return the batch that was created with this intent, if there is one."""
     page = await azure.client.batches.list(limit=100)
-    async for batch in page:
+    async for batch in distinct(page):
         if (batch.metadata or {}).get(INTENT) == intent:
             return parse(batch)
     return None
@@ -184,7 +187,7 @@ async def ensure_created(
         ServiceError: the service refuses it.
 
     """
-    look, delay = find_first, FIRST_SECONDS
+    look, delay, failures = find_first, FIRST_SECONDS, 0
     while True:
         if look:
             found = await patiently(lambda: find(azure, intent), say=say, place=azure.endpoint.endpoint)
@@ -194,6 +197,14 @@ async def ensure_created(
             return await create(azure, file_id, intent)
         except ServiceUnavailable as error:
             # It may have been created although no answer came.
+            failures += look and error.status != 429  # the list has just been answered: the service lives
+            if failures >= CREATE_TRIES:
+                raise ServiceError(
+                    f"The batch was not created in {failures} tries: {error.message}",
+                    "Resume the job: a batch that was created all the same is found.",
+                    status=error.status,
+                    code=error.code,
+                ) from None
             look = True
             if say is not None:
                 say(f"waiting: {error.message}")

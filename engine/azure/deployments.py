@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.azure.connection import Azure, empty_chat
 from engine.azure.errors import translated
+from engine.azure.pages import distinct
 from engine.azure.patience import Say, patiently
-from engine.errors import ServiceError
+from engine.errors import ServiceError, ServiceUnavailable
 
 if TYPE_CHECKING:
     from azure.mgmt.cognitiveservices.models import Deployment as ArmDeployment
@@ -24,6 +26,8 @@ CAPACITY = 100
 """Thousands of tokens a minute, of a deployment that is made here."""
 POLL_SECONDS = 15.0
 EMULATED_POLL_SECONDS = 0.2
+STATE_SECONDS = 3 * 3600.0
+"""How long a deployment may be made or deleted."""
 SETTLE_SECONDS = 12 * 30.0
 """A new deployment may answer 404 for its first five minutes."""
 
@@ -54,7 +58,7 @@ async def list_deployments(azure: Azure) -> list[Deployment]:
     arm = await azure.arm()
     with translated(place.arm_endpoint):
         found = arm.deployments.list(str(place.resource_group), str(place.account), **azure.arm_options)
-        return [_parse(d) async for d in found]
+        return [_parse(d) async for d in distinct(found)]
 
 
 async def get(azure: Azure, name: str) -> Deployment | None:
@@ -116,9 +120,10 @@ async def wait_gone(
 ) -> Deployment | None:
     """Return a deployment as it stands; one that is being deleted is waited for until it is gone, or `stop` says so."""
     said = False
+    until = time.monotonic() + STATE_SECONDS
     while True:
         found = await get(azure, name)
-        if found is None or found.state != "Deleting" or stop():
+        if found is None or found.state != "Deleting" or stop() or time.monotonic() > until:
             return found
         if say is not None and not said:
             said = True
@@ -136,6 +141,7 @@ async def wait_ready(
 
     """
     said = ""
+    until = time.monotonic() + STATE_SECONDS
     while not stop():
         found = await get(azure, name)
         state = found.state if found else "Missing"
@@ -146,6 +152,8 @@ async def wait_ready(
             break
         if state in BROKEN or state == "Missing":
             raise ServiceError(f"Deployment {name} is {state}.", "See the resource's activity log; then resume.")
+        if time.monotonic() > until:
+            raise ServiceUnavailable(f"Deployment {name} is still {state}.", "See the resource's activity log.")
         await asyncio.sleep(_wait(azure))
     waited = 0.0
     while not stop():

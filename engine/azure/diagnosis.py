@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.azure.connection import CHECK_SECONDS
 from engine.azure.errors import translated
+from engine.azure.pages import distinct
 from engine.errors import DogclsError, ServiceError
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ async def capacities(azure: Azure) -> list[Capacity]:
     arm = await azure.arm()
     found = []
     with translated(place.arm_endpoint):
-        async for d in arm.deployments.list(str(place.resource_group), str(place.account), **azure.arm_options):
+        async for d in distinct(
+            arm.deployments.list(str(place.resource_group), str(place.account), **azure.arm_options)
+        ):
             model = d.properties.model if d.properties else None
             state = str(d.properties.provisioning_state) if d.properties else ""
             sku, capacity = (d.sku.name, d.sku.capacity) if d.sku else ("", 0)
@@ -145,12 +148,12 @@ async def room(azure: Azure) -> Room:
     """Count files and fine-tuning jobs; raises as every call does."""
     tuning_files = tuning_bytes = batch_files = tuning_jobs = 0
     with translated(azure.endpoint.endpoint):
-        async for file in await azure.client.files.list(limit=1000):
+        async for file in distinct(await azure.client.files.list(limit=1000)):
             if file.purpose == "fine-tune":
                 tuning_files += 1
                 tuning_bytes += file.bytes or 0
             elif file.purpose in ("batch", "batch_output"):
                 batch_files += 1
-        async for _ in await azure.client.fine_tuning.jobs.list(limit=100):
+        async for _ in distinct(await azure.client.fine_tuning.jobs.list(limit=100)):
             tuning_jobs += 1
     return Room(tuning_files, tuning_bytes, batch_files, tuning_jobs)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.azure.connection import CHECK_SECONDS
 from engine.azure.errors import translated
+from engine.azure.pages import distinct
 from engine.azure.patience import Say, patiently
 from engine.errors import ServiceError, ServiceUnavailable
 
@@ -21,13 +23,17 @@ EXPIRY_SECONDS = 14 * 86400
 """Batch files carry an expiry: without one a resource holds 500 of them, with one 10,000."""
 UPLOAD_SECONDS = 600.0
 """Of silence: each part of the file has so long to be taken, and then the answer to come; the whole may take hours."""
+UPLOAD_TRIES = 8
+"""How often an upload may fail while the service answers other calls."""
+PROCESSED_SECONDS = 3600.0
+"""How long a file may be processed."""
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
 async def find(azure: Azure, filename: str, purpose: Purpose) -> str | None:
     """Return the id of the file of this name, if the service has one that is not deleted or broken."""
     page = await azure.client.files.list(purpose=purpose, limit=100)
-    async for file in page:
+    async for file in distinct(page):
         if file.filename == filename and file.status not in ("error", "deleted"):
             return file.id
     return None
@@ -54,19 +60,33 @@ async def ensure_uploaded(
     """
     from openai import Timeout
 
+    failures = 0
+
     async def attempt() -> str:
-        nonlocal look
+        nonlocal look, failures
         found = await find(azure, filename, purpose) if look else None
         if found is not None:
             return found
-        look = True
+        looked, look = look, True
         options: dict[str, Any] = {}
         if purpose == "batch":
             options["expires_after"] = {"seconds": EXPIRY_SECONDS, "anchor": "created_at"}
         with path.open("rb") as file:
             patience = Timeout(UPLOAD_SECONDS, connect=min(CHECK_SECONDS, UPLOAD_SECONDS))
             client = azure.client.with_options(max_retries=0, timeout=patience)
-            uploaded = await client.files.create(file=(filename, file), purpose=purpose, **options)
+            try:
+                with translated(azure.endpoint.endpoint):
+                    uploaded = await client.files.create(file=(filename, file), purpose=purpose, **options)
+            except ServiceUnavailable as error:
+                failures += looked and error.status != 429  # the list has just been answered: the service lives
+                if failures < UPLOAD_TRIES:
+                    raise
+                raise ServiceError(
+                    f"{filename} was not uploaded in {failures} tries: {error.message}",
+                    "Check the network for large uploads, then resume the job.",
+                    status=error.status,
+                    code=error.code,
+                ) from None
         if purpose == "batch" and getattr(uploaded, "expires_at", None) is None and say is not None:
             say(f"file {uploaded.id} was given no expiry; a resource holds 500 of those")
         return uploaded.id
@@ -89,6 +109,7 @@ async def wait_processed(azure: Azure, file_id: str, *, say: Say | None = None) 
 
     """
     wait = 0.2 if azure.endpoint.emulated else 5.0
+    until = time.monotonic() + PROCESSED_SECONDS
     while True:
         file = await patiently(lambda: azure.client.files.retrieve(file_id), say=say, place=azure.endpoint.endpoint)
         status: str = file.status
@@ -97,6 +118,11 @@ async def wait_processed(azure: Azure, file_id: str, *, say: Say | None = None) 
         if status in ("error", "deleted"):
             details = getattr(file, "status_details", None) or "no reason given"
             raise ServiceError(f"File {file.filename} is {status}: {details}.", "Correct the data, then resume.")
+        if time.monotonic() > until:
+            raise ServiceError(
+                f"File {file.filename} is still {status} after {PROCESSED_SECONDS / 60:.0f} minutes.",
+                "Resume the job later.",
+            )
         await asyncio.sleep(wait)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.azure.errors import translated
+from engine.azure.pages import distinct
 from engine.azure.patience import Say, patiently
 from engine.errors import ServiceError, ServiceUnavailable
 
@@ -25,6 +26,8 @@ MODELS = ("gpt-4o-2024-08-06", "gpt-4.1-2025-04-14")
 """The models that can be fine-tuned on images; so can whatever was tuned from them (continual fine-tuning)."""
 CREATE_SECONDS = (1.0, 30.0)
 """The first and the longest wait before an unanswered creation is looked for, and tried again."""
+CREATE_TRIES = 8
+"""How often creating may fail while the service answers other calls."""
 _CONFLICT = 409
 _OVERLAP = 20
 """Known events in a row after which no unknown one is expected: those of one second come in any order."""
@@ -115,14 +118,14 @@ async def everything(azure: Azure) -> list[TuningStatus]:
     """Return all of the resource's jobs, whoever made them, newest first."""
     with translated(azure.endpoint.endpoint):
         page = await azure.client.fine_tuning.jobs.list(limit=100)
-        return [parse(job) async for job in page]
+        return [parse(job) async for job in distinct(page)]
 
 
 async def training_files(azure: Azure) -> list[tuple[str, int]]:
     """Return (name, bytes) of the resource's fine-tuning files, whoever uploaded them: they count against its quota."""
     with translated(azure.endpoint.endpoint):
         page = await azure.client.files.list(purpose="fine-tune", limit=100)
-        return [(file.filename, file.bytes or 0) async for file in page if str(file.status) != "deleted"]
+        return [(file.filename, file.bytes or 0) async for file in distinct(page) if str(file.status) != "deleted"]
 
 
 async def cancel(azure: Azure, tuning_id: str) -> None:
@@ -174,7 +177,7 @@ async def _move(azure: Azure, tuning_id: str, ask: Callable[[Any], Awaitable[Any
 async def find(azure: Azure, training_file: str) -> TuningStatus | None:
     """Return the job that trains on this file. The file is one job's own, so its id is the job's mark."""
     page = await azure.client.fine_tuning.jobs.list(limit=100)
-    async for job in page:
+    async for job in distinct(page):
         if job.training_file == training_file:
             return parse(job)
     return None
@@ -215,7 +218,7 @@ async def ensure_created(
     """
     knobs = {"n_epochs": epochs, "batch_size": batch_size, "learning_rate_multiplier": lr_multiplier}
     client = azure.client.with_options(max_retries=0)
-    look = find_first
+    look, failures = find_first, 0
     wait, longest = CREATE_SECONDS
     while True:
         if look:
@@ -234,6 +237,14 @@ async def ensure_created(
                 )
             return parse(job)
         except ServiceUnavailable as error:
+            failures += look and error.status != 429  # the list has just been answered: the service lives
+            if failures >= CREATE_TRIES:
+                raise ServiceError(
+                    f"The fine-tuning job was not created in {failures} tries: {error.message}",
+                    "Resume the job: one that was created all the same is found.",
+                    status=error.status,
+                    code=error.code,
+                ) from None
             look = True  # it may have been created although no answer came
             if say is not None:
                 say(f"waiting: {error.message}")
@@ -250,7 +261,7 @@ async def events_since(azure: Azure, tuning_id: str, known: set[str]) -> list[Ev
     known_in_a_row = 0
     with translated(azure.endpoint.endpoint):
         page = await azure.client.fine_tuning.jobs.list_events(tuning_id, limit=100)
-        async for event in page:
+        async for event in distinct(page):
             if event.id in known:
                 known_in_a_row += 1
                 if known_in_a_row == _OVERLAP:
@@ -268,7 +279,7 @@ async def checkpoints(azure: Azure, tuning_id: str) -> list[Checkpoint]:
     found: list[Checkpoint] = []
     with translated(azure.endpoint.endpoint):
         page = await azure.client.fine_tuning.jobs.checkpoints.list(tuning_id)
-        async for c in page:
+        async for c in distinct(page):
             metrics = {k: float(v) for k, v in c.metrics.model_dump().items() if isinstance(v, int | float)}
             found.append(Checkpoint(c.id, c.step_number, c.fine_tuned_model_checkpoint, metrics))
     return sorted(found, key=lambda c: c.step)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.azure import batches, deployments, files, fine_tuning
 from engine.azure.errors import translated
+from engine.azure.pages import distinct
+from engine.azure.patience import patiently
 from engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 PAGE = 100
 """The most that the service lists at once; more is fetched page by page."""
+DOWNLOAD_SECONDS = 60.0
+"""How long a download that is not whole is tried again."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ async def everything(azure: Azure, newest: int) -> list[tuple[str, list[Item]]]:
 async def _first(azure: Azure, page: Any, newest: int) -> list[Any]:
     found = []
     with translated(azure.endpoint.endpoint):
-        async for item in await page:
+        async for item in distinct(await page):
             found.append(item)
             if len(found) >= newest:
                 break
@@ -105,7 +109,7 @@ async def tuned_models(azure: Azure) -> list[Item]:
     """Return the fine-tuned models of the resource."""
     with translated(azure.endpoint.endpoint):
         page = await azure.client.models.list()
-        found = [model async for model in page if ".ft-" in model.id]
+        found = [model async for model in distinct(page) if ".ft-" in model.id]
     return [
         Item(m.id, m.id, str(getattr(m, "status", "")), getattr(m, "created_at", None) or m.created, "model")
         for m in found
@@ -173,7 +177,11 @@ async def download(azure: Azure, item_id: str, folder: Path) -> list[Path]:
     paths = []
     for name, file_id in wanted.items():
         if file_id:
-            await files.download(azure, file_id, folder / name)
+            await patiently(
+                lambda i=file_id, n=name: files.download_whole(azure, i, folder / n),  # type: ignore[misc]
+                limit=DOWNLOAD_SECONDS,
+                place=azure.endpoint.endpoint,
+            )
             paths.append(folder / name)
     if not paths:
         raise InputError(f"{item_id} has made no file yet.", "Wait for its end.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine.azure.answers import same_model
 from engine.azure.connection import CHECK_SECONDS
 from engine.azure.errors import translated
+from engine.azure.pages import distinct
 from engine.errors import ConfigurationError, DogclsError, ServiceError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ async def targets(azure: Azure) -> Mapping[str, Target]:
         arm = await azure.arm()
         with translated(place.arm_endpoint):
             found = arm.deployments.list(str(place.resource_group), str(place.account), **azure.arm_options)
-            read = [_read(deployment) async for deployment in found]
+            read = [_read(deployment) async for deployment in distinct(found)]
     except DogclsError:  # no role there, or another account: the data plane still answers
         return {}
     return {target.name.lower(): target for target in read}

@@ -75,7 +75,10 @@ def kept(tmp_path):
 
 def rows_of(path):
     with sqlite3.connect(path) as connection:
-        tables = [r[0] for r in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+        tables = [
+            r[0]
+            for r in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name")
+        ]
         return {t: sorted(connection.execute(f"SELECT * FROM {t}"), key=repr) for t in tables if "sqlite" not in t}
 
 

@@ -11,6 +11,7 @@ import json
 import math
 import random
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ CANCELLED = ("cancelled", "canceled")
 LAST_EVENTS = 5
 """How often the events of an ended job are read again for the billed tokens, which may be reported after its end."""
 LAST_EVENT_SECONDS = 15.0
+RESULTS_SECONDS = 600.0
+"""How long the download of the results file is tried."""
 PAUSE_SECONDS = 5.0
 """A pause is sent to the service for so long; in an outage the fine-tuning job continues there."""
 
@@ -349,7 +352,12 @@ async def _results(made: _Run, status: TuningStatus) -> int:
         return 0
     context, azure = made.context, made.azure
     path = context.folder / "results.csv"
-    await patiently(lambda: files.download(azure, status.result_files[0], path), say=context.say)
+    fetch = partial(files.download_whole, azure, status.result_files[0], path)
+    try:
+        await patiently(fetch, say=context.say, limit=RESULTS_SECONDS, place=azure.endpoint.endpoint)
+    except ServiceError as error:  # its columns are in the events too, and the model is not lost for them
+        context.say(f"the results file could not be downloaded: {error}", "warning")
+        return 0
     rows = fine_tuning.read_results(path)
     context.store.jobs.add_metrics(
         context.job.id,
