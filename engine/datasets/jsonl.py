@@ -5,6 +5,7 @@ How a line is made, `lines` tells; how a file is written, `shard_file`. Same inp
 
 from __future__ import annotations
 
+import json
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -205,6 +206,24 @@ def split_shard(shard: Shard, parts: int) -> list[Shard]:
                 writer.abandon()
                 raise
     return found
+
+
+def retarget(path: Path, deployment: str) -> int:
+    """Write a batch file anew with another deployment in each of its requests; return its bytes."""
+    writer = ShardFile(path.with_name(f"{path.stem}.retargeted.jsonl"))
+    try:
+        with path.open("rb") as lines:
+            for line in lines:
+                request = json.loads(line)
+                request["body"]["model"] = deployment
+                encoded = json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+                writer.add((encoded,), len(encoded))
+        shard = writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+    shard.path.replace(path)
+    return shard.bytes
 
 
 def write_training_file(

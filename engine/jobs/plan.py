@@ -185,6 +185,8 @@ def single(
     model = name if kind == JobKind.SCORE else spec.model
     who = NewContestant(contestant_kind, contestant_kind, model, place.emulated, prompt.words, prompt.form)
     parameters |= {"deployment": name, "concurrency": spec.concurrency}
+    if deployment:
+        parameters["deployment_chosen"] = True  # a resume does not take another one from the settings
     if kind == JobKind.BATCH:
         parameters |= _retrying(spec, place)
     return Plan([who], [NewJob(kind, parameters, 0)])

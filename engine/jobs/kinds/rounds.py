@@ -11,7 +11,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from engine.azure.batches import BatchStatus, QuotaFull
 from engine.azure.connection import Azure
 from engine.azure.patience import patiently
 from engine.azure.prices import estimate_text_tokens, tokens_of_image
-from engine.datasets.jsonl import Item, Shard, split_shard, write_batch_shards
+from engine.datasets.jsonl import Item, Shard, retarget, split_shard, write_batch_shards
 from engine.errors import JobError, ServiceError
 from engine.jobs.kinds.asking import Asking, custom_id
 from engine.jobs.kinds.collecting import TRANSIENT, Collector, File
@@ -48,6 +48,8 @@ class Round:
         self._folder = folder
         self._files: list[File] = []
         self._limit: int | None = None
+        self._deployment = str(asking.context.job.parameters["deployment"])
+        """The deployment that the files name."""
         self._tries = 0
         self._closed_until = 0.0
         self._poll_at = 0.0
@@ -132,6 +134,7 @@ class Round:
         if manifest.exists():
             kept = json.loads(manifest.read_text(encoding="utf-8"))
             self._limit = kept["limit"]
+            self._deployment = kept.get("deployment", self._deployment)
             self._files = [File(**value) for value in kept["files"]]
         else:
             self._limit = await self._quota()
@@ -146,11 +149,31 @@ class Round:
                 file.state = "open"
         for file in self._open():
             file.batch = intents.get(self._key(file))
+        await self._retarget({self._key(file) for file in self._open()}.difference(intents))
         self.requests = sum(file.requests for file in self._files)
+
+    async def _retarget(self, untried: Collection[str]) -> None:
+        """Rewrite files that were written for another deployment, before the job's was corrected, and never sent."""
+        deployment = str(self._context.job.parameters["deployment"])
+        if self._deployment == deployment:
+            return
+        for file in self._open():
+            if self._key(file) not in untried:
+                continue
+            if file.input_id:
+                await patiently(lambda f=file: files.delete(self._azure, f.input_id), say=self._context.say)  # type: ignore[misc]
+                file.input_id = ""
+            file.bytes = await asyncio.to_thread(retarget, self._folder / file.name, deployment)
+            self._context.say(f"{file.name} now names deployment {deployment}")
+        self._deployment = deployment
+        self._save()
 
     def _save(self) -> None:
         kept = [{k: v for k, v in asdict(file).items() if k not in TRANSIENT} for file in self._files]
-        write_atomic(self._folder / "shards.json", json.dumps({"limit": self._limit, "files": kept}))
+        write_atomic(
+            self._folder / "shards.json",
+            json.dumps({"limit": self._limit, "deployment": self._deployment, "files": kept}),
+        )
 
     async def _quota(self) -> int | None:
         parameters = self._context.job.parameters
