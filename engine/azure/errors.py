@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import math
 import ssl
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,20 +39,30 @@ class Limited(ServiceUnavailable):
 @contextmanager
 def translated(place: str) -> Iterator[None]:
     """Raise our errors instead of the SDKs'; `place` is the endpoint, for the message."""
+    handled = sys.exception()  # what the caller handles already is no cause of this call's errors
     try:
         yield
     except DogclsError:
         raise
     except Exception as error:
-        known = translate(error, place)
+        known = translate(error, place, handled)
         if known is None:
             raise
         raise known from None  # the SDK's exception holds the request, and with it the key
 
 
-def translate(error: Exception, place: str) -> DogclsError | None:
-    """Return our error for an SDK's, or None for an exception that is not the service's doing."""
+def translate(error: Exception, place: str, handled: BaseException | None = None) -> DogclsError | None:
+    """Return our error for an SDK's, or None for an exception that is not the service's doing.
+
+    Args:
+        error: of the SDK.
+        place: the endpoint, for the message.
+        handled: the exception that was being handled when the call was made.
+
+    """
     for link in _chain(error):
+        if link is handled:
+            break
         if isinstance(link, DogclsError):  # raised within an SDK's call: by the transport, or while signing in
             return link
     if isinstance(error, openai.APIStatusError):

@@ -11,7 +11,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -149,24 +149,38 @@ class Round:
                 file.state = "open"
         for file in self._open():
             file.batch = intents.get(self._key(file))
-        await self._retarget({self._key(file) for file in self._open()}.difference(intents))
+        await self._retarget()
         self.requests = sum(file.requests for file in self._files)
 
-    async def _retarget(self, untried: Collection[str]) -> None:
-        """Rewrite files that were written for another deployment, before the job's was corrected, and never sent."""
+    async def _retarget(self) -> None:
+        """Rewrite files that were written for another deployment, before the job's was corrected, and have no batch."""
         deployment = str(self._context.job.parameters["deployment"])
         if self._deployment == deployment:
             return
-        for file in self._open():
-            if self._key(file) not in untried:
-                continue
-            if file.input_id:
-                await patiently(lambda f=file: files.delete(self._azure, f.input_id), say=self._context.say)  # type: ignore[misc]
-                file.input_id = ""
+        say = self._context.say
+        intents = self._context.store.jobs.intents(self._context.job.id, "batch")
+        if any(self._key(file) in intents for file in self._waiting()):  # a call was cut off: its batch may be there
+            await asyncio.sleep(min(self._wait, batches.SHOW_SECONDS))
+        for file in self._waiting():
+            if self._key(file) in intents:
+                intent = f"{self._context.job.nonce}-{self._key(file)}"
+                made = await patiently(lambda i=intent: batches.find(self._azure, i), say=say)  # type: ignore[misc]
+                if made is not None:
+                    self._made(file, made)
+                    continue
+            name = self._name(file)
+            sent = await patiently(lambda n=name: files.find(self._azure, n, "batch"), say=say)  # type: ignore[misc]
+            if sent is not None:
+                await patiently(lambda f=sent: files.delete(self._azure, f), say=say)  # type: ignore[misc]
+            file.input_id = ""
             file.bytes = await asyncio.to_thread(retarget, self._folder / file.name, deployment)
-            self._context.say(f"{file.name} now names deployment {deployment}")
+            say(f"{file.name} now names deployment {deployment}")
         self._deployment = deployment
         self._save()
+
+    def _name(self, file: File) -> str:
+        """Return the name of a request file on the service."""
+        return f"dogcls-{self._context.job.nonce}-{self._folder.name}-{self._files.index(file)}.jsonl"
 
     def _save(self) -> None:
         kept = [{k: v for k, v in asdict(file).items() if k not in TRANSIENT} for file in self._files]
@@ -256,7 +270,7 @@ class Round:
         jobs, job = context.store.jobs, context.job
         key = self._key(file)
         intended, _ = jobs.intend(job.id, "batch", key)
-        name = f"dogcls-{job.nonce}-{self._folder.name}-{self._files.index(file)}.jsonl"
+        name = self._name(file)
         path = self._folder / file.name
         if file.input_id:
             try:
