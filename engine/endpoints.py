@@ -85,7 +85,7 @@ def clean_endpoint(endpoint: str, name: str = "AZURE_OPENAI_ENDPOINT") -> str:
     fix = f"Set {name} to https://YOUR-RESOURCE.openai.azure.com."
     if not text:
         raise ConfigurationError(f"{name} is empty.", fix)
-    text = re.sub(r"^[A-Z_]+\s*=\s*", "", text).rstrip("\\")  # a whole line of a settings file
+    text = tidy(re.sub(r"^[A-Z_]+\s*=", "", text)).rstrip("\\")  # of a whole line of a settings file
     text = re.sub(r"(?i)^(https?)(:/?|//?)(?=[\w\[])", r"\1://", text)
     if "://" not in text:
         if not is_loopback(f"//{text}") and "." not in text.partition("/")[0]:

@@ -273,9 +273,7 @@ class Azure:
 
             from engine.azure.control import Before, Verifying
 
-            policies: list[Any] = [Verifying(place.arm_endpoint)]
-            if self._before_request is not None:
-                policies.append(Before(self._before_request))
+            before = [] if self._before_request is None else [Before(self._before_request)]
             self._arm = await self._stack.enter_async_context(
                 CognitiveServicesManagementClient(
                     await self.arm_credential(),
@@ -286,7 +284,8 @@ class Azure:
                     connection_timeout=CHECK_SECONDS,
                     read_timeout=ARM_SECONDS,
                     retry_total=0,
-                    per_call_policies=policies,
+                    per_call_policies=before,
+                    per_retry_policies=[Verifying(place.arm_endpoint)],
                     **_pipeline_options(place.arm_endpoint),
                 )
             )

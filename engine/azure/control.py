@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from azure.core.exceptions import ResponseNotReadError
 from azure.core.pipeline import PipelineRequest, PipelineResponse
-from azure.core.pipeline.policies import AsyncHTTPPolicy, SansIOHTTPPolicy
+from azure.core.pipeline.policies import AsyncHTTPPolicy
 
 from engine.azure import shapes
 from engine.azure.http import NotTheService
@@ -26,22 +27,28 @@ class Before(AsyncHTTPPolicy[Any, Any]):
         return await self.next.send(request)
 
 
-class Verifying(SansIOHTTPPolicy[Any, Any]):
+class Verifying(AsyncHTTPPolicy[Any, Any]):
     """Raises `NotTheService` for an answer that is a web page, or not the JSON that the call has for an answer."""
 
     def __init__(self, place: str) -> None:
+        super().__init__()
         self._place = place
 
-    def on_response(self, request: PipelineRequest[Any], response: PipelineResponse[Any, Any]) -> None:
-        """Check one answer."""
-        answer = response.http_response
-        status = int(answer.status_code)
-        body = bytes(answer.content if hasattr(answer, "content") else answer.body())
-        kind = str(answer.headers.get("content-type", ""))
-        if 200 <= status < 300:
-            asked = request.http_request
-            wrong = shapes.problem(asked.method, urlsplit(asked.url).path, status, kind, body)
-            if wrong:
-                raise NotTheService(self._place, wrong, status)
-        elif 300 <= status < 500 and status not in (408, 409, 429) and shapes.is_page(kind, body):
-            raise NotTheService(self._place, f"{status}, {shapes.page(body)}", status)
+    async def send(self, request: PipelineRequest[Any]) -> PipelineResponse[Any, Any]:
+        """Send one request, and check its answer."""
+        response = await self.next.send(request)
+        answer, sent = response.http_response, request.http_request
+        status, kind = int(answer.status_code), str(answer.headers.get("content-type", ""))
+        if not (200 <= status < 500) or status in (408, 409, 429):
+            return response
+        try:
+            body = bytes(answer.content)
+        except ResponseNotReadError:  # of an operation that takes long
+            body = bytes(await answer.read())
+        if status < 300:
+            wrong = shapes.problem(sent.method, urlsplit(sent.url).path, status, kind, body)
+        else:
+            wrong = f"{status}, {shapes.page(body)}" if shapes.is_page(kind, body) else ""
+        if wrong:
+            raise NotTheService(self._place, wrong, status)
+        return response

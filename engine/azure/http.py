@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -70,8 +71,17 @@ async def verify(response: httpx2.Response) -> None:
 
     Raises:
         NotTheService: it is a web page, or not the JSON that the call has for an answer.
+        TimeoutError: it comes in drips; the whole of it has as long as each part of a file.
 
     """
+    if shapes.is_content(response.request.url.path):
+        await _verify(response)
+        return
+    async with asyncio.timeout((response.request.extensions.get("timeout") or {}).get("read")):
+        await _verify(response)
+
+
+async def _verify(response: httpx2.Response) -> None:
     status, request = response.status_code, response.request
     place = f"{request.url.scheme}://{request.url.netloc.decode()}"
     kind = response.headers.get("content-type", "")

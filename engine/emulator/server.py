@@ -198,7 +198,8 @@ def _bind(host: str, port: int, remembered: Path) -> socket.socket:
     for last, candidate in enumerate(wanted, start=1):
         # Named, so that asyncio knows it for TCP and turns Nagle's algorithm off: with it on, the second
         # packet of each answer waits 40 ms for the first one's acknowledgement.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))
