@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from engine.failures import described as described
     from engine.jobs.again import Again as Again
     from engine.jobs.choices import Choice as Choice
+    from engine.jobs.correcting import Correction as Correction
     from engine.jobs.exporting import Order as Order
     from engine.jobs.outline import Outline as Outline
     from engine.jobs.outlook import Outlook as Outlook
@@ -151,6 +152,7 @@ _ROOMS = {
     " WorstPicture",
     "exports": "Exports",
     "jobs.again": "Again",
+    "jobs.correcting": "Correction",
     "jobs.choices": "Choice",
     "jobs.exporting": "Order",
     "jobs.outline": "Outline",

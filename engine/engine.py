@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from engine.trained import Trained
 if TYPE_CHECKING:
     from engine.azure.connection import Endpoint
     from engine.evaluation.comparison import Comparison
+    from engine.jobs.correcting import Correction
     from engine.jobs.outline import Outline
     from engine.jobs.plan import Plan, Price
 
@@ -292,11 +293,15 @@ class Engine:
         self._writing()
         return await asyncio.to_thread(scheduler.pause, self.store, job_id)
 
-    async def resume(self, job_id: int, retry: str | None = None) -> list[int]:
-        """Set a job and the rest of its experiment going again (see `engine.jobs.again`); return those taken up."""
-        from engine.jobs import again
+    async def resume(self, job_id: int, retry: str | None = None, corrections: Sequence[Correction] = ()) -> list[int]:
+        """Set a job and the rest of its experiment going again (see `engine.jobs.again`); return those taken up.
+
+        `corrections` are those of `Remote.corrections` that were shown and accepted.
+        """
+        from engine.jobs import again, correcting
 
         self._writing()
+        await asyncio.to_thread(correcting.apply, self.store, corrections)
         return await _to_its_end(again.resume, self.store, self.home, job_id, retry)
 
     async def delete_experiment(self, name: str) -> None:

@@ -17,6 +17,7 @@ from engine.jobs.paths import Home
 from engine.store import Store
 
 if TYPE_CHECKING:
+    from engine.jobs.correcting import Correction
     from engine.jobs.outlook import Known, Outlook
     from engine.jobs.plan import Plan
 
@@ -153,6 +154,20 @@ class Remote:
         from engine.jobs.outlook import outlook
 
         return await outlook(self._store, self._home, self._profile, plan, self._quotas)
+
+    async def corrections(self, job_id: int) -> tuple[Correction, ...]:
+        """Return the deployment names that resuming a job would take from the settings; check those that it will use.
+
+        Raises:
+            ForeignResource: the settings mean another resource than the job's.
+            ConfigurationError: a deployment does not fit, or serves another model than that of the answers so far.
+
+        """
+        from engine.jobs import correcting, scheduler
+
+        if not self._readonly:
+            await asyncio.to_thread(scheduler.recover, self._store)
+        return await correcting.find(self._store, self._home, [job_id])
 
     async def doctor(self) -> list[Checkup]:
         """Check endpoint, sign-in, clock, proxy, roles, deployments with their SKUs, and quota. Costs nothing."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigurationError, ServiceUnavailable
 from engine.jobs import service
+from engine.jobs.binding import DEMO
 from engine.jobs.paths import Home
 from engine.states import RESUMABLE, JobKind, JobState
 from engine.store import Store
@@ -44,6 +45,8 @@ class Correction:
 async def find(store: Store, home: Home, job_ids: Iterable[int]) -> tuple[Correction, ...]:
     """Return the corrections that resuming some jobs would make; check the deployments that they will use.
 
+    A job that is not resumed, for it runs or has ended well with all answers, needs none.
+
     An outage of the service is no reason against a resume: the job waits it out.
 
     Raises:
@@ -54,9 +57,15 @@ async def find(store: Store, home: Home, job_ids: Iterable[int]) -> tuple[Correc
     found: list[Correction] = []
     for job_id in job_ids:
         job = await asyncio.to_thread(store.jobs.get, job_id)
-        if job.kind in _KINDS and job.parameters.get("deployment"):
+        own = job.parameters.get("profile") == DEMO  # the emulator of this home: its deployments have no settings
+        if job.kind in _KINDS and job.parameters.get("deployment") and not own and _is_resumed(job):
             found += await _of(store, home, job)
     return tuple(found)
+
+
+def _is_resumed(job: StoredJob) -> bool:
+    left = job.state == JobState.SUCCEEDED and bool((job.result or {}).get("unanswered"))
+    return left or job.state in RESUMABLE
 
 
 async def _of(store: Store, home: Home, job: StoredJob) -> list[Correction]:

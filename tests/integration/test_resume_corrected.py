@@ -1,12 +1,13 @@
 """A resume takes a corrected deployment of the same resource; of another model or resource it takes none."""
 
 import json
+import os
 
 import pytest
 
 from engine.azure import patience
 from engine.errors import ConfigurationError, DogclsError
-from engine.jobs import correcting
+from engine.jobs import correcting, scheduler
 from engine.jobs.binding import ResourceBinding
 from engine.jobs.kinds import rounds
 from engine.jobs.service import endpoint
@@ -168,3 +169,36 @@ async def test_an_outage_is_no_reason_against_a_resume(world, monkeypatch):
     put(world, "paused", deployment="gone")
     world.place.set(faults={"calls": [{"operation": "chat", "kind": "503", "times": 1000}]})
     assert await found(world) == []
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Queue jobs without starting their workers; return what would have been started."""
+    found = []
+
+    class Process:
+        pid = os.getpid()
+
+    monkeypatch.setattr(scheduler, "detach", lambda module, arguments, log: found.append(arguments) or Process)
+    return found
+
+
+def test_the_command_shows_the_change_and_needs_a_yes(world, dogcls, started):
+    world.make(2)
+    put(world, "failed", deployment="gpt-4o")
+    change = f"job {world.job}: deployment gpt-4o → gpt-4o-batch"
+    code, _, err = dogcls(world.home.root, "resume", world.job)
+    assert code == 2 and change in err and "Add --yes to accept the changed deployments" in err
+    assert world.store.jobs.get(world.job).parameters["deployment"] == "gpt-4o" and not started
+    code, _, err = dogcls(world.home.root, "resume", world.job, "--yes")
+    assert code == 0 and change in err and f"resumed: job {world.job}" in err
+    assert world.store.jobs.get(world.job).parameters["deployment"] == "gpt-4o-batch" and len(started) == 1
+
+
+def test_the_command_refuses_what_does_not_fit_and_changes_nothing(world, dogcls, started, monkeypatch):
+    world.make(2)
+    put(world, "failed", deployment="gone")
+    monkeypatch.setenv(BATCH, "gpt-4o")
+    code, _, err = dogcls(world.home.root, "resume", world.job, "--yes")
+    assert code == 3 and f"Set {BATCH} to a deployment that fits: gpt-4o-batch, other-batch." in err
+    assert world.store.jobs.get(world.job).state == "failed" and not started

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from engine import Engine, InputError, JobView, at_rest
-from tui.commands.common import agreed, out, out_json, say, with_engine
+from engine import Correction, Engine, InputError, JobView, at_rest
+from tui.commands.common import agreed, in_terminal, out, out_json, say, with_engine
 from tui.text import literal, one_line
 
 JobId = Annotated[int, typer.Argument(help="A job's number, as in: dogcls-tui jobs", metavar="JOB")]
@@ -125,10 +125,31 @@ def resume(
         if found is not None:
             say(found.sentence)
             await agreed(found.usd, yes)
-        taken = await engine.resume(job, retry)
+        corrections = await accepted_corrections(engine, job, yes)
+        taken = await engine.resume(job, retry, corrections)
         if taken:
             say(f"resumed: {', '.join(f'job {number}' for number in taken)}")
         else:
             say(f"nothing to resume: job {job} is {(await engine.job(job)).state}")
 
     with_engine(context, work)
+
+
+async def accepted_corrections(engine: Engine, job: int, yes: bool) -> tuple[Correction, ...]:
+    """Show which deployments a resume takes from the settings instead of the job's; return them if that is accepted.
+
+    Raises:
+        typer.Exit: with 2, where nobody can be asked, or the answer was no.
+
+    """
+    found = await engine.remote.corrections(job)
+    for correction in found:
+        say(f"  {correction.sentence}")
+    if not found or yes:
+        return found
+    if not in_terminal():
+        say("error: Nothing was resumed. Add --yes to accept the changed deployments.")
+        raise typer.Exit(2)
+    if not await asyncio.to_thread(typer.confirm, "Use these deployments?", err=True):
+        raise typer.Exit(2)
+    return found

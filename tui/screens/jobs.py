@@ -99,7 +99,7 @@ class JobRoom(Room):
         if job is None:
             return
         if not job.unanswered:
-            await self.desk.doing(self.engine.resume(job.id))
+            await self._resume(job)
             return
         retry = None
         if job.kind == "batch":
@@ -111,7 +111,16 @@ class JobRoom(Room):
         if not isinstance(found, Again):
             return
         if await self.app.push_screen_wait(ConfirmScreen(f"Ask again for about {dollars(found.usd)}?", found.sentence)):
-            await self.desk.doing(self.engine.resume(job.id, retry))
+            await self._resume(job, retry)
+
+    async def _resume(self, job: JobView, retry: str | None = None) -> None:
+        """Resume a job; a deployment that the settings name instead of the job's is shown and accepted first."""
+        found = await self.desk.doing(self.engine.remote.corrections(job.id))
+        if not isinstance(found, tuple):
+            return
+        changes = "\n".join(correction.sentence for correction in found)
+        if not found or await self.app.push_screen_wait(ConfirmScreen("Resume with other deployments?", changes)):
+            await self.desk.doing(self.engine.resume(job.id, retry, found))
 
     @work
     async def action_deploy(self) -> None:
