@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine.browsing import Browser
 from engine.curating import Curating, stoppable
 from engine.emulation import Emulation
-from engine.errors import InputError, PriceError, ReadOnlyError
+from engine.errors import InputError, PriceError, ReadOnlyError, StoreError
 from engine.events import DatasetView, ExperimentView, JobView, LogLine, Metric
 from engine.failures import door
 from engine.jobs import scheduler
@@ -28,7 +28,7 @@ from engine.piloting import Piloting
 from engine.remote import Remote
 from engine.settings import load_settings
 from engine.states import ACTIVE, ContestantKind, JobKind, JobState
-from engine.store import Store
+from engine.store import Store, reserve
 from engine.store.files import write_atomic
 from engine.trained import Trained
 
@@ -69,6 +69,8 @@ class Engine:
             settings.resource(self.profile)
         self.readonly = readonly
         self.store = Store(self.home.store, readonly=readonly)
+        if not readonly:
+            reserve.keep(self.home.root)
         self.curate = Curating(self.store, self.home, readonly=readonly)
         self.browse = Browser(self.store, self.home, self.profile)
         self.pilots = Piloting(self.store, self.home, self.profile, readonly=readonly)
@@ -281,7 +283,8 @@ class Engine:
         """Only mark dead jobs as interrupted; start nothing."""
         if self.readonly:
             return
-        await asyncio.to_thread(scheduler.recover, self.store)
+        with contextlib.suppress(StoreError):  # a full disk: what is known can be read all the same
+            await asyncio.to_thread(scheduler.recover, self.store)
 
     async def cancel(self, job_id: int) -> bool:
         """Cancel a job; return whether there was anything to cancel."""

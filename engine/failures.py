@@ -60,7 +60,7 @@ def described(error: BaseException) -> DogclsError:
 
 def _of_system(error: OSError) -> DiskError:
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
-    fact = f"{error.strerror or type(error).__name__}."
+    fact = f"{(error.strerror or str(error) or type(error).__name__).rstrip('.')}."
     hint = _HINTS.get(error.errno or 0, "")
     return DiskError(f"{' → '.join(names)}: {fact}" if names else fact, hint)
 

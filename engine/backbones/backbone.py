@@ -186,7 +186,9 @@ def _known(name: str, file: Path | None, note: Path) -> Weights | None:
 
 def _write_note(note: Path, weights: Weights) -> None:
     partial = note.with_name(f".{note.name}.{os.getpid()}")
-    partial.write_text(
-        json.dumps({"path": str(weights.path), "source": weights.source, "sha256": weights.sha256}), encoding="utf-8"
-    )
-    partial.replace(note)
+    described = {"path": str(weights.path), "source": weights.source, "sha256": weights.sha256}
+    try:
+        partial.write_text(json.dumps(described), encoding="utf-8")
+        partial.replace(note)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -113,7 +114,8 @@ def _serve(arguments: argparse.Namespace, state: Path) -> int:
         print(f"error: port {arguments.port}: {error.strerror}.", file=sys.stderr)
         return 2
     port = listener.getsockname()[1]
-    durable.write(state / "port", str(port).encode())
+    with contextlib.suppress(OSError):  # a full disk: the next start may find another port
+        durable.write(state / "port", str(port).encode())
     if arguments.host not in LOOPBACK:
         print(f"warning: it listens on {arguments.host}: whoever has the key may use it.", file=sys.stderr)
     # Many callers at once are many files open at once.

@@ -13,7 +13,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from engine.errors import DogclsError, ForeignResource, LostClaim, NotFoundError, StoreError
+from engine.errors import DogclsError, ForeignResource, LostClaim, NotFoundError, StoreError, UnexpectedError
+from engine.failures import described
 from engine.jobs import service
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds import run
@@ -22,7 +23,7 @@ from engine.jobs.process import locked, start_time
 from engine.jobs.scheduler import advance
 from engine.secrets import guard_streams
 from engine.states import JobState, Request
-from engine.store import Store
+from engine.store import Store, reserve
 
 END_SECONDS = 20.0
 _ENDS = {
@@ -82,10 +83,12 @@ def _claimed(home: Home, store: Store, job_id: int, attempt: int) -> int:
 
 def _work(home: Home, store: Store, job_id: int) -> int:
     job = store.jobs.get(job_id)
-    context = Context(home, store, job)
+    held = home.job(job) / ".reserve"
 
     def end(state: JobState, message: str, level: str = "info", **more: Any) -> None:
         """Write the end, for a while again and again: a full disk or a busy store may pass."""
+        with contextlib.suppress(OSError):
+            held.unlink()
         until = time.monotonic() + END_SECONDS
         while True:
             try:
@@ -104,6 +107,14 @@ def _work(home: Home, store: Store, job_id: int) -> int:
                     raise
                 time.sleep(1)
 
+    try:
+        context = Context(home, store, job)
+    except OSError as error:
+        why = str(described(error))
+        end(JobState.FAILED, why, "error", error=why)
+        return 1
+    with contextlib.suppress(OSError):
+        reserve.hold(held)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -124,6 +135,10 @@ def _work(home: Home, store: Store, job_id: int) -> int:
         end(JobState.FAILED, str(error), "error", error=str(error))
         return 1
     except Exception as error:
+        known = described(error)
+        if not isinstance(known, UnexpectedError):  # a full disk, a folder that was removed …
+            end(JobState.FAILED, str(known), "error", error=str(known))
+            return 1
         # A defect of ours: the log of the process gets the traceback, the user one line.
         what = f"{type(error).__name__}: {error}"
         end(JobState.FAILED, f"unexpected {what}", "error", error=what)

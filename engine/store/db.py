@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from engine.errors import InputError, LostClaim, ReadOnlyError, StoreDamaged, StoreError
 from engine.store import readonly as reading
+from engine.store import reserve
 from engine.store.backup import back_up, back_up_daily
 from engine.store.failures import is_busy, restore_hint, store_error
 from engine.store.files import private_folder, sync_folder
@@ -50,11 +51,23 @@ class Database:
         self._patience = BUSY_SECONDS
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
+        self._full = False
         if readonly:
             self._refuse_emptied()
             self._check_version()
             return
         private_folder(path.parent)
+        self._make_room()
+        there = path.exists()
+        try:
+            self._open_to_write()
+        except StoreError as error:
+            if not (there and reserve.is_full(path.parent)):
+                raise
+            self._only_read(error)
+
+    def _open_to_write(self) -> None:
+        path = self.path
         try:
             path.touch(mode=0o600, exist_ok=False)
             sync_folder(path.parent)
@@ -64,6 +77,19 @@ class Database:
             pass  # SQLite reports why, when it is opened
         self._migrate()
         self._pass_over_old_folders()
+
+    def _only_read(self, why: StoreError) -> None:
+        """Use a store on a full disk as one that is only read: what is known stays in sight."""
+        self.close()
+        self.readonly = self._full = True
+        try:
+            self._check_version()
+        except InputError:  # of an older version
+            raise why from None
+
+    def _make_room(self) -> None:
+        """Give up the reserve where a transaction would find no space."""
+        reserve.release(self.path.parent)
 
     # -- connections
 
@@ -152,8 +178,11 @@ class Database:
             ReadOnlyError: the store was opened only to be read.
 
         """
+        if self._full:
+            raise StoreError(f"{self.path}: No space left on device.", "Free some space on its disk, then try again.")
         if self.readonly:
             raise ReadOnlyError("Nothing can be changed: --readonly.", "Leave --readonly out.")
+        self._make_room()
         connection = self.connection
         with self._explained():
             if not durable:
@@ -310,6 +339,7 @@ class GuardedDatabase(Database):
     def __init__(self, db: Database, job_id: int, attempt: int, waits: Callable[[], bool]) -> None:
         self.path = db.path
         self.readonly = db.readonly
+        self._full = False
         self._patience = WORKER_BUSY_SECONDS
         self._db = db
         self._job_id = job_id
@@ -327,6 +357,9 @@ class GuardedDatabase(Database):
 
     def _waits(self) -> bool:
         return self._waiting()
+
+    def _make_room(self) -> None:
+        """Leave the reserve to those who cancel, end and clean up."""
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:

@@ -27,15 +27,23 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
     Raises:
         LostClaim: another attempt has the job, and with it these files.
+        OSError: the disk is full or gone; nothing is left of the new one.
 
     """
     prove_lease()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        torch.save({"format": FORMAT, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            torch.save({"format": FORMAT, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        why = error if isinstance(error, OSError) else error.__context__
+        if isinstance(why, OSError):  # which torch hides behind an error of its own
+            raise OSError(why.errno, why.strerror, str(path)) from None
+        raise
     prove_lease()
     if path.exists():
         path.replace(before(path))

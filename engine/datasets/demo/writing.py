@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import random
 import subprocess
@@ -54,8 +56,11 @@ def write_demo_set(
                 done += int(line)
                 if progress is not None:
                     progress(done, total)
-        if process.wait() != 0:
-            raise OSError(f"{target}: drawing stopped with exit code {process.returncode}")
+        code = process.wait()
+        if code in errno.errorcode and code != 1:  # see `__main__`
+            raise OSError(code, os.strerror(code), str(target))
+        if code != 0:
+            raise OSError(f"{target}: drawing stopped with exit code {code}")
 
     try:
         with ThreadPoolExecutor(helpers) as pool:
@@ -75,7 +80,9 @@ def draw_share(target: Path, per_class: int, seed: int, share: int, shares: int,
     for count, (breed, number) in enumerate(work, start=1):
         own = zlib.crc32(f"{seed} {breed.name} {number}".encode())
         quality = random.Random(own).randint(70, 92)
-        draw_dog(breed, own).save(target / breed.name / f"{number:04d}.jpg", quality=quality)
+        drawn = io.BytesIO()  # Pillow itself does not report why a file cannot be written
+        draw_dog(breed, own).save(drawn, "JPEG", quality=quality)
+        (target / breed.name / f"{number:04d}.jpg").write_bytes(drawn.getbuffer())
         if count % 10 == 0:
             told(10)
     told(len(work) % 10)
