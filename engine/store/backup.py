@@ -72,3 +72,20 @@ def back_up_daily(source: sqlite3.Connection, path: Path) -> Path | None:
     if path.stat().st_size > DAILY_BYTES:
         return None
     return back_up(source, path, f"backup-{time.strftime('%Y%m%d', time.gmtime(now))}")
+
+
+def remains_of_a_store(path: Path) -> str:
+    """Return what beside an empty store's file shows that there was one; nothing for a file that is not empty."""
+    try:
+        if path.stat().st_size:
+            return ""
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            return log.name
+        for name in ("jobs", "experiments", "datasets"):
+            folder = path.parent / name
+            if folder.is_dir() and any(folder.iterdir()):
+                return f"{name}/"
+    except OSError:
+        return ""
+    return ""

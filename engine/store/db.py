@@ -14,8 +14,8 @@ from typing import TypeVar
 from engine.errors import InputError, LostClaim, ReadOnlyError, StoreDamaged, StoreError
 from engine.store import readonly as reading
 from engine.store import reserve
-from engine.store.backup import back_up, back_up_daily
-from engine.store.failures import is_busy, restore_hint, store_error
+from engine.store.backup import back_up, back_up_daily, remains_of_a_store
+from engine.store.failures import identity_of, is_busy, restore_hint, store_error
 from engine.store.files import private_folder, sync_folder
 from engine.store.migrations import MIGRATIONS, statements
 
@@ -257,7 +257,7 @@ class Database:
             if 0 < self.path.stat().st_size < SMALLEST:
                 raise StoreDamaged(f"{self.path}: the file is damaged, or no store.", restore_hint(self.path))
         until = time.monotonic() + EMPTY_SECONDS
-        while (remains := _remains_of_a_store(self.path)) and time.monotonic() < until:
+        while (remains := remains_of_a_store(self.path)) and time.monotonic() < until:
             time.sleep(0.05)
         if remains:
             raise StoreDamaged(
@@ -345,7 +345,7 @@ class GuardedDatabase(Database):
         self._job_id = job_id
         self._attempt = attempt
         self._waiting = waits
-        self._file = _identity(db.path)
+        self._file = identity_of(db.path)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -385,7 +385,7 @@ class GuardedDatabase(Database):
             self._prove(self.connection)
 
     def _prove(self, connection: sqlite3.Connection) -> None:
-        if _identity(self.path) != self._file:
+        if identity_of(self.path) != self._file:
             raise LostClaim(f"{self.path} was removed or replaced: job {self._job_id} ends here.")
         found = connection.execute(
             "SELECT 1 FROM jobs WHERE id = ? AND attempt = ? AND state IN ('running', 'cancelling')",
@@ -393,31 +393,3 @@ class GuardedDatabase(Database):
         ).fetchone()
         if found is None:
             raise LostClaim(f"Job {self._job_id} is no longer attempt {self._attempt}'s.")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what stays the same of a file however it is written to; None where it is gone."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror or error}.", "Check its disk.") from error
-    return found.st_dev, found.st_ino
-
-
-def _remains_of_a_store(path: Path) -> str:
-    """Return what beside an empty store's file shows that there was one; nothing for a file that is not empty."""
-    try:
-        if path.stat().st_size:
-            return ""
-        log = path.with_name(f"{path.name}-wal")
-        if log.exists() and log.stat().st_size:
-            return log.name
-        for name in ("jobs", "experiments", "datasets"):
-            folder = path.parent / name
-            if folder.is_dir() and any(folder.iterdir()):
-                return f"{name}/"
-    except OSError:
-        return ""
-    return ""

@@ -48,3 +48,14 @@ def restore_hint(path: Path) -> str:
     if backup is None:
         return f"There is no backup of it: move {path} away to begin with an empty store."
     return f"End all dogcls-tui processes, delete {path}-wal if it exists, then copy the newest backup {backup} to it."
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Return what stays the same of a file however it is written to; None where it is gone."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror or error}.", "Check its disk.") from error
+    return found.st_dev, found.st_ino
