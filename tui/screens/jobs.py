@@ -118,8 +118,11 @@ class JobRoom(Room):
         found = await self.desk.doing(self.engine.remote.corrections(job.id))
         if not isinstance(found, tuple):
             return
+        if not found:
+            await self.desk.doing(self.engine.resume(job.id, retry))
+            return
         changes = "\n".join(correction.sentence for correction in found)
-        if not found or await self.app.push_screen_wait(ConfirmScreen("Resume with other deployments?", changes)):
+        if await self.app.push_screen_wait(ConfirmScreen("Resume with other deployments?", changes)):
             await self.desk.doing(self.engine.resume(job.id, retry, found))
 
     @work
