@@ -24,6 +24,8 @@ from engine.errors import ConfigurationError, DogclsError, ServiceError, Service
 RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504})
 SHORTEST_WAIT, LONGEST_WAIT = 0.1, 86400.0
 """Seconds that a service may set to wait: less would be a flood of requests, and more than a day is not meant."""
+_PROXY_REFUSES = "ClientHttpProxyError"
+"""Of aiohttp, which is under the control plane's client."""
 REASON = 300
 """Characters that are shown of a service's own reason."""
 
@@ -73,6 +75,8 @@ def translate(error: Exception, place: str, handled: BaseException | None = None
     if isinstance(error, openai.APIResponseValidationError | httpx2.DecodingError | arm.DecodeError):
         return NotTheService(place, "it cannot be read")
     if isinstance(error, arm.ServiceResponseError):  # IncompleteReadError too
+        if any(type(link).__name__ == _PROXY_REFUSES for link in _chain(error)):
+            return _unreached(error, place)
         return ServiceUnavailable(f"{place}: the answer broke off.", "It is tried again.")
     if isinstance(error, arm.HttpResponseError) and getattr(error, "status_code", None):
         code = error.error.code if error.error and error.error.code else ""
@@ -143,8 +147,10 @@ def _unreached(error: Exception, place: str) -> DogclsError:
         found = getattr(link, "certificate_error", link)
         if isinstance(found, ssl.SSLCertVerificationError):
             return _untrusted(place, found)
-        if isinstance(link, httpx2.ProxyError) or type(link).__name__ == "ClientHttpProxyError":
+        if isinstance(link, httpx2.ProxyError):
             return _proxy_refused(place, first_line(str(link)))
+        if type(link).__name__ == _PROXY_REFUSES:
+            return _proxy_refused(place, f"{getattr(link, 'status', '')} {getattr(link, 'message', '')}".strip())
         if isinstance(link, httpx2.LocalProtocolError):
             reason = first_line(str(link))
             return ConfigurationError(f"{place}: the request cannot be sent ({reason}).", "Check AZURE_OPENAI_API_KEY.")

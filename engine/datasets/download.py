@@ -17,6 +17,7 @@ from pathlib import Path
 
 from engine import __version__
 from engine.errors import InputError, ServiceUnavailable
+from engine.network import opener
 from engine.store.files import private_folder, write_atomic
 
 Progress = Callable[[str, int, int], None]
@@ -101,7 +102,7 @@ def _go_on(url: str, path: Path, known: Fetched, most: int, progress: Progress |
     if have:  # `If-Range`: another version of the file comes whole instead
         headers |= {"Range": f"bytes={have}-", "If-Range": known.version}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - `fetch` has seen to its scheme
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+    with opener(url).open(request, timeout=TIMEOUT) as answer:
         if answer.status != 206 or not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             have = 0
         length = answer.headers.get("Content-Length")
