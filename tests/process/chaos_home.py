@@ -339,7 +339,7 @@ class ChaosHome:
         usd = self.usd()
         for job in jobs.values():
             where = f"{job.kind} job {job.id} ({job.state}, attempt {job.attempt})"
-            spare = IN_FLIGHT * (self.disturbed[job.id] + job.attempt - 1)
+            spare = IN_FLIGHT * (self.disturbed[job.id] + max(0, job.attempt - 1))
             if job.kind == "batch":
                 asked = paid.requests[job.nonce]
                 if asked > TESTS:
