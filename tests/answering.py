@@ -1,12 +1,14 @@
 """A service that has one answer for every request, on a real socket; also a proxy that records who asks for it."""
 
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Answering(ThreadingHTTPServer):
-    """Attributes: `answer` is (status, content type, body, headers); `requests` what came (method, path, headers)."""
+    """Attributes: `answer` is (status, content type, body, headers); `requests` what came (method, path, headers);
+    `drip` how many bytes are sent at a time, 0 for all."""
 
     daemon_threads = True
 
@@ -14,6 +16,7 @@ class Answering(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
         self.requests = []
+        self.drip = 0
 
     @property
     def url(self):
@@ -38,7 +41,10 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in more:
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(data)
+        for start in range(0, len(data), self.server.drip or len(data) or 1):
+            self.wfile.write(data[start : start + (self.server.drip or len(data))])
+            if self.server.drip:
+                time.sleep(0.05)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = _serve
 

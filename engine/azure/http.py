@@ -71,14 +71,17 @@ async def verify(response: httpx2.Response) -> None:
 
     Raises:
         NotTheService: it is a web page, or not the JSON that the call has for an answer.
-        TimeoutError: it comes in drips; the whole of it has as long as each part of a file.
+        ReadTimeout: it comes in drips; the whole of it has as long as each part of a file.
 
     """
     if shapes.is_content(response.request.url.path):
         await _verify(response)
         return
-    async with asyncio.timeout((response.request.extensions.get("timeout") or {}).get("read")):
-        await _verify(response)
+    try:
+        async with asyncio.timeout((response.request.extensions.get("timeout") or {}).get("read")):
+            await _verify(response)
+    except TimeoutError:
+        raise httpx2.ReadTimeout("the answer comes too slowly", request=response.request) from None
 
 
 async def _verify(response: httpx2.Response) -> None:

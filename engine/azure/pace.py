@@ -208,6 +208,8 @@ class Pace:
         if ticket.at < self._cut_at:  # sent before the last refusal was known: the same event
             self._cycle_refused += ticket.serial > self._cycle_serial
             return self.close(retry_after) if retry_after is not None else max(0.0, self._closed_until - now)
+        if retry_after is not None and self._delay > FIRST_DELAY:  # the last wait was kept, and nothing was answered
+            retry_after = max(retry_after, self._delay / 2)
         wait = self.close(self._delay if retry_after is None else retry_after)
         self._delay = min(self._delay * 2, LONGEST_DELAY)
         self._cut_at = now

@@ -11,6 +11,7 @@ from engine.azure.connection import Azure, Endpoint, check, empty_chat
 from engine.azure.http import NotTheService
 from engine.azure.patience import patiently
 from engine.azure.shapes import problem
+from engine.errors import ServiceUnavailable
 from engine.jobs.doctor import _examine
 from tests.answering import answering
 
@@ -120,6 +121,16 @@ async def test_a_running_call_waits_it_out_and_shows_it(monkeypatch):
             assert (await patiently(lambda: batches.get(azure, "b"), say=hear)).status == "completed"
     assert "Sign in to the guest & network" in heard[0]
     assert heard[1:] == ["the service answers again"]
+
+
+async def test_an_answer_in_drips_is_given_up(monkeypatch):
+    monkeypatch.setattr(diagnosis, "CHECK_SECONDS", 0.5)
+    with answering(200, "application/json", json.dumps({"data": [{"id": "f" * 400}]})) as server:
+        server.drip = 8
+        async with Azure(place_of(server)) as azure:
+            with pytest.raises(ServiceUnavailable, match="too slowly"):
+                async with asyncio.timeout(10):
+                    await diagnosis.reach(azure)
 
 
 async def test_the_doctor_names_it():
