@@ -13,8 +13,8 @@ from engine.errors import LostClaim, StoreError
 from engine.jobs.paths import Home
 from engine.states import Request
 from engine.store import Store
-from engine.store.db import GuardedDatabase
 from engine.store.files import private_folder, write_under
+from engine.store.guarded import GuardedDatabase
 from engine.store.jobs import StoredJob
 
 HEARTBEAT_SECONDS = 1.0

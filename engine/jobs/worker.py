@@ -74,6 +74,8 @@ def _claimed(home: Home, store: Store, job_id: int, attempt: int) -> int:
         with contextlib.suppress(StoreError, OSError):
             store.db.back_up()
         end = _work(home, store, job_id)
+        with contextlib.suppress(StoreError, OSError):
+            store.db.back_up()
     try:
         advance(store, home)
     except Exception:  # this job's end is written; what waits is started by whoever advances next

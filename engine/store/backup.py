@@ -1,4 +1,4 @@
-"""Copies of the store beside it: before the schema changes, and once a day when a job begins."""
+"""Copies of the store beside it: before the schema changes, and now and then when a job begins or ends."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from engine.store.files import sync_folder
 
 KEPT = 2
 """So many backups of each sort are kept."""
-DAILY_SECONDS = 24 * 3600.0
-DAILY_BYTES = 256 * 1024 * 1024
+BETWEEN_SECONDS = 3600.0
+MOST_BYTES = 256 * 1024 * 1024
 """A larger store is copied only before its schema changes: a copy must cost neither time nor much space."""
 
 
@@ -63,15 +63,15 @@ def back_up(source: sqlite3.Connection, path: Path, name: str) -> Path:
     return target
 
 
-def back_up_daily(source: sqlite3.Connection, path: Path) -> Path | None:
-    """Copy a store of moderate size, unless its newest backup is younger than a day; return the copy."""
+def back_up_now_and_then(source: sqlite3.Connection, path: Path) -> Path | None:
+    """Copy a store of moderate size, unless its newest backup is younger than an hour; return the copy."""
     newest = newest_backup(path)
     now = time.time()
-    if newest is not None and 0 <= now - newest.stat().st_mtime < DAILY_SECONDS:
+    if newest is not None and 0 <= now - newest.stat().st_mtime < BETWEEN_SECONDS:
         return None
-    if path.stat().st_size > DAILY_BYTES:
+    if path.stat().st_size > MOST_BYTES:
         return None
-    return back_up(source, path, f"backup-{time.strftime('%Y%m%d', time.gmtime(now))}")
+    return back_up(source, path, f"backup-{time.strftime('%Y%m%d%H', time.gmtime(now))}")
 
 
 def remains_of_a_store(path: Path) -> str:

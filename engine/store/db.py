@@ -11,17 +11,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from engine.errors import InputError, LostClaim, ReadOnlyError, StoreDamaged, StoreError
+from engine.errors import InputError, ReadOnlyError, StoreDamaged, StoreError
 from engine.store import readonly as reading
 from engine.store import reserve
-from engine.store.backup import back_up, back_up_daily, remains_of_a_store
-from engine.store.failures import identity_of, is_busy, restore_hint, store_error
+from engine.store.backup import back_up, back_up_now_and_then, remains_of_a_store
+from engine.store.failures import is_busy, restore_hint, store_error
 from engine.store.files import private_folder, sync_folder
 from engine.store.migrations import MIGRATIONS, statements
 
 BUSY_SECONDS = 30.0
-WORKER_BUSY_SECONDS = 600.0
-"""A paid job waits this long for a store that another process holds."""
 TRY_SECONDS = 1.0
 """SQLite itself waits this long for a lock; in between it is checked whether the wait has to end."""
 EMPTY_SECONDS = 2.0
@@ -321,75 +319,6 @@ class Database:
                 connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?)", (max(numbers),))
 
     def back_up(self) -> Path | None:
-        """Keep a copy of the store beside it, at most one a day; return it if one was made."""
+        """Keep a copy of the store beside it, at most one an hour; return it if one was made."""
         with self._explained():
-            return back_up_daily(self.connection, self.path)
-
-    def guarded(self, job_id: int, attempt: int, waits: Callable[[], bool] = lambda: True) -> GuardedDatabase:
-        """Return the same file for one attempt at one job; see `GuardedDatabase`."""
-        return GuardedDatabase(self, job_id, attempt, waits)
-
-
-class GuardedDatabase(Database):
-    """The store for one attempt at one job: nothing is written unless the job is still that attempt's.
-
-    It shares the connections of the database that it was made from, and waits longer for a store that is held.
-    """
-
-    def __init__(self, db: Database, job_id: int, attempt: int, waits: Callable[[], bool]) -> None:
-        self.path = db.path
-        self.readonly = db.readonly
-        self._full = False
-        self._patience = WORKER_BUSY_SECONDS
-        self._db = db
-        self._job_id = job_id
-        self._attempt = attempt
-        self._waiting = waits
-        self._file = identity_of(db.path)
-
-    @property
-    def connection(self) -> sqlite3.Connection:
-        """This thread's connection."""
-        return self._db.connection
-
-    def close(self) -> None:
-        """Do nothing: the connections are those of another."""
-
-    def _waits(self) -> bool:
-        return self._waiting()
-
-    def _make_room(self) -> None:
-        """Leave the reserve to those who cancel, end and clean up."""
-
-    @contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """One transaction as `Database.transaction`, which first checks the lease.
-
-        Raises:
-            LostClaim: the job is no longer this attempt's; nothing is written.
-
-        """
-        with super().transaction(durable=durable) as connection:
-            self._prove(connection)
-            yield connection
-
-    def prove(self) -> None:
-        """Check the lease. Needs no lock: it works while another process writes.
-
-        Raises:
-            LostClaim: the job is no longer this attempt's.
-            StoreError: the store cannot be read.
-
-        """
-        with self._explained():
-            self._prove(self.connection)
-
-    def _prove(self, connection: sqlite3.Connection) -> None:
-        if identity_of(self.path) != self._file:
-            raise LostClaim(f"{self.path} was removed or replaced: job {self._job_id} ends here.")
-        found = connection.execute(
-            "SELECT 1 FROM jobs WHERE id = ? AND attempt = ? AND state IN ('running', 'cancelling')",
-            (self._job_id, self._attempt),
-        ).fetchone()
-        if found is None:
-            raise LostClaim(f"Job {self._job_id} is no longer attempt {self._attempt}'s.")
+            return back_up_now_and_then(self.connection, self.path)

@@ -10,6 +10,7 @@ from engine.store.datasets import Datasets
 from engine.store.db import Database
 from engine.store.experiments import Experiments
 from engine.store.findings import Findings
+from engine.store.guarded import GuardedDatabase
 from engine.store.holdings import Holdings
 from engine.store.jobs import Jobs
 from engine.store.logs import Logs
@@ -46,7 +47,7 @@ class Store:
 
         """
         guarded = Store.__new__(Store)
-        guarded._share(self.db.guarded(job_id, attempt, waits))
+        guarded._share(GuardedDatabase(self.db, job_id, attempt, waits))
         return guarded
 
     def close(self) -> None:

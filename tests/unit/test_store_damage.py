@@ -11,7 +11,7 @@ import pytest
 
 from engine.errors import InputError, ReadOnlyError, StoreBusy, StoreDamaged, StoreError
 from engine.store import Store, backup, db, files
-from engine.store.backup import back_up_daily, backups, newest_backup
+from engine.store.backup import back_up_now_and_then, backups, newest_backup
 from engine.store.experiments import NewJob
 from engine.store.migrations import MIGRATIONS
 
@@ -249,11 +249,11 @@ def test_an_atomic_file_and_its_name_are_synced(tmp_path, monkeypatch):
 # -- backups
 
 
-def test_a_store_is_copied_once_a_day_and_two_copies_are_kept(path, monkeypatch):
+def test_a_store_is_copied_once_an_hour_and_two_copies_are_kept(path, monkeypatch):
     store = Store(path)
     copies = []
-    for day in range(4):
-        monkeypatch.setattr(backup.time, "time", lambda day=day: 1e9 + day * 86400 * 2)
+    for hour in range(4):
+        monkeypatch.setattr(backup.time, "time", lambda hour=hour: 1e9 + hour * 3600)
         copies.append(store.db.back_up())
         assert copies[-1] is not None
         os.utime(copies[-1], (backup.time.time(), backup.time.time()))
@@ -270,10 +270,10 @@ def test_a_store_is_copied_once_a_day_and_two_copies_are_kept(path, monkeypatch)
     store.close()
 
 
-def test_a_large_store_is_not_copied_each_day(path, monkeypatch):
-    monkeypatch.setattr(backup, "DAILY_BYTES", 1000)
+def test_a_large_store_is_copied_only_before_its_schema_changes(path, monkeypatch):
+    monkeypatch.setattr(backup, "MOST_BYTES", 1000)
     connection = sqlite3.connect(path)
-    assert back_up_daily(connection, path) is None
+    assert back_up_now_and_then(connection, path) is None
     connection.close()
 
 
