@@ -111,6 +111,7 @@ if TYPE_CHECKING:
     from engine.remote import Remote as Remote
     from engine.secrets import guard_streams as guard_streams
     from engine.states import ACTIVE as ACTIVE
+    from engine.states import CANCELLABLE as CANCELLABLE
     from engine.states import ENDED as ENDED
     from engine.states import RESUMABLE as RESUMABLE
     from engine.states import ContestantKind as ContestantKind
@@ -166,7 +167,7 @@ _ROOMS = {
     "outcomes": "RESULT_FORMS Outcomes",
     "remote": "Remote",
     "secrets": "guard_streams",
-    "states": "ACTIVE ENDED RESUMABLE ContestantKind JobKind JobState Outcome Split",
+    "states": "ACTIVE CANCELLABLE ENDED RESUMABLE ContestantKind JobKind JobState Outcome Split",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

@@ -140,15 +140,15 @@ class Browser:
 
         return await asyncio.to_thread(read)
 
-    async def again(self, job_id: int, retry: str | None = None) -> Again | None:
-        """Return what asking about the images that a job has left without an answer will take; None if none.
+    async def again(self, job_id: int, retry: str | None = None) -> Again:
+        """Return which jobs a resume starts again (see `engine.jobs.again`), and what is paid again for it.
 
         Args:
             job_id: the job.
-            retry: how, `batch` or `realtime`; as it was planned unless given.
+            retry: how a batch queries again, `batch` or `realtime`; as it was planned unless given.
 
         Raises:
-            InputError, ConfigurationError: it cannot be asked in this way.
+            InputError, ConfigurationError: it cannot be resumed so.
 
         """
         from engine.jobs.again import again
@@ -182,6 +182,12 @@ class Browser:
     async def metrics_since(self, job_id: int, after: float) -> list[Metric]:
         """Return what a job measured after a moment."""
         return await asyncio.to_thread(self._store.jobs.last_metrics, job_id, after)
+
+    async def consequences(self, job_id: int) -> tuple[str, ...]:
+        """Return in sentences what else ends when a job is cancelled: on the service, and of the other jobs."""
+        from engine.jobs.cancelling import consequences
+
+        return await asyncio.to_thread(consequences, self._store, self._home, job_id)
 
     # -- money and the service
 

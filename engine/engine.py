@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -280,16 +279,30 @@ class Engine:
         await _to_its_end(scheduler.advance, self.store, self.home)
 
     async def recover(self) -> None:
-        """Only mark dead jobs as interrupted; start nothing."""
+        """Only mark dead jobs as interrupted, and continue what was cancelled; start nothing else."""
         if self.readonly:
             return
+
+        def work() -> None:
+            scheduler.recover(self.store)
+            scheduler.continue_cancelling(self.store, self.home)
+
         with contextlib.suppress(StoreError):  # a full disk: what is known can be read all the same
-            await asyncio.to_thread(scheduler.recover, self.store)
+            await _to_its_end(work)
 
     async def cancel(self, job_id: int) -> bool:
-        """Cancel a job; return whether there was anything to cancel."""
+        """Cancel a job, here and on the service; return whether there was anything to cancel.
+
+        A job that has something on the service is `cancelling` until its worker has ended that too.
+        """
         self._writing()
-        return await asyncio.to_thread(scheduler.cancel, self.store, job_id)
+
+        def work() -> bool:
+            found = scheduler.cancel(self.store, job_id)
+            scheduler.advance(self.store, self.home)
+            return found
+
+        return await _to_its_end(work)
 
     async def pause(self, job_id: int) -> bool:
         """Pause a job; return whether there was anything to pause."""
@@ -297,9 +310,10 @@ class Engine:
         return await asyncio.to_thread(scheduler.pause, self.store, job_id)
 
     async def resume(self, job_id: int, retry: str | None = None, corrections: Sequence[Correction] = ()) -> list[int]:
-        """Set a job and the rest of its experiment going again (see `engine.jobs.again`); return those taken up.
+        """Start a job again, with what it needs and what was cancelled because of it; return the jobs.
 
-        `corrections` are those of `Remote.corrections` that were shown and accepted.
+        See `engine.jobs.again` for the rule, and `Engine.browse.again` for the price. `corrections` are those of
+        `Remote.corrections` that were shown and accepted.
         """
         from engine.jobs import again, correcting
 
@@ -311,31 +325,14 @@ class Engine:
         """Delete an experiment with its predictions and its jobs' files.
 
         Raises:
-            InputError: something of it still runs, waits on the service to be collected, or costs money.
+            InputError: something of it still runs, here or on the service, waits there to be collected, or costs money.
 
         """
-        from engine.jobs.needed import Needed
+        from engine.jobs.deleting import delete_experiment
 
         self._writing()
-        jobs = await self.jobs(name)
-        if any(job.state in ACTIVE for job in jobs):
-            raise InputError(f"Experiment {name!r} is still running.", "Cancel its jobs first.")
-        if any(cost.experiment == name for cost in await self.browse.standing()):
-            raise InputError(f"A deployment of {name!r} still costs money.", "Delete it first.")
-        needed = await asyncio.to_thread(Needed, self.store, self.home)
-        for job_id, state, what in needed.left_by(job.id for job in jobs):
-            raise InputError(
-                f"Job {job_id} ({state}) of {name!r} still has {what} on the service.",
-                f"Cancel job {job_id} first, or resume it to its end.",
-            )
-
-        def delete() -> None:
-            folders = [self.home.job(self.store.jobs.get(job.id)) for job in jobs]
-            self.store.experiments.delete(name)
-            for folder in folders:  # one that a kill leaves behind is nobody's: no other job has its name
-                shutil.rmtree(folder, ignore_errors=True)
-
-        await asyncio.to_thread(delete)
+        await self.recover()
+        await _to_its_end(delete_experiment, self.store, self.home, name)
 
     # -- the service
 

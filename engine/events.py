@@ -35,6 +35,10 @@ class JobView:
     """False where the price of something that was paid is not in the table: then `cost_usd` is the rest."""
     unanswered: int = 0
     """Images that a job which has succeeded has left without an answer; `resume` asks about these again."""
+    on_service: bool = False
+    """Whether it may have something on the service that runs or costs: `cancel` ends that, whatever its state."""
+    cancelled_with: int | None = None
+    """The job because of which it was cancelled; None where the user cancelled it."""
     worked_seconds: float = 0.0
     """Time that its ended attempts worked: without pauses, and without waiting for other jobs."""
     working_since: float | None = None

@@ -23,11 +23,14 @@ class JobState(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-ACTIVE = frozenset({JobState.QUEUED, JobState.RUNNING})
+ACTIVE = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING})
 """A worker has the job, or is about to."""
 
 ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 """Nothing more happens by itself, and jobs that need this one can know."""
+
+CANCELLABLE = frozenset({JobState.WAITING, JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.INTERRUPTED})
+"""`cancel` ends these in any case; others where something of them is left on the service."""
 
 RESUMABLE = frozenset({JobState.PAUSED, JobState.FAILED, JobState.CANCELLED, JobState.INTERRUPTED})
 """`resume` takes these up again."""

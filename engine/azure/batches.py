@@ -132,6 +132,25 @@ async def cancel(azure: Azure, batch_id: str) -> None:
             raise
 
 
+async def if_there(azure: Azure, batch_id: str, *, say: Say | None = None) -> BatchStatus | None:
+    """Return a batch; None where the service has it no longer. Outages are waited out."""
+    try:
+        return await patiently(lambda: get(azure, batch_id), say=say, place=azure.endpoint.endpoint)
+    except ServiceError as error:
+        if error.status != 404:
+            raise
+        return None
+
+
+async def wait_ended(azure: Azure, batch_id: str, seconds: float, *, say: Say | None = None) -> BatchStatus | None:
+    """Return a batch once it has ended, polled every so many seconds; None where the service has it no longer."""
+    while True:
+        state = await if_there(azure, batch_id, say=say)
+        if state is None or state.terminal:
+            return state
+        await asyncio.sleep(seconds)
+
+
 async def find(azure: Azure, intent: str) -> BatchStatus | None:
     """Return the batch that was created with this intent, if there is one."""
     page = await azure.client.batches.list(limit=100)

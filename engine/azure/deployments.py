@@ -173,8 +173,8 @@ def _wait(azure: Azure) -> float:
     return (EMULATED_POLL_SECONDS if azure.endpoint.emulated else POLL_SECONDS) * random.uniform(1.0, 1.25)
 
 
-async def delete(azure: Azure, name: str) -> None:
-    """Delete a deployment; one that is gone already is fine."""
+async def delete(azure: Azure, name: str, *, say: Say | None = None) -> None:
+    """Begin to delete a deployment; one that is gone already is fine."""
     place = azure.endpoint
     arm = await azure.arm()
 
@@ -188,4 +188,25 @@ async def delete(azure: Azure, name: str) -> None:
             if error.status != 404:
                 raise
 
-    await patiently(call, place=place.arm_endpoint)
+    await patiently(call, say=say, place=place.arm_endpoint)
+
+
+async def wait_deleted(azure: Azure, name: str, *, lost: bool, say: Say | None = None) -> None:
+    """Wait until a deployment is gone; one that is there again, or still, is deleted again.
+
+    Args:
+        azure: the connection.
+        name: of the deployment.
+        lost: whether a request to create it may still be under way: then it is looked for once more.
+        say: told of outages.
+
+    """
+    while True:
+        found = await get(azure, name)
+        if found is None and not lost:
+            return
+        if found is None:
+            lost = False
+        elif found.state != "Deleting":
+            await delete(azure, name, say=say)
+        await asyncio.sleep(_wait(azure))

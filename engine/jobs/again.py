@@ -1,18 +1,25 @@
-"""Asking again: a job that has ended well, but for some images, is taken up for these alone."""
+"""Resuming: which jobs a resume starts again, and what will be paid once more for it.
+
+The rule: the job, the jobs that it needs, and the jobs that were cancelled only because of these. A job that the user
+cancelled is resumed by its own number only. What the service has made or answered is never paid twice: a job that
+only follows what is there costs nothing more.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from engine.azure.prices import estimate_text_tokens, load_prices, tokens_of_image
+from engine.azure.prices import Prices, estimate_text_tokens, load_prices, tokens_of_image
 from engine.datasets.prompt import Prompt
 from engine.errors import ConfigurationError, InputError
+from engine.events import JobView
 from engine.jobs import scheduler, service
 from engine.jobs.paths import Home
-from engine.jobs.plan import ANSWER_TOKENS, SCORING_HOURS
-from engine.states import RESUMABLE, JobKind, JobState, Split
+from engine.jobs.plan import ANSWER_TOKENS, SCORING_HOURS, Plan, make_price
+from engine.states import RESUMABLE, JobKind, JobState, Outcome, Split
 from engine.store import Store
+from engine.store.experiments import NewJob
 from engine.store.jobs import StoredJob
 
 WAYS = ("batch", "realtime")
@@ -21,21 +28,40 @@ _PAGE = 1000
 
 
 @dataclass(frozen=True)
-class Again:
-    """What asking again will take: of how many images, how (`batch` or `realtime`), for how much in US dollars."""
+class PaidAgain:
+    """One thing that a resume pays for once more; `usd` is None where the price table does not have it."""
 
-    images: int
-    way: str
-    usd: float
+    job_id: int
+    what: str
+    usd: float | None
+
+
+@dataclass(frozen=True)
+class Again:
+    """What a resume does: the jobs that it starts again, and what is paid for once more."""
+
+    jobs: tuple[JobView, ...]
+    lines: tuple[PaidAgain, ...]
     emulated: bool
 
     @property
-    def sentence(self) -> str:
-        """All of it, in words."""
-        how = "in real time" if self.way == "realtime" else "in a batch"
-        whose = " (the emulator's: nobody charges it)" if self.emulated else ""
-        count = f"{self.images:,} image{'s' if self.images != 1 else ''} without an answer"
-        return f"{count} would be asked about again, {how}, for about ${self.usd:.4f}{whose}"
+    def usd(self) -> float | None:
+        """US dollars in total; None where a part of it is unknown."""
+        sums = [line.usd for line in self.lines]
+        return None if None in sums else sum(usd for usd in sums if usd is not None)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All of it in words: a line for each thing that is paid again, then the total."""
+        if not self.lines:
+            return ()
+        found = [f"job {line.job_id}: {line.what}, {_about(line.usd)}" for line in self.lines]
+        charged = " (the emulator's: it is not charged)" if self.emulated else ""
+        return (*found, f"{_about(self.usd)} in total{charged}")
+
+
+def _about(usd: float | None) -> str:
+    return "for an unknown price" if usd is None else f"for about ${usd:.4f}"
 
 
 def unanswered(job: StoredJob) -> int:
@@ -46,7 +72,7 @@ def unanswered(job: StoredJob) -> int:
 
 
 def way_of(job: StoredJob, retry: str | None) -> str:
-    """Return how a job would ask again.
+    """Return how a job would query again.
 
     Raises:
         InputError: it cannot in the way that is wanted.
@@ -63,23 +89,81 @@ def way_of(job: StoredJob, retry: str | None) -> str:
     return retry or ("realtime" if job.parameters.get("retry") == "realtime" else "batch")
 
 
-def again(store: Store, home: Home, job_id: int, retry: str | None) -> Again | None:
-    """Return what asking again will take; None for a job that is resumed as any other.
+def again(store: Store, home: Home, job_id: int, retry: str | None = None) -> Again:
+    """Return what a resume would start again and pay for again; nothing is changed.
 
     Raises:
         NotFoundError: there is no such job.
-        InputError: it cannot be asked in this way.
+        InputError: it cannot be resumed so.
         ConfigurationError: no real-time deployment is configured.
 
     """
     job = store.jobs.get(job_id)
-    if not unanswered(job):
-        if retry is not None:
-            way_of(job, retry)
-            _whom(home, job, retry)
-        return None
-    way = way_of(job, retry)
-    _whom(home, job, way)
+    if retry is not None or unanswered(job):
+        way = way_of(job, retry)
+        _realtime_deployment(home, job, way)
+    ids = scheduler.resumed_with(store, job_id)
+    jobs = [store.jobs.get(number) for number in ids]
+    prices = load_prices(home.prices)
+    lines = [
+        line for each in jobs for line in _paid_again(store, home, each, prices, retry if each.id == job_id else None)
+    ]
+    emulated = all(each.kind == JobKind.TRAIN or service.job_is_emulated(home, each) for each in jobs)
+    return Again(tuple(store.jobs.view(number) for number in ids), tuple(lines), emulated)
+
+
+def _paid_again(store: Store, home: Home, job: StoredJob, prices: Prices, retry: str | None) -> list[PaidAgain]:
+    """Return what a job would pay for once more. What it has not paid for yet was accepted at its start."""
+    if job.kind == JobKind.FINE_TUNE:
+        return _training(store, home, job, prices)
+    if job.kind == JobKind.DEPLOY:
+        return _hosting(store, job, job, prices)
+    if job.kind not in _KINDS:
+        return []
+    found = []
+    if not (job.kind == JobKind.BATCH and store.jobs.open_calls(job.id, "batch")):
+        found = _queries(store, job, prices, way_of(job, retry))
+    if job.kind == JobKind.SCORE:
+        for need in store.jobs.needed(job.id):
+            if need.kind == JobKind.DEPLOY and need.state == JobState.SUCCEEDED:
+                found += _hosting(store, job, need, prices)
+    return found
+
+
+def _training(store: Store, home: Home, job: StoredJob, prices: Prices) -> list[PaidAgain]:
+    number = 1
+    while (home.job(job) / f"round-{number}" / "over").exists():
+        number += 1
+    if number == 1 or f"round-{number}" in store.jobs.intents(job.id, "fine-tune"):
+        return []
+    dataset = store.datasets.get(str(job.parameters["dataset"]))
+    plan = Plan([], [NewJob(job.kind, job.parameters)])
+    what = "another fine-tuning job is created and trains from the beginning"
+    try:
+        (line,) = make_price(plan, store, dataset, prices, emulated=False).lines
+    except InputError:
+        return [PaidAgain(job.id, what, None)]
+    return [PaidAgain(job.id, f"{what}: {line.detail}", line.usd)]
+
+
+def _hosting(store: Store, job: StoredJob, maker: StoredJob, prices: Prices) -> list[PaidAgain]:
+    """Return a deployment's price where it was made before and is deleted."""
+    if not store.jobs.intents(maker.id, "deployment") or store.jobs.open_calls(maker.id, "deployment"):
+        return []
+    try:
+        hourly = prices.hosting_cost(str(maker.parameters["model"]), 3600)
+    except InputError:
+        return [PaidAgain(job.id, "its deployment is created again, at an unknown price an hour", None)]
+    what = f"its deployment is created again, at ${hourly:.2f} an hour for {SCORING_HOURS * 60:.0f} minutes or more"
+    return [PaidAgain(job.id, what, hourly * SCORING_HOURS)]
+
+
+def _queries(store: Store, job: StoredJob, prices: Prices, way: str) -> list[PaidAgain]:
+    """Return the price of the images that were queried without an answer and are queried again."""
+    counts = store.predictions.counts(job.contestant_id or 0)
+    tried = max(counts.get(Outcome.FAILED, 0) + counts.get(Outcome.MISSING, 0), unanswered(job))
+    if not tried:
+        return []
     p: dict[str, Any] = job.parameters
     dataset = store.datasets.get(str(p["dataset"]))
     text = estimate_text_tokens(Prompt.of(p).text(dataset.labels))
@@ -88,15 +172,18 @@ def again(store: Store, home: Home, job_id: int, retry: str | None) -> Again | N
         images += len(page)
         tokens += sum(text + tokens_of_image(i.width, i.height, p["detail"], p["model"]) for i in page)
         last = page[-1].id
-    prices = load_prices(home.prices)
-    usd = prices.inference_cost(p["model"], tokens, ANSWER_TOKENS * images, batch=way == "batch")
-    if job.kind == JobKind.SCORE and any(need.kind == JobKind.DEPLOY for need in store.jobs.needed(job_id)):
-        usd += prices.hosting_cost(p["model"], SCORING_HOURS * 3600)  # its deployment is made anew, and deleted
-    return Again(images, way, usd, service.job_is_emulated(home, job))
+    tokens = round(tokens * tried / max(images, 1))
+    how = "in real time" if way == "realtime" else "in a batch"
+    what = f"{tried:,} image{'s' if tried != 1 else ''} without an answer {'are' if tried != 1 else 'is'} queried again"
+    try:
+        usd = prices.inference_cost(p["model"], tokens, ANSWER_TOKENS * tried, batch=way == "batch")
+    except InputError:
+        return [PaidAgain(job.id, f"{what}, {how}", None)]
+    return [PaidAgain(job.id, f"{what}, {how}", usd)]
 
 
-def _whom(home: Home, job: StoredJob, way: str) -> str | None:
-    """Return the deployment for real-time requests of a batch job, where that is how it asks.
+def _realtime_deployment(home: Home, job: StoredJob, way: str) -> str | None:
+    """Return the deployment for real-time requests of a batch job, where that is how it queries.
 
     Raises:
         ConfigurationError: there is none.
@@ -113,16 +200,16 @@ def _whom(home: Home, job: StoredJob, way: str) -> str | None:
 
 
 def resume(store: Store, home: Home, job_id: int, retry: str | None = None) -> list[int]:
-    """Set a job and the rest of its experiment going again; return the jobs taken up.
+    """Start a job again with what it needs and what was cancelled because of it; return the jobs.
 
-    What was answered is never asked again. A job that has succeeded is taken up if it has left images without an
-    answer, and then alone.
+    What was answered is never queried again. A job that has succeeded is started again if it has left images without
+    an answer, for these only.
 
     Args:
         store: has the jobs.
         home: has their folders.
         job_id: the job.
-        retry: how a batch asks again, `batch` or `realtime`; None leaves it as it was planned.
+        retry: how a batch queries again, `batch` or `realtime`; None leaves it as it was planned.
 
     Raises:
         NotFoundError: there is no such job.
@@ -131,17 +218,9 @@ def resume(store: Store, home: Home, job_id: int, retry: str | None = None) -> l
     """
     scheduler.recover(store)
     job = store.jobs.get(job_id)
-    left = unanswered(job)
     if retry is not None:
         way = way_of(job, retry)
         if job.kind == JobKind.BATCH:
-            changes = {"retry": way, "realtime": _whom(home, job, way) or job.parameters.get("realtime")}
+            changes = {"retry": way, "realtime": _realtime_deployment(home, job, way) or job.parameters.get("realtime")}
             store.jobs.replan(job_id, changes, states=(JobState.SUCCEEDED, *RESUMABLE))
-    if not left:
-        return scheduler.resume(store, home, job_id)
-    if (foreign := service.unreachable(home, job)) is not None:
-        raise foreign
-    message = f"resumed: {left:,} images without an answer are asked about again"
-    taken = store.jobs.change(job_id, JobState.WAITING, expected=(JobState.SUCCEEDED,), message=message)
-    scheduler.advance(store, home)
-    return [job_id] if taken else []
+    return scheduler.resume(store, home, job_id)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.azure.prices import load_prices
 from engine.events import StandingCost
-from engine.jobs.kinds.deploy import charge_hours, hosted_seconds, living_since
+from engine.jobs.kinds.deploy import hosted_seconds, living_since, take_down
 from engine.jobs.paths import Home
 from engine.states import JobKind
 from engine.store import Store
@@ -34,20 +34,18 @@ def _hours(folder: Path) -> float:
 async def delete_deployment(store: Store, home: Home, job_id: int) -> str:
     """Delete the deployment that a job made, and charge its hours; return its name."""
     import asyncio
+    from functools import partial
 
-    from engine.azure import deployments
     from engine.azure.connection import Azure
     from engine.jobs import service
 
     job = await asyncio.to_thread(store.jobs.get, job_id)
     place = await asyncio.to_thread(service.endpoint_of, home, job)
-    name = f"dogcls-{job.nonce}"
-    async with Azure(place, client=f"job {job_id}") as azure:
-        await deployments.delete(azure, name)
 
-    def charge() -> None:
-        usd = charge_hours(store, home, job, ended=True)
-        store.jobs.log(job_id, f"deployment {name} deleted; hosting cost ${usd:.4f}")
+    async def work() -> None:
+        async with Azure(place, client=f"job {job_id}") as azure:
+            await take_down(store, home, azure, job, partial(store.jobs.log, job_id))
 
-    await asyncio.to_thread(charge)
-    return name
+    # It writes to the store, which may have to wait for another process: not on the caller's event loop.
+    await asyncio.to_thread(asyncio.run, work())
+    return f"dogcls-{job.nonce}"

@@ -10,12 +10,14 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from engine.errors import DogclsError, ForeignResource, LostClaim, NotFoundError, StoreError, UnexpectedError
 from engine.failures import described
 from engine.jobs import service
+from engine.jobs.cancelling import cancel_on_service
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds import run
 from engine.jobs.paths import Home, worker_lock
@@ -24,6 +26,7 @@ from engine.jobs.scheduler import advance
 from engine.secrets import guard_streams
 from engine.states import JobState, Request
 from engine.store import Store, reserve
+from engine.store.jobs import StoredJob
 
 END_SECONDS = 20.0
 _ENDS = {
@@ -84,30 +87,31 @@ def _claimed(home: Home, store: Store, job_id: int, attempt: int) -> int:
 
 
 def _work(home: Home, store: Store, job_id: int) -> int:
+    """Do the job, and what is left to cancel of it on the service."""
     job = store.jobs.get(job_id)
+    code = _run(home, store, job) if job.state == JobState.RUNNING else 0
+    now = store.jobs.get(job_id)
+    if (now.state, now.attempt, now.pid) == (JobState.CANCELLING, job.attempt, os.getpid()):
+        _cancel(home, store, now)
+    return code
+
+
+def _run(home: Home, store: Store, job: StoredJob) -> int:
     held = home.job(job) / ".reserve"
 
+    def write(state: JobState, message: str, level: str, more: dict[str, Any]) -> None:
+        how: dict[str, Any] = {"expected": (JobState.RUNNING,), "attempt": job.attempt, "level": level, **more}
+        requested = store.jobs.get(job.id).request == Request.CANCEL
+        if state == JobState.CANCELLED or (requested and state != JobState.SUCCEEDED):
+            # However the run has ended: the user wants it cancelled. A process that must end leaves that to another.
+            store.jobs.cancel(job.id, message=message, released=state == JobState.INTERRUPTED, **how)
+        else:
+            store.jobs.change(job.id, state, message=message, **how)
+
     def end(state: JobState, message: str, level: str = "info", **more: Any) -> None:
-        """Write the end, for a while again and again: a full disk or a busy store may pass."""
         with contextlib.suppress(OSError):
             held.unlink()
-        until = time.monotonic() + END_SECONDS
-        while True:
-            try:
-                store.jobs.change(
-                    job_id,
-                    state,
-                    expected=(JobState.RUNNING, JobState.CANCELLING),
-                    attempt=job.attempt,
-                    message=message,
-                    level=level,
-                    **more,
-                )
-                return
-            except StoreError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(1)
+        _insistently(lambda: write(state, message, level, more))
 
     try:
         context = Context(home, store, job)
@@ -117,10 +121,7 @@ def _work(home: Home, store: Store, job_id: int) -> int:
         return 1
     with contextlib.suppress(OSError):
         reserve.hold(held)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: context.terminate())
+    _obey_signals(context)
     try:
         with context:
             result = asyncio.run(run(context))
@@ -132,20 +133,61 @@ def _work(home: Home, store: Store, job_id: int) -> int:
         print(lost, file=sys.stderr)
     except ForeignResource as error:  # another process may have the settings of its resource
         end(JobState.WAITING, str(error), "warning")
-        store.bindings.hold(job_id, service.waits_for(job))
+        store.bindings.hold(job.id, service.waits_for(job))
     except DogclsError as error:
         end(JobState.FAILED, str(error), "error", error=str(error))
         return 1
     except Exception as error:
         known = described(error)
-        if not isinstance(known, UnexpectedError):  # a full disk, a folder that was removed …
+        if isinstance(known, UnexpectedError):
+            # A defect of ours: the log of the process gets the traceback, the user one line.
+            traceback.print_exc()
+            what = f"{type(error).__name__}: {error}"
+            end(JobState.FAILED, f"unexpected {what}", "error", error=what)
+        else:  # a full disk, a folder that was removed …
             end(JobState.FAILED, str(known), "error", error=str(known))
-            return 1
-        # A defect of ours: the log of the process gets the traceback, the user one line.
-        what = f"{type(error).__name__}: {error}"
-        end(JobState.FAILED, f"unexpected {what}", "error", error=what)
-        raise
+        return 1
     return 0
+
+
+def _cancel(home: Home, store: Store, job: StoredJob) -> None:
+    """End what the job has on the service; a process that must end leaves the job to another."""
+    context = Context(home, store, job)
+    _obey_signals(context)
+    try:
+        with context:
+            asyncio.run(cancel_on_service(context))
+        _insistently(
+            lambda: store.jobs.change(
+                job.id,
+                JobState.CANCELLED,
+                expected=(JobState.CANCELLING,),
+                attempt=job.attempt,
+                message="cancelled, here and on the service",
+            )
+        )
+    except (Stopped, LostClaim) as stopped:
+        print(stopped, file=sys.stderr)
+
+
+def _obey_signals(context: Context) -> None:
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: context.terminate())
+
+
+def _insistently(write: Callable[[], object]) -> None:
+    """Write how a job has ended, for a while again and again: a full disk or a busy store may pass."""
+    until = time.monotonic() + END_SECONDS
+    while True:
+        try:
+            write()
+            return
+        except StoreError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(1)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ class StoredContestant:
 _LOUDEST = (
     JobState.RUNNING,
     JobState.QUEUED,
+    JobState.CANCELLING,
     JobState.FAILED,
     JobState.INTERRUPTED,
     JobState.PAUSED,

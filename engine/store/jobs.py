@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from engine import clock
 from engine.errors import LostClaim, NotFoundError
-from engine.events import JobView, LogLine, Metric
+from engine.events import JobView, LogLine
 from engine.secrets import redact
 from engine.states import JobState, Request
 from engine.store.charges import Charges
-from engine.store.remote_calls import RemoteCalls
+from engine.store.measurements import Measurements
+from engine.store.open_calls import ON_SERVICE, OpenCalls, end_all
 
 _VIEW = (
-    "SELECT j.*, e.name AS experiment, c.name AS contestant,"
+    f"SELECT j.*, e.name AS experiment, c.name AS contestant, {ON_SERVICE} AS on_service,"
     " CASE j.state WHEN 'succeeded' THEN json_extract(j.result, '$.unanswered') END AS unanswered,"
     " (SELECT COALESCE(SUM(usd), 0) FROM charges WHERE job_id = j.id) AS usd,"
     " (SELECT COUNT(*) FROM charges WHERE job_id = j.id AND usd IS NULL) AS unpriced,"
@@ -49,12 +50,13 @@ class StoredJob:
     pid: int | None
     pid_started: float | None
     heartbeat_at: float | None
+    request: str | None
     result: dict[str, Any] | None
     folder: str
     legacy: bool
 
 
-class Jobs(RemoteCalls, Charges):
+class Jobs(OpenCalls, Charges, Measurements):
     """Reads and writes jobs."""
 
     # -- reading
@@ -119,7 +121,8 @@ class Jobs(RemoteCalls, Charges):
         rows = self._db.rows(
             "SELECT j.id, p.id AS need, p.state FROM jobs j JOIN needs n ON n.job_id = j.id"
             " JOIN jobs p ON p.id = n.needs_id"
-            " WHERE j.state = 'waiting' AND p.state IN ('failed', 'cancelled') GROUP BY j.id ORDER BY j.id"
+            " WHERE j.state = 'waiting' AND p.state IN ('failed', 'cancelled', 'cancelling')"
+            " GROUP BY j.id ORDER BY j.id"
         )
         return [(r["id"], r["need"], r["state"]) for r in rows]
 
@@ -137,6 +140,8 @@ class Jobs(RemoteCalls, Charges):
         error: str | None = None,
         result: dict[str, Any] | None = None,
         process: tuple[int, float] | None = None,
+        cancelled_with: int | None = None,
+        released: bool = False,
     ) -> bool:
         """Change a job's state, if it is in one of the expected ones (and at this attempt).
 
@@ -150,6 +155,8 @@ class Jobs(RemoteCalls, Charges):
             error: what the job shows as its error.
             result: for the jobs that need it.
             process: (process id, its start) that is about to start a worker for a job that becomes `queued`.
+            cancelled_with: the job because of which this one is cancelled; None where the user named it.
+            released: no worker has it any more.
 
         Returns:
             whether it changed; the event row is written only then.
@@ -164,6 +171,7 @@ class Jobs(RemoteCalls, Charges):
                 "UPDATE jobs SET state = ?, error = ?, result = COALESCE(?, result),"
                 " finished_at = CASE WHEN ? THEN ? ELSE NULL END,"
                 " request = CASE WHEN ? THEN NULL ELSE request END,"
+                " cancelled_with = CASE WHEN ? THEN COALESCE(?, cancelled_with) END,"
                 " attempt = attempt + (? = 'queued'),"
                 # What was not reported of a worker that died is taken to end with its last heartbeat.
                 " worked_seconds = worked_seconds + CASE WHEN ? OR attempt_started_at IS NULL THEN 0"
@@ -178,7 +186,9 @@ class Jobs(RemoteCalls, Charges):
                     None if result is None else json.dumps(result),
                     ended,
                     now,
-                    ended or to == JobState.QUEUED,
+                    ended or to in (JobState.QUEUED, JobState.CANCELLING),
+                    to in (JobState.CANCELLED, JobState.CANCELLING),
+                    cancelled_with,
                     to,
                     works,
                     to,
@@ -199,8 +209,21 @@ class Jobs(RemoteCalls, Charges):
                     "UPDATE jobs SET pid = ?, pid_started = ?, heartbeat_at = ? WHERE id = ?",
                     (*(process or (None, None)), now, job_id),
                 )
+            elif released:
+                db.execute(
+                    "UPDATE jobs SET pid = NULL, pid_started = NULL, heartbeat_at = NULL WHERE id = ?", (job_id,)
+                )
+            elif to == JobState.SUCCEEDED:
+                end_all(db, job_id, now)
             _event(db, job_id, level, message, now)
         return True
+
+    def cancel(self, job_id: int, *, message: str, released: bool = True, **how: Any) -> bool:
+        """Make a job `cancelling` if it may have something on the service, else `cancelled`; see `change`."""
+        if not self.on_service(job_id):
+            return self.change(job_id, JobState.CANCELLED, message=message, **how)
+        message = f"{message}; what it has on the service is cancelled next"
+        return self.change(job_id, JobState.CANCELLING, message=message, released=released, **how)
 
     def replan(self, job_id: int, changes: dict[str, Any], *, states: Collection[JobState]) -> None:
         """Change some of a job's parameters while it is in one of these states, in which no worker has read them."""
@@ -215,7 +238,8 @@ class Jobs(RemoteCalls, Charges):
         """Remember which process was started for a queued job's attempt."""
         with self._db.transaction() as db:
             db.execute(
-                "UPDATE jobs SET pid = ?, pid_started = ? WHERE id = ? AND attempt = ? AND state = 'queued'",
+                "UPDATE jobs SET pid = ?, pid_started = ? WHERE id = ? AND attempt = ?"
+                " AND (state = 'queued' OR (state = 'cancelling' AND attempt_started_at IS NULL))",
                 (pid, pid_started, job_id, attempt),
             )
 
@@ -224,14 +248,18 @@ class Jobs(RemoteCalls, Charges):
         now = clock.now()
         with self._db.transaction() as db:
             cursor = db.execute(
-                "UPDATE jobs SET state = 'running', pid = ?, pid_started = ?, heartbeat_at = ?,"
+                "UPDATE jobs SET state = CASE state WHEN 'queued' THEN 'running' ELSE state END,"
+                " pid = ?, pid_started = ?, heartbeat_at = ?,"
                 " started_at = COALESCE(started_at, ?), attempt_started_at = ?, attempt_seconds = NULL, error = NULL"
-                " WHERE id = ? AND state = 'queued' AND attempt = ?",
+                " WHERE id = ? AND attempt = ?"
+                " AND (state = 'queued' OR (state = 'cancelling' AND attempt_started_at IS NULL)) RETURNING state",
                 (pid, pid_started, now, now, now, job_id, attempt),
             )
-            if cursor.rowcount:
-                _event(db, job_id, "info", f"started (attempt {attempt})", now)
-            return bool(cursor.rowcount)
+            row = cursor.fetchone()
+            if row is not None:
+                what = "started" if row["state"] == JobState.RUNNING else "cancelling on the service"
+                _event(db, job_id, "info", f"{what} (attempt {attempt})", now)
+            return row is not None
 
     def heartbeat(self, job_id: int, attempt: int, seconds: float | None = None) -> Request | None:
         """Record that the worker lives, and return the request that was left for it.
@@ -255,12 +283,13 @@ class Jobs(RemoteCalls, Charges):
             raise LostClaim(f"Job {job_id} is no longer attempt {attempt}'s.")
         return None if row["request"] is None else Request(row["request"])
 
-    def ask(self, job_id: int, request: Request) -> bool:
+    def ask(self, job_id: int, request: Request, *, cancelled_with: int | None = None) -> bool:
         """Leave a request for a job that a worker has; return whether there was one to leave it for."""
         with self._db.transaction() as db:
             cursor = db.execute(
-                "UPDATE jobs SET request = ? WHERE id = ? AND state IN ('queued', 'running')",
-                (request, job_id),
+                "UPDATE jobs SET request = ?, cancelled_with = ? WHERE id = ? AND state IN ('queued', 'running')"
+                " AND (? = 'cancel' OR COALESCE(request, '') != 'cancel')",
+                (request, cancelled_with, job_id, request),
             )
             if cursor.rowcount:
                 _event(db, job_id, "info", f"{request} requested", clock.now())
@@ -287,15 +316,6 @@ class Jobs(RemoteCalls, Charges):
         rows = self._db.rows("SELECT remote_id FROM job_events WHERE job_id = ? AND remote_id IS NOT NULL", job_id)
         return {r["remote_id"] for r in rows}
 
-    def add_metrics(self, job_id: int, values: Sequence[tuple[str, int, float | None, float]]) -> None:
-        """Add measured values (name, step, epoch, value); a step measured again replaces the first."""
-        now = clock.now()
-        with self._db.transaction(durable=False) as db:
-            db.executemany(
-                "INSERT OR REPLACE INTO job_metrics VALUES (?, ?, ?, ?, ?, ?)",
-                [(job_id, name, step, epoch, value, now) for name, step, epoch, value in values],
-            )
-
     def lines(self, job_id: int, after: int = 0, limit: int = 500) -> list[LogLine]:
         """Return log lines after a line's id, oldest first; `after=-1` returns the newest `limit`."""
         if after < 0:
@@ -309,20 +329,6 @@ class Jobs(RemoteCalls, Charges):
     def of_kind(self, kind: str) -> list[JobView]:
         """Return all jobs of a kind."""
         return [_view(r) for r in self._db.rows(f"{_VIEW} WHERE j.kind = ? ORDER BY j.id", kind)]
-
-    def last_metrics(self, job_id: int, after: float = 0.0) -> list[Metric]:
-        """Return what a job measured after a moment, oldest first."""
-        rows = self._db.rows("SELECT * FROM job_metrics WHERE job_id = ? AND at > ? ORDER BY at, step", job_id, after)
-        return [_metric(r) for r in rows]
-
-    def metrics(self, job_id: int) -> list[Metric]:
-        """Return everything measured by a job, by name and step."""
-        rows = self._db.rows("SELECT * FROM job_metrics WHERE job_id = ? ORDER BY name, step", job_id)
-        return [_metric(r) for r in rows]
-
-
-def _metric(row: sqlite3.Row) -> Metric:
-    return Metric(row["job_id"], row["name"], row["step"], row["epoch"], row["value"], row["at"])
 
 
 def _event(
@@ -348,6 +354,7 @@ def _stored(row: sqlite3.Row) -> StoredJob:
         pid=row["pid"],
         pid_started=row["pid_started"],
         heartbeat_at=row["heartbeat_at"],
+        request=row["request"],
         result=None if row["result"] is None else json.loads(row["result"]),
         folder=row["folder"] or f"{row['id']}-{row['nonce']}",
         legacy=row["folder"] is not None,
@@ -374,6 +381,8 @@ def _view(row: sqlite3.Row) -> JobView:
         cost_is_known=not row["unpriced"],
         needs=tuple(int(n) for n in (row["needs"] or "").split(",") if n),
         unanswered=row["unanswered"] or 0,
+        on_service=bool(row["on_service"]),
+        cancelled_with=row["cancelled_with"],
         worked_seconds=row["worked_seconds"],
         working_since=_working_since(row),
     )

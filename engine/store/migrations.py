@@ -170,6 +170,20 @@ CREATE VIEW costs AS SELECT job_id, MAX(contestant_id) AS contestant_id, item, S
     FROM charges GROUP BY job_id, item;
 """
 
+# What a job has on the service is open until it has ended there; and a job that was cancelled because of another one
+# names it. Of jobs before this step that have succeeded nothing runs any more but deployments that were kept.
+VERSION_11 = """
+ALTER TABLE remote_calls ADD COLUMN ended_at REAL;
+ALTER TABLE jobs ADD COLUMN cancelled_with INTEGER;
+UPDATE remote_calls SET ended_at = intent_at WHERE operation != 'deployment'
+    AND (SELECT state FROM jobs WHERE id = job_id) = 'succeeded';
+UPDATE remote_calls SET ended_at = intent_at WHERE operation = 'deployment' AND EXISTS (
+    SELECT 1 FROM needs n JOIN jobs s ON s.id = n.job_id WHERE n.needs_id = remote_calls.job_id
+    AND s.state = 'succeeded' AND COALESCE(json_extract(s.parameters, '$.keep_deployment'), 0) = 0);
+UPDATE jobs SET cancelled_with = (SELECT MIN(needs_id) FROM needs WHERE job_id = jobs.id)
+    WHERE state = 'cancelled' AND error GLOB 'needs job *';
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     VERSION_1,
     VERSION_2,
@@ -181,6 +195,7 @@ MIGRATIONS: tuple[str, ...] = (
     VERSION_8,
     VERSION_9,
     VERSION_10,
+    VERSION_11,
 )
 
 

@@ -37,7 +37,11 @@ class RemoteCalls:
                 "SELECT remote_id FROM remote_calls WHERE job_id = ? AND operation = ? AND key = ?",
                 (job_id, operation, key),
             ).fetchone()
-            if row is not None:
+            if row is not None:  # what had ended, a deployment above all, may be made once more
+                db.execute(
+                    "UPDATE remote_calls SET ended_at = NULL WHERE job_id = ? AND operation = ? AND key = ?",
+                    (job_id, operation, key),
+                )
                 return True, row["remote_id"]
             db.execute(
                 "INSERT INTO remote_calls (job_id, operation, key, intent_at) VALUES (?, ?, ?, ?)",

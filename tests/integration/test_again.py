@@ -94,7 +94,7 @@ def test_only_what_has_no_answer_is_asked_again(cli, root, place, retry):
 
     code, _, err = cli("resume", "1", "--retry", retry)
     assert code == 2 and "Add --yes to accept this price" in err
-    assert f"{left} image" in err and "for about $0.00" in err and "the emulator's" in err
+    assert f"{left} image" in err and "about $0.00" in err and "the emulator's" in err
     assert ("in real time" if retry == "realtime" else "in a batch") in err
     assert place.paid() == (batched, single)
 
@@ -144,13 +144,13 @@ async def test_a_score_that_left_images_asks_them_in_real_time(home, dogs, place
     for state in (JobState.QUEUED, JobState.RUNNING):
         before = JobState.WAITING if state == JobState.QUEUED else JobState.QUEUED
         store.jobs.change(job.id, state, expected=(before,), message="x")
-    assert await engine.browse.again(job.id) is None
+    assert (await engine.browse.again(job.id)).jobs == ()
     store.jobs.change(
         job.id, JobState.SUCCEEDED, expected=(JobState.RUNNING,), message="x", result={"images": 16, "unanswered": 3}
     )
     assert (await engine.job(job.id)).unanswered == 3
     found = await engine.browse.again(job.id)
-    assert found.way == "realtime" and found.usd > 0
+    assert found.usd > 0 and "3 images without an answer are queried again, in real time" in found.sentences[0]
     with pytest.raises(InputError, match="cannot be asked in a batch"):
         await engine.browse.again(job.id, "batch")
     assert await engine.resume(job.id) == [job.id]

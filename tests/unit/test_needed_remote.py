@@ -144,6 +144,9 @@ async def test_an_experiment_is_not_deleted_while_its_job_has_something_on_the_s
         with pytest.raises(InputError, match=rf"Job {job} \(paused\) of 'e' still has batch_7 on the service.*Cancel"):
             await engine.delete_experiment("e")
         put(store, job, JobState.CANCELLED)
+        with pytest.raises(InputError, match=f"Job {job} .* may still run and cost on the service"):
+            await engine.delete_experiment("e")
+        store.jobs.ended(job, "batch", "round-1-0")
         await engine.delete_experiment("e")
         assert store.jobs.views() == []
         for what, names in files_of(nonce).items():

@@ -146,7 +146,7 @@ def test_a_job_whose_starter_lives_stays_queued_and_one_whose_starter_died_does_
     assert store.jobs.get(mine).state == JobState.QUEUED
 
 
-def test_resume_takes_up_the_whole_experiment_but_no_other(store, home, no_spawn):
+def test_resume_starts_the_job_and_what_was_cancelled_because_of_it_and_no_other(store, home, no_spawn):
     mine = add_jobs(store, NewJob("batch", {}), NewJob("fine-tune", {}), NewJob("deploy", {}, needs=(1,)))
     (other,) = add_jobs(store, NewJob("batch", {}), name="other")
     for job in (*mine[:2], other):
@@ -154,8 +154,8 @@ def test_resume_takes_up_the_whole_experiment_but_no_other(store, home, no_spawn
     scheduler.advance(store, home)
     assert store.jobs.get(mine[2]).state == JobState.CANCELLED
     taken = scheduler.resume(store, home, mine[1])
-    assert taken == mine
-    assert [store.jobs.get(j).state in ACTIVE for j in mine] == [True, True, False]
+    assert taken == mine[1:]
+    assert [store.jobs.get(j).state in ACTIVE for j in mine] == [False, True, False]
     assert store.jobs.get(mine[2]).state == JobState.WAITING
     assert store.jobs.get(other).state == JobState.FAILED
 

@@ -99,7 +99,7 @@ def say_price(price: Price) -> None:
         say(f"warning: {caution}")
 
 
-async def agreed(usd: float, yes: bool) -> None:
+async def agreed(usd: float | None, yes: bool) -> None:
     """Go on only if a price that was shown is accepted.
 
     Raises:
@@ -113,7 +113,8 @@ async def agreed(usd: float, yes: bool) -> None:
     if not in_terminal():
         say("error: Nothing was started. Add --yes to accept this price.")
         raise typer.Exit(2)
-    if not await asyncio.to_thread(typer.confirm, f"Spend about ${usd:.2f}?", err=True):
+    spend = "Spend an unknown sum?" if usd is None else f"Spend about ${usd:.2f}?"
+    if not await asyncio.to_thread(typer.confirm, spend, err=True):
         raise typer.Exit(2)
 
 

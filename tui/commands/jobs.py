@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine import Correction, Engine, InputError, JobView, at_rest
+from engine import ACTIVE, Correction, Engine, InputError, JobView, PriceError, at_rest
 from tui.commands.common import agreed, in_terminal, out, out_json, say, with_engine
 from tui.text import literal, one_line
 
@@ -85,15 +85,39 @@ def logs(
     with_engine(context, work)
 
 
-def cancel(context: typer.Context, job: JobId) -> None:
-    """Cancel a job. What was answered already is kept, and was paid for."""
+def cancel(
+    context: typer.Context,
+    jobs: Annotated[list[int], typer.Argument(help="Numbers of jobs, as in: dogcls-tui jobs", metavar="JOB...")],
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return only when nothing of it runs or costs any more.")
+    ] = False,
+) -> None:
+    """Cancel jobs, here and on the service, whatever state they are in.
+
+    A batch or fine-tuning job of it is cancelled there and its deployment deleted; until that is done the job is
+    shown as cancelling, and it is retried. What was answered or trained until then is kept, and was paid for. Jobs that
+    need a cancelled one end too.
+    """
 
     async def work(engine: Engine) -> None:
-        if not await engine.cancel(job):
-            raise InputError(f"Job {job} is {(await engine.job(job)).state}: there is nothing to cancel.")
-        say(f"job {job}: cancel requested")
+        for job in jobs:
+            consequences = await engine.browse.consequences(job)
+            if not await engine.cancel(job):
+                raise InputError(f"Job {job} is {(await engine.job(job)).state}: there is nothing to cancel.")
+            say(f"job {job}: {_cancelled(await engine.job(job))}")
+            for sentence in consequences:
+                say(f"  {sentence}")
+        while wait and any(view.state in ACTIVE for view in await engine.jobs() if view.id in jobs):
+            await engine.recover()
+            await asyncio.sleep(0.3)
 
     with_engine(context, work)
+
+
+def _cancelled(job: JobView) -> str:
+    if job.state == "cancelling":
+        return f"cancelling on the service; follow it with: dogcls-tui logs {job.id} --follow"
+    return "cancelled" if job.state == "cancelled" else "cancel requested"
 
 
 def pause(context: typer.Context, job: JobId) -> None:
@@ -113,17 +137,23 @@ def resume(
     retry: Annotated[
         str | None, typer.Option(help="How a batch asks again what has no answer: batch or realtime.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept the price of asking again.")] = False,
+    max_cost: Annotated[float | None, typer.Option(help="Refuse to resume above this price, in USD.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept the price of what is paid again.")] = False,
 ) -> None:
-    """Set a job and the rest of its experiment going again, and return at once.
+    """Resume a job, and return at once.
 
-    One that has succeeded, but for some images, asks about these alone; what was answered is never asked again.
+    With it, the jobs that it needs and those that were cancelled only because of these; never another job that you
+    cancelled. What the service has made or answered is not paid again; where something must be, its price is shown
+    first. A job that has succeeded, but for some images, queries these only.
     """
 
     async def work(engine: Engine) -> None:
         found = await engine.browse.again(job, retry)
-        if found is not None:
-            say(found.sentence)
+        if found.lines:
+            for sentence in found.sentences:
+                say(f"  {sentence}")
+            if max_cost is not None and (found.usd is None or found.usd > max_cost):
+                raise PriceError(f"This is over the limit of ${max_cost:.2f}.", "Raise --max-cost.")
             await agreed(found.usd, yes)
         corrections = await accepted_corrections(engine, job, yes)
         taken = await engine.resume(job, retry, corrections)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from engine import ACTIVE, RESUMABLE, Again, InputError, JobKind, JobView, RemoteItem, StandingCost, make_spec
+from engine import CANCELLABLE, RESUMABLE, Again, InputError, JobKind, JobView, RemoteItem, StandingCost, make_spec
 from tui.bridge import Looked
 from tui.guard import work
 from tui.screens.base import Room
@@ -63,8 +63,10 @@ class JobRoom(Room):
         job = self.job if self.is_mounted else None
         if action in ("cancel", "pause", "resume", "deploy", "delete") and self.engine.readonly:
             return False
-        if action in ("cancel", "pause"):
-            return job is not None and job.state in (*ACTIVE, "waiting")
+        if action == "cancel":
+            return job is not None and _can_cancel(job)
+        if action == "pause":
+            return job is not None and job.state in ("queued", "running", "waiting")
         if action == "resume":
             return job is not None and (job.state in RESUMABLE or bool(job.unanswered))
         if action == "deploy":
@@ -82,7 +84,10 @@ class JobRoom(Room):
         job = self.job
         if job is None:
             return
-        consequence = _CANCEL.get(job.kind, "What it has stored is kept.")
+        found = await self.desk.doing(self.engine.browse.consequences(job.id))
+        if not isinstance(found, tuple):
+            return
+        consequence = " ".join((_CANCEL.get(job.kind, "What it has stored is kept."), *found))
         if await self.app.push_screen_wait(ConfirmScreen(f"Cancel {job.kind} {job.id}?", consequence)):
             await self.desk.doing(self.engine.cancel(job.id))
 
@@ -94,15 +99,12 @@ class JobRoom(Room):
 
     @work
     async def action_resume(self) -> None:
-        """Set the chosen job's experiment going again; or only what one that has succeeded left unanswered."""
+        """Resume the chosen job with what it needs; what is paid again for it is shown first."""
         job = self.job
         if job is None:
             return
-        if not job.unanswered:
-            await self._resume(job)
-            return
         retry = None
-        if job.kind == "batch":
+        if job.unanswered and job.kind == "batch":
             question = f"{job.unanswered:,} images have no answer. How are they asked about again?"
             retry = await self.app.push_screen_wait(ChooseScreen(question, _AGAIN))
             if retry is None:
@@ -110,7 +112,9 @@ class JobRoom(Room):
         found = await self.desk.doing(self.engine.browse.again(job.id, retry))
         if not isinstance(found, Again):
             return
-        if await self.app.push_screen_wait(ConfirmScreen(f"Ask again for about {dollars(found.usd)}?", found.sentence)):
+        price = "an unknown price" if found.usd is None else f"about {dollars(found.usd)}"
+        question = f"Resume {job.kind} {job.id} for {price}?"
+        if not found.lines or await self.app.push_screen_wait(ConfirmScreen(question, "\n".join(found.sentences))):
             await self._resume(job, retry)
 
     async def _resume(self, job: JobView, retry: str | None = None) -> None:
@@ -200,6 +204,13 @@ class JobRoom(Room):
         name = await self.app.push_screen_wait(AskScreen("Save the log as", f"job-{view.job_id}.log"))
         if name:
             await self.desk.doing(_write(name, await view.all_lines()), f"Saved as {name}")
+
+
+def _can_cancel(job: JobView) -> bool:
+    """Whether a cancel would do something; while the job is being cancelled, only where that does not succeed."""
+    if job.state == "cancelling":
+        return bool(job.error)
+    return job.state in CANCELLABLE or job.on_service
 
 
 async def _write(name: str, lines: list[str]) -> None:

@@ -111,8 +111,9 @@ class MonitorScreen(ServiceRoom):
             self.look_into(item)
 
     def job_of(self, item: RemoteItem) -> JobView | None:
-        """Our job that the thing belongs to, while it is under way."""
-        return next((job for job in self._jobs if job.id == item.job_id and job.state in ACTIVE), None)
+        """Our job that the thing belongs to, while it is under way or has something on the service."""
+        jobs = (job for job in self._jobs if job.id == item.job_id)
+        return next((job for job in jobs if job.state in ACTIVE or job.on_service), None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Clean up from the list of what stands there."""

@@ -23,7 +23,8 @@ _WHAT = {
     "paused": "r resumes it",
     "succeeded": "done",
     "failed": "its log says why and what helps; r tries again",
-    "cancelled": "on request; r takes it up again",
+    "cancelling": "on the service too: it is retried until nothing of it runs or costs there",
+    "cancelled": "on request, or with a job that it needs; r resumes it",
     "interrupted": "its process was lost; r goes on where it was",
 }
 _ABOUT = {

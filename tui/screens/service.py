@@ -189,7 +189,9 @@ class ServiceRoom(JobRoom):
         whose = f"It belongs to job {job.id}, which is cancelled with it." if job else "We did not start it."
         if item.job_id and job is None:
             whose = f"It belongs to job {item.job_id}, which does not run."
-        if not await self.app.push_screen_wait(ConfirmScreen(f"Cancel {one_line(item.id, 80)}?", f"{whose} {kept}")):
+        more = await self.desk.doing(self.engine.browse.consequences(job.id)) if job else ()
+        told = " ".join((whose, *(more if isinstance(more, tuple) else ()), kept))
+        if not await self.app.push_screen_wait(ConfirmScreen(f"Cancel {one_line(item.id, 80)}?", told)):
             return
         work = self.engine.cancel(job.id) if job else self.engine.remote.cancel(item.id)
         await self.desk.doing(work, "Cancel requested.")

@@ -38,6 +38,7 @@ class Look:
             "queued": ("○", self.info),
             "running": ("●", f"bold {self.accent}"),
             "paused": ("‖", self.warn),
+            "cancelling": ("◌", self.warn),
             "succeeded": ("✓", self.ok),
             "failed": ("✗", f"bold {self.bad}"),
             "cancelled": ("⊘", self.dim),

@@ -84,7 +84,7 @@ class JobTable(Table):
 
 def _interesting(jobs: Sequence[JobView]) -> JobView:
     """Return the job that began last of those that run, else the one that wants attention, else the last."""
-    order = {"running": 0, "failed": 1, "interrupted": 1, "queued": 2, "paused": 2}
+    order = {"running": 0, "failed": 1, "interrupted": 1, "cancelling": 1, "queued": 2, "paused": 2}
     return min(jobs, key=lambda job: (order.get(job.state, 9), -(job.started_at or 0), -job.id))
 
 

@@ -18,6 +18,13 @@ _MODULES = {
     JobKind.SCORE: "score",
     JobKind.TRAIN: "train",
 }
+_CANCELS = {
+    JobKind.BATCH: "batch",
+    JobKind.FINE_TUNE: "tuning_cancel",
+    JobKind.DEPLOY: "deploy",
+    JobKind.SCORE: "score",
+}
+"""The modules with `async def cancel(context)`, of the kinds that leave something on the service."""
 
 
 async def run(context: Context) -> dict[str, Any]:
@@ -25,3 +32,13 @@ async def run(context: Context) -> dict[str, Any]:
     module = import_module(f"engine.jobs.kinds.{_MODULES[JobKind(context.job.kind)]}")
     result: dict[str, Any] = await module.run(context)
     return result
+
+
+async def cancel(context: Context) -> None:
+    """End on the service what a job has made there, and charge it; what is paid for is kept.
+
+    Whatever state the job was in; it may be called any number of times.
+    """
+    name = _CANCELS.get(JobKind(context.job.kind))
+    if name is not None:
+        await import_module(f"engine.jobs.kinds.{name}").cancel(context)

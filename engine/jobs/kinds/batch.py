@@ -17,11 +17,11 @@ from engine.azure import chat
 from engine.azure.answers import Answer
 from engine.azure.connection import Azure
 from engine.errors import JobError
-from engine.jobs.context import Context, Stopped
+from engine.jobs.context import Context
 from engine.jobs.kinds.asking import Asking, custom_id
 from engine.jobs.kinds.rounds import Round
 from engine.jobs.service import connected
-from engine.states import Outcome, Request
+from engine.states import Outcome
 from engine.store.files import private_folder
 
 MORE_ROUNDS = 2
@@ -37,6 +37,15 @@ async def run(context: Context) -> dict[str, Any]:
     return _finish(asking)
 
 
+async def cancel(context: Context) -> None:
+    """Cancel the batches that have not ended, and keep what they answered: that is paid for."""
+    if not context.store.jobs.open_calls(context.job.id, "batch"):
+        return
+    asking = Asking.of(context)
+    async with connected(context) as azure:
+        await Round(asking, azure, _folder(context.folder)).cancel()
+
+
 async def _ask(asking: Asking, azure: Azure) -> None:
     context = asking.context
     retry = context.job.parameters.get("retry", "batch")
@@ -44,12 +53,7 @@ async def _ask(asking: Asking, azure: Azure) -> None:
         if retry == "realtime" and _batches_are_over(context.folder):
             break
         round_ = Round(asking, azure, _folder(context.folder))
-        try:
-            await _stoppable(context, round_.finish())
-        except Stopped as stopped:
-            if stopped.request == Request.CANCEL:
-                await round_.cancel()
-            raise
+        await _stoppable(context, round_.finish())
         left = asking.left()
         if not left or retry == "none" or (left == asking.count and not round_.cut_short):
             return  # where all were tried and none was answered, the same once more will not help

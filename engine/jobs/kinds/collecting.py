@@ -6,6 +6,7 @@ import asyncio
 import time
 from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +15,14 @@ from engine.azure import batches
 from engine.azure.batches import BatchStatus
 from engine.azure.chat import ASSUMED_ANSWER
 from engine.azure.connection import Azure
+from engine.errors import JobError
 from engine.jobs.kinds import outputs
 from engine.jobs.kinds.asking import Asking
 from engine.states import Split
 from engine.store.predictions import Prediction
 
 CHUNK = 1000
-TRANSIENT = ("batch", "done", "tries", "since", "again")
+TRANSIENT = ("key", "batch", "done", "tries", "since", "again")
 """Fields of a request file that the manifest does not keep."""
 
 
@@ -44,6 +46,8 @@ class File:
     """Fetches of its batch's files that were not whole, the first of them at `since`; the next at `again`."""
     since: float = field(default=0.0, compare=False)
     again: float = field(default=0.0, compare=False)
+    key: str = field(default="", compare=False)
+    """Of the call that makes its batch, where its place in the manifest does not give it."""
     batch: str | None = field(default=None, compare=False)
     done: int = field(default=0, compare=False)
 
@@ -150,3 +154,32 @@ class Collector:
                 store.add(asking.contestant_id, chunk)
                 chunk = []
         store.add(asking.contestant_id, chunk)
+
+
+def raise_unread(files: Sequence[File]) -> None:
+    """End an attempt that could not fetch the files of ended batches whole.
+
+    Raises:
+        JobError: there are such; another attempt fetches them again.
+
+    """
+    if unread := [file for file in files if file.state == "unread"]:
+        raise JobError(
+            f"{'; '.join(file.problem for file in unread)[:500]}. The answers are paid for.",
+            "Resume the job to fetch them again, which costs nothing. To query these images again instead, which is"
+            " paid again, cancel the job and resume it.",
+        )
+
+
+def raise_lost(files: Sequence[File]) -> None:
+    """End a round whose answers have been lost on the service.
+
+    Raises:
+        JobError: there are such.
+
+    """
+    if lost := sum(file.lost for file in files):
+        raise JobError(
+            f"{lost:,} answers that were paid for no longer exist on the service.",
+            "Resume the job to query these images again, which is paid again.",
+        )

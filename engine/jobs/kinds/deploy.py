@@ -11,18 +11,19 @@ from typing import Any
 from engine import clock
 from engine.azure import deployments
 from engine.azure.connection import Azure
-from engine.azure.patience import stoppable
+from engine.azure.patience import Say, stoppable
 from engine.azure.prices import if_known, load_prices
 from engine.errors import DogclsError, JobError, ServiceError, ServiceUnavailable
-from engine.jobs.context import Context, Stopped
+from engine.jobs.context import Context
 from engine.jobs.paths import Home
 from engine.jobs.service import connected
-from engine.states import JobKind, Request
+from engine.states import JobKind
 from engine.store import Store
 from engine.store.charges import Charge
 from engine.store.files import private_folder, write_atomic
 from engine.store.jobs import StoredJob
 
+OPERATION = "deployment"
 GONE_SECONDS = 10.0
 """How long it is tried, after a failure, to find out whether there is a deployment."""
 _ANSWERED = "answered"
@@ -42,25 +43,43 @@ async def run(context: Context) -> dict[str, Any]:
     if model is None:
         raise JobError(f"Job {context.job.id} has no model to deploy.", "Fine-tune one first, or name it.")
     name = f"dogcls-{context.job.nonce}"
-    context.store.jobs.intend(context.job.id, "deployment", name)
+    context.store.jobs.intend(context.job.id, OPERATION, name)
     async with connected(context) as azure:
-        try:
-            await ensure_deployed(context, azure, name, model, context.folder)
-        except Stopped as stopped:
-            if stopped.request == Request.CANCEL:
-                await _take_back(context, azure, name)
-            raise
-    context.store.jobs.made(context.job.id, "deployment", name, name)
+        await ensure_deployed(context, azure, name, model, context.folder)
+    context.store.jobs.made(context.job.id, OPERATION, name, name)
     hourly = load_prices(context.home.prices).hosting_cost(context.job.parameters["model"], 3600)
     context.say(f"deployment {name} answers; it costs ${hourly:.2f} an hour until it is deleted")
     return {"deployment": name, "tuned_model": model, "job": context.job.id}
 
 
-async def _take_back(context: Context, azure: Azure, name: str) -> None:
-    """Delete what a cancelled job has made: nobody will use it, and it would cost money every hour."""
-    await deployments.delete(azure, name)
-    usd = charge_hours(context.store, context.home, context.job, ended=True)
-    context.say(f"deployment {name} deleted; hosting cost ${usd:.4f}")
+async def cancel(context: Context) -> None:
+    """Delete the job's deployment and charge its hours; the tuned model stays."""
+    if not context.store.jobs.open_calls(context.job.id, OPERATION):
+        return
+    context.say("cancelling on the service")
+    async with connected(context) as azure:
+        await take_down(context.store, context.home, azure, context.job, context.say)
+
+
+async def take_down(store: Store, home: Home, azure: Azure, job: StoredJob, say: Say) -> None:
+    """Delete the deployment that a job made, wait until it is gone, and charge its hours.
+
+    Args:
+        store: has the job.
+        home: has its folder, where the hours are kept.
+        azure: the connection.
+        job: the deploying job, whichever job needs the deployment.
+        say: receives outages and the end.
+
+    """
+    name = f"dogcls-{job.nonce}"
+    # A creation whose answer was lost may show only after a while.
+    lost = None in store.jobs.open_calls(job.id, OPERATION).values()
+    await deployments.delete(azure, name, say=say)
+    usd = charge_hours(store, home, job, ended=True)
+    await deployments.wait_deleted(azure, name, lost=lost, say=say)
+    store.jobs.ended(job.id, OPERATION, name)
+    say(f"deployment {name} deleted on the service; hosting cost ${usd:.4f}")
 
 
 def charge_hours(store: Store, home: Home, job: StoredJob, *, ended: bool = False) -> float:
@@ -100,6 +119,7 @@ async def _deployed(context: Context, azure: Azure, name: str, model: str, folde
     if missing:
         # It was deleted, or has failed, since it was seen last.
         deploying = context.store.jobs.get(int(folder.name.partition("-")[0]))
+        context.store.jobs.intend(deploying.id, OPERATION, name)  # also where it had been made and deleted before
         _close_life(context, folder, answered=deploying.result is not None)
     hosted = _hosted(folder)
     if not hosted or hosted[-1][1] is not None:

@@ -32,6 +32,7 @@ from engine.store.files import private_folder, write_atomic
 POLL_SECONDS = 60.0
 EMULATED_POLL_SECONDS = 0.3
 CANCELLED = ("cancelled", "canceled")
+OPERATION = "fine-tune"
 LAST_EVENTS = 5
 """How often the events of an ended job are read again for the billed tokens, which may be reported after its end."""
 LAST_EVENT_SECONDS = 15.0
@@ -68,6 +69,7 @@ class _Run:
     def over(self) -> None:
         """The next attempt makes another."""
         (self.folder / "over").touch()
+        self.context.store.jobs.ended(self.context.job.id, OPERATION, self.key)
 
 
 async def run(context: Context) -> dict[str, Any]:
@@ -77,14 +79,15 @@ async def run(context: Context) -> dict[str, Any]:
         try:
             status = await _follow(made)
         except Stopped as stopped:
-            await _stop(made, stopped.request)
+            if stopped.request == Request.PAUSE:
+                await _pause(made)
             raise
         if status.status in CANCELLED:  # by somebody else, or by an attempt that was killed before it could say so
-            _settle(made, status)
+            settle(made, status)
             raise Stopped(Request.CANCEL)
         if status.status != "succeeded" or status.fine_tuned_model is None:
             if made.billed:  # failed jobs are not charged
-                _charge(made, made.billed)
+                charge(made, made.billed)
             made.over()
             raise JobError(
                 f"Fine-tuning {made.id} ended {status.status}: {status.error or 'no reason given'}.",
@@ -95,7 +98,7 @@ async def run(context: Context) -> dict[str, Any]:
     billed, estimated = made.billed, made.billed is None
     if billed is None:
         billed = status.trained_tokens or _facts(made)["tokens"] * (status.epochs or 1)
-    usd = _charge(made, billed, estimated=estimated)
+    usd = charge(made, billed, estimated=estimated)
     about = "about " if estimated else ""
     context.say(f"model {status.fine_tuned_model}; {about}{billed:,} tokens billed, {about}${usd:.2f}")
     if estimated:
@@ -118,6 +121,11 @@ async def run(context: Context) -> dict[str, Any]:
     }
 
 
+def upload_name(context: Context, key: str, split: Split) -> str:
+    """Return a file's name on the service, which no other file has."""
+    return f"dogcls-{context.job.nonce}-{key}-{split}.jsonl"
+
+
 # -- to the service
 
 
@@ -129,13 +137,13 @@ async def _submit(context: Context, azure: Azure) -> _Run:
         number += 1
     key = f"round-{number}"
     folder = private_folder(context.folder / key)
-    intended, tuning_id = jobs.intend(job.id, "fine-tune", key)
+    intended, tuning_id = jobs.intend(job.id, OPERATION, key)
     if tuning_id is not None:
         return _Run(context, azure, tuning_id, key)
     suffix = f"dogcls-{job.nonce}"
     splits = [Split.TRAIN, *([Split.VAL] if images_of(context, Split.VAL) else [])]
     paths = {split: folder / f"{split}.jsonl" for split in splits}
-    names = {split: f"dogcls-{job.nonce}-{key}-{split}.jsonl" for split in paths}
+    names = {split: upload_name(context, key, split) for split in paths}
     for split, path in paths.items():
         epochs = _number(p["epochs"]) if split == Split.TRAIN else 1
         await asyncio.to_thread(prepare, context, path, split, suffix, epochs)
@@ -161,7 +169,7 @@ async def _submit(context: Context, azure: Azure) -> _Run:
         find_first=intended,
         say=context.say,
     )
-    jobs.made(job.id, "fine-tune", key, status.id)
+    jobs.made(job.id, OPERATION, key, status.id)
     context.say(f"{'found' if intended else 'created'} fine-tuning job {status.id}")
     return _Run(context, azure, status.id, key)
 
@@ -182,13 +190,14 @@ async def _check_resource(context: Context, azure: Azure, new: dict[str, int]) -
 # -- while it runs
 
 
-def _wait(azure: Azure) -> float:
+def poll_seconds(azure: Azure) -> float:
     """Return how long to wait between two looks; with jitter, so that many jobs do not look at once."""
     seconds = EMULATED_POLL_SECONDS if azure.endpoint.emulated else POLL_SECONDS
     return seconds * random.uniform(1.0, 1.25)
 
 
-async def _status(made: _Run) -> TuningStatus:
+async def read_status(made: _Run) -> TuningStatus:
+    """Return the fine-tuning job as the service has it."""
     return await patiently(
         lambda: fine_tuning.get(made.azure, made.id), say=made.context.say, place=made.azure.endpoint.endpoint
     )
@@ -204,7 +213,7 @@ async def _poll(made: _Run) -> TuningStatus:
     said = ""
     while True:
         context.check()
-        status = await _status(made)
+        status = await read_status(made)
         if status.status == "paused":
             context.say("the service has it paused: resuming it")
             try:
@@ -214,13 +223,13 @@ async def _poll(made: _Run) -> TuningStatus:
         if status.status != said:
             said = status.status
             context.say(f"fine-tuning job {made.id} is {said}")
-        await _events(made)
+        await read_events(made)
         step = made.step
         context.progress(step, max(step, _steps(made, status)), status.status)
         if status.terminal:
             await _last_events(made, status)
             return status
-        await context.sleep(_wait(azure))
+        await context.sleep(poll_seconds(azure))
 
 
 async def _last_events(made: _Run, status: TuningStatus) -> None:
@@ -228,8 +237,8 @@ async def _last_events(made: _Run, status: TuningStatus) -> None:
     for _ in range(0 if status.status == "failed" else LAST_EVENTS):
         if made.billed is not None:
             return
-        await made.context.sleep(min(_wait(made.azure), LAST_EVENT_SECONDS))
-        await _events(made)
+        await made.context.sleep(min(poll_seconds(made.azure), LAST_EVENT_SECONDS))
+        await read_events(made)
 
 
 def _steps(made: _Run, status: TuningStatus) -> int:
@@ -251,7 +260,7 @@ def _facts(made: _Run) -> dict[str, int]:
     return {"examples": len(images_of(made.context, Split.TRAIN)), "tokens": 0}
 
 
-async def _events(made: _Run) -> None:
+async def read_events(made: _Run) -> None:
     """Fetch the events that this attempt has not seen; keep their metrics, then log them.
 
     In this order, and oldest first: killed anywhere in between, the next attempt finds the event not logged
@@ -273,14 +282,6 @@ async def _events(made: _Run) -> None:
             context.say(event.message, event.level, event.id)
 
 
-async def _stop(made: _Run, request: Request | None) -> None:
-    """Pass a request on to the service; a worker that is merely ending leaves it running there."""
-    if request == Request.PAUSE:
-        await _pause(made)
-    elif request == Request.CANCEL:
-        await _cancel(made)
-
-
 async def _pause(made: _Run) -> None:
     context = made.context
     try:
@@ -297,30 +298,10 @@ async def _pause(made: _Run) -> None:
         context.say(f"the service did not pause it, and goes on: {error}", "warning")
 
 
-async def _cancel(made: _Run) -> None:
-    """Cancel it and wait for its end: what was done until then is paid for."""
-    context = made.context
-    sent = False
-    while not (status := await _status(made)).terminal:
-        if not sent:
-            try:
-                await patiently(lambda: fine_tuning.cancel(made.azure, made.id), say=context.say)
-                context.say("cancel sent to the service")
-                sent = True
-            except ServiceError as error:  # it may have changed its state just now: look, and ask again
-                context.say(f"the service did not cancel it: {error}", "warning")
-        await asyncio.sleep(_wait(made.azure))
-    await _events(made)
-    if status.status == "succeeded":
-        context.say("it had succeeded before it could be cancelled; resuming the job takes the model", "warning")
-        return
-    _settle(made, status)
-
-
 # -- at its end
 
 
-def _settle(made: _Run, status: TuningStatus) -> None:
+def settle(made: _Run, status: TuningStatus) -> None:
     """Charge a cancelled round and close it."""
     facts, steps = _facts(made), _steps(made, status)
     billed = made.billed
@@ -328,14 +309,14 @@ def _settle(made: _Run, status: TuningStatus) -> None:
     if billed is None and steps and status.epochs:  # no event says what the part that was done has cost
         about = "about "
         billed = round(facts["tokens"] * status.epochs * min(1.0, made.step / steps))
-    usd = _charge(made, billed or 0, estimated=made.billed is None)
+    usd = charge(made, billed or 0, estimated=made.billed is None)
     made.context.say(
         f"fine-tuning job {made.id} is {status.status}; {about}{billed or 0:,} tokens billed, ${usd:.2f} in all"
     )
     made.over()
 
 
-def _charge(made: _Run, billed: int, *, estimated: bool = False) -> float:
+def charge(made: _Run, billed: int, *, estimated: bool = False) -> float:
     """Charge what a round was billed; return the cost of all rounds in US dollars."""
     context = made.context
     write_atomic(made.folder / "billed", str(billed))

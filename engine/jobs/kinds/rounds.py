@@ -24,7 +24,7 @@ from engine.azure.prices import estimate_text_tokens, tokens_of_image
 from engine.datasets.jsonl import Item, Shard, retarget, split_shard, write_batch_shards
 from engine.errors import JobError, ServiceError
 from engine.jobs.kinds.asking import Asking, custom_id
-from engine.jobs.kinds.collecting import TRANSIENT, Collector, File
+from engine.jobs.kinds.collecting import TRANSIENT, Collector, File, raise_lost, raise_unread
 from engine.states import Split
 from engine.store.files import write_atomic
 
@@ -34,6 +34,7 @@ QUOTA_FIRST_SECONDS = 5.0
 QUOTA_TRIES = 10
 ASK_QUOTA_FROM = 1_000_000
 """Rounds of fewer tokens do not ask the control plane for the quota: the first batch tells it for nothing."""
+MANIFEST = "shards.json"
 CANCEL_TRIES = 4
 """How often the files of a cancelled batch are fetched; what cannot be read then stays on the service."""
 
@@ -77,38 +78,55 @@ class Round:
             self._tell()
             if self._open():
                 await self._context.sleep(self._pause())
-        self._raise_unread()
+        raise_unread(self._files)
         self._end("")
-        if lost := sum(file.lost for file in self._files):
-            raise JobError(
-                f"{lost:,} answers that were paid for no longer exist on the service.",
-                "Resume the job to query these images again, which is paid again.",
-            )
+        raise_lost(self._files)
 
     async def cancel(self) -> None:
-        """Cancel what runs and wait until it has ended: the finished part is kept, and was paid for."""
+        """Cancel each batch of the job that has not ended, and keep what it answered: that was paid for.
+
+        The store's calls decide what there is: a batch ends here although its request file is gone.
+        """
         context = self._context
-        context.say("cancelling; requests already answered are kept")
-        intents = context.store.jobs.intents(context.job.id, "batch")
-        lost = [file for file in self._open() if file.batch is None and self._key(file) in intents]
-        if lost:  # a call was cut off: its batch may be there
+        context.say("cancelling on the service; requests already answered are kept")
+        if (self._folder / MANIFEST).exists():
+            self._load()
+        calls = context.store.jobs.open_calls(context.job.id, "batch")
+        if None in calls.values():  # a call was cut off: its batch may be there
             await asyncio.sleep(min(self._wait, batches.SHOW_SECONDS))
-        for file in lost:
-            intent = f"{context.job.nonce}-{self._key(file)}"
-            found = await patiently(lambda i=intent: batches.find(self._azure, i), say=context.say)  # type: ignore[misc]
-            if found is not None:
-                self._made(file, found)
-        for file in self._running():
-            state = await patiently(lambda f=file: batches.get(self._azure, f.batch), say=context.say)  # type: ignore[misc]
-            if not state.terminal:
-                await patiently(lambda f=file: batches.cancel(self._azure, f.batch), say=context.say)  # type: ignore[misc]
-        while running := self._running():
-            for file, state in zip(running, await self._states(running), strict=True):
-                if state.terminal:
-                    await self._collect(file, state)
-            if self._running():
-                await asyncio.sleep(self._wait)
+        known = {self._key(file): file for file in self._open()}
+        made = []
+        for key, batch_id in calls.items():
+            file = known.get(key) or File(f"{key}.jsonl", 0, 0, 0)
+            file.key, file.batch = key, batch_id
+            if await self._request_end(file):
+                made.append(file)
+        for file in made:
+            state = await batches.wait_ended(self._azure, str(file.batch), self._wait, say=context.say)
+            if state is None:
+                context.say(f"batch {file.batch} is gone from the service", "warning")
+                context.store.jobs.ended(context.job.id, "batch", self._key(file))
+            else:
+                await self._collect(file, state)
+        for file in self._open():  # uploaded, and without a batch
+            await self._drop(file)
         self._end("cancelled")
+
+    async def _request_end(self, file: File) -> bool:
+        """Cancel a file's batch unless it has ended; return whether there is one."""
+        context = self._context
+        if file.batch is None:
+            intent = f"{context.job.nonce}-{self._key(file)}"
+            found = await patiently(lambda: batches.find(self._azure, intent), say=context.say)
+            if found is None:
+                context.store.jobs.ended(context.job.id, "batch", self._key(file))
+                return False
+            self._made(file, found)
+        state = await batches.if_there(self._azure, str(file.batch), say=context.say)
+        if state is not None and not state.terminal:
+            await patiently(lambda: batches.cancel(self._azure, str(file.batch)), say=context.say)
+            context.say(f"batch {file.batch}: cancel sent to the service")
+        return True
 
     def _end(self, how: str) -> None:
         problems = dict.fromkeys(file.problem for file in self._files if file.problem)
@@ -126,16 +144,14 @@ class Round:
         return [file for file in self._open() if file.batch is not None]
 
     def _key(self, file: File) -> str:
+        if file.key:
+            return file.key
         key = f"{self._folder.name}-{self._files.index(file)}"
         return key if file.attempt == 1 else f"{key}-{file.attempt}"
 
     async def _prepare(self) -> None:
-        manifest = self._folder / "shards.json"
-        if manifest.exists():
-            kept = json.loads(manifest.read_text(encoding="utf-8"))
-            self._limit = kept["limit"]
-            self._deployment = kept.get("deployment", self._deployment)
-            self._files = [File(**value) for value in kept["files"]]
+        if (self._folder / MANIFEST).exists():
+            self._load()
         else:
             self._limit = await self._quota()
             shards = await asyncio.to_thread(self._write)
@@ -144,9 +160,6 @@ class Round:
             self._context.say(f"wrote {count} requests in {len(shards)} file(s), {size / 1e6:.1f} MB")
             self._save()
         intents = self._context.store.jobs.intents(self._context.job.id, "batch")
-        for file in self._files:
-            if file.state == "unread":
-                file.state = "open"
         for file in self._open():
             file.batch = intents.get(self._key(file))
         await self._retarget()
@@ -182,10 +195,19 @@ class Round:
         """Return the name of a request file on the service."""
         return f"dogcls-{self._context.job.nonce}-{self._folder.name}-{self._files.index(file)}.jsonl"
 
+    def _load(self) -> None:
+        kept = json.loads((self._folder / MANIFEST).read_text(encoding="utf-8"))
+        self._limit = kept["limit"]
+        self._deployment = kept.get("deployment", self._deployment)
+        self._files = [File(**value) for value in kept["files"]]
+        for file in self._files:
+            if file.state == "unread":
+                file.state = "open"
+
     def _save(self) -> None:
         kept = [{k: v for k, v in asdict(file).items() if k not in TRANSIENT} for file in self._files]
         write_atomic(
-            self._folder / "shards.json",
+            self._folder / MANIFEST,
             json.dumps({"limit": self._limit, "deployment": self._deployment, "files": kept}),
         )
 
@@ -342,6 +364,7 @@ class Round:
                 self._context.say(f"batch {state.id} is {state.status}")
             file.done = state.completed + state.failed
             if state.quota_full:
+                self._context.store.jobs.ended(self._context.job.id, "batch", self._key(file))
                 file.attempt, file.batch, file.done = file.attempt + 1, None, 0
                 self._save()
                 await self._refused(file, state.limit)
@@ -370,15 +393,8 @@ class Round:
         settled = await self._collector.fetch(file, state, last=last)
         if file.state != "open":
             self._save()
+        if settled:
+            self._context.store.jobs.ended(self._context.job.id, "batch", self._key(file))
         if settled and state.status != "failed":  # what was wrong with it can still be read
             await self._drop(file)
         return settled
-
-    def _raise_unread(self) -> None:
-        unread = [file for file in self._files if file.state == "unread"]
-        if unread:
-            raise JobError(
-                f"{'; '.join(file.problem for file in unread)[:500]}. The answers are paid for.",
-                "Resume the job to fetch them again, which costs nothing. To query these images again instead, which is"
-                " paid again, cancel the job and resume it.",
-            )

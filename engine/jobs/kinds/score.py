@@ -12,17 +12,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.azure import chat, deployments
+from engine.azure import chat
 from engine.azure.answers import Answer
 from engine.azure.connection import Azure
 from engine.azure.pace import Pace
 from engine.azure.patience import stoppable
 from engine.errors import JobError, ServiceError
-from engine.jobs.context import Context, Stopped
+from engine.jobs.context import Context
 from engine.jobs.kinds.asking import Asking, custom_id
-from engine.jobs.kinds.deploy import charge_hours, close_if_gone, ensure_deployed
+from engine.jobs.kinds.deploy import charge_hours, close_if_gone, ensure_deployed, take_down
 from engine.jobs.service import connected
-from engine.states import JobKind, Request
+from engine.states import JobKind
 from engine.store.datasets import StoredImage
 
 METER_SECONDS = 1.0
@@ -49,22 +49,29 @@ async def run(context: Context) -> dict[str, Any]:
             if deployed:  # it may have been deleted by another hand
                 await close_if_gone(context, azure, name, context.home.job(deployed["job"]))
             raise
-        except Stopped as stopped:
-            if stopped.request == Request.CANCEL and deployed:
-                await _clean_up(asking, azure, deployed)
-            raise
         finally:
             _charge(asking, deployed)
         unsettled = len(asking.unsettled())
         if unsettled == len(asking.images):
             raise JobError(f"Deployment {name} answered no request.", "See the job's log, then resume it.")
         if deployed and not context.job.parameters.get("keep_deployment"):
-            await stoppable(_clean_up(asking, azure, deployed), context.check)
+            job = context.store.jobs.get(deployed["job"])
+            await stoppable(take_down(context.store, context.home, azure, job, context.say), context.check)
     if unsettled:
         context.say(
             f"{unsettled} images have no answer; they count as wrong, and a resume asks about them again", "warning"
         )
     return {"images": len(asking.images), "unanswered": unsettled}
+
+
+async def cancel(context: Context) -> None:
+    """Delete the deployment that was made for this job, unless another job needs it; the answers are kept."""
+    asking = Asking.of(context)
+    for number in context.store.jobs.idle_deployments(context.job.id):
+        context.say("cancelling on the service")
+        async with connected(context) as azure:
+            await take_down(context.store, context.home, azure, context.store.jobs.get(number), context.say)
+    _charge(asking, None)
 
 
 async def _ask_all(asking: Asking, azure: Azure, deployment: str, deployed: dict[str, Any] | None) -> None:
@@ -124,16 +131,8 @@ def _folder(asking: Asking, deployed: dict[str, Any]) -> Path:
     return context.home.job(context.store.jobs.get(deployed["job"]))
 
 
-def _charge(asking: Asking, deployed: dict[str, Any] | None, *, ended: bool = False) -> float:
-    """Charge the deployment's hours so far, and return US dollars."""
+def _charge(asking: Asking, deployed: dict[str, Any] | None) -> None:
+    """Charge the deployment's hours so far."""
     context = asking.context
-    if deployed is None:
-        return 0.0
-    return charge_hours(context.store, context.home, context.store.jobs.get(deployed["job"]), ended=ended)
-
-
-async def _clean_up(asking: Asking, azure: Azure, deployed: dict[str, Any]) -> None:
-    """Delete the deployment, so that it costs nothing more."""
-    await deployments.delete(azure, deployed["deployment"])
-    usd = _charge(asking, deployed, ended=True)
-    asking.context.say(f"deployment {deployed['deployment']} deleted; hosting cost ${usd:.4f}")
+    if deployed is not None:
+        charge_hours(context.store, context.home, context.store.jobs.get(deployed["job"]))
