@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.azure.answers import same_model
 from engine.datasets.prompt import Prompt
 from engine.errors import DogclsError
 from engine.evaluation.answers import reader_of
@@ -50,7 +51,11 @@ class Question:
 
 
 def read_answers(path: Path) -> dict[str, dict[str, object]]:
-    """Return the answers by their images' sha256."""
+    """Return the answers by their images' sha256: those of the model that answered last.
+
+    A deployment can come to serve another model under the same name; answers of two models are not one pilot's. Rows
+    of an older version name no model, and count as the last one's.
+    """
     found: dict[str, dict[str, object]] = {}
     if path.exists():
         for line in path.read_bytes().splitlines():
@@ -59,7 +64,8 @@ def read_answers(path: Path) -> dict[str, dict[str, object]]:
                 found[str(row["sha256"])] = row
             except (ValueError, KeyError, TypeError):  # torn by a kill
                 continue
-    return found
+    last = next((str(row["model"]) for row in reversed(found.values()) if row.get("model")), "")
+    return {key: row for key, row in found.items() if same_model(str(row.get("model") or last), last)}
 
 
 def bought(

@@ -269,4 +269,4 @@ class Pilot:
 
 def _kept(answer: object) -> dict[str, object]:
     values = asdict(answer)  # type: ignore[call-overload]
-    return {name: values[name] for name in ("text", "filtered", "prompt_tokens", "completion_tokens")}
+    return {name: values[name] for name in ("text", "filtered", "prompt_tokens", "completion_tokens", "model")}

@@ -5,7 +5,7 @@ import json
 from engine.evaluation.economics import Terms
 from engine.evaluation.findings import find
 from engine.evaluation.thresholds import Basis
-from engine.jobs.bought import Question
+from engine.jobs.bought import Question, read_answers
 from engine.jobs.evidence import evidence
 from engine.store.experiments import NewJob
 from engine.store.validations import Validation
@@ -34,3 +34,19 @@ def test_a_profile_that_is_gone_has_bought_nothing(store, home, tmp_path):
     probe = NewJob("probe", {"model": "gpt-4o-2024-08-06", "deployment": "live"}, 0)
     experiment(store, tmp_path / "pets", more=[probe], profile="gone", emulated=False)
     assert evidence(store, home, "pets").bought == {}
+
+
+def test_answers_of_an_earlier_model_are_not_the_pilots(tmp_path):
+    path = tmp_path / "pilot.jsonl"
+    rows = [
+        {"sha256": "a", "text": "pug"},  # of a version that did not keep the model
+        {"sha256": "b", "text": "pug", "model": "gpt-4o-2024-08-06"},
+        {"sha256": "c", "text": "pug", "model": "gpt-4o-2024-11-20"},
+        {"sha256": "d", "text": "pug", "model": "gpt-4o"},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows[:3]))
+    assert list(read_answers(path)) == ["a", "c"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in [rows[1], rows[3]]))
+    assert list(read_answers(path)) == ["b", "d"]  # one is named without its version
+    path.write_text(json.dumps(rows[0]) + "\n")
+    assert list(read_answers(path)) == ["a"]

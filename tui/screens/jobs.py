@@ -144,6 +144,8 @@ class JobRoom(Room):
         sums = "; ".join(f"{line.item} {line.detail} {dollars(line.usd)}" for line in price.lines)
         told = f"{sums}. It goes on costing until it is deleted, used or not."
         if await self.app.push_screen_wait(ConfirmScreen(f"Deploy {model}?", told)):
+            if await self.desk.doing(self.engine.check(plan)) is None:
+                return
             await self.desk.doing(self.engine.start(spec, plan), "The deployment is on its way.")
 
     @work
