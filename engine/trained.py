@@ -125,6 +125,7 @@ class Trained:
         job, folder = checkpoints(found, self._home)
         told, few = facts(self._store, found, job)
         try:
-            return export_model(folder, self._home.cache, to, told, few, say=say, progress=progress)
+            of = {"job": job.nonce}
+            return export_model(folder, self._home.cache, to, told, few, say=say, progress=progress, identity=of)
         except (OSError, ValueError) as error:
             raise InputError(f"{error}.", "Check the dataset's files and the folder.") from error

@@ -10,10 +10,11 @@ import time
 from collections.abc import Sequence
 
 from engine.errors import LostClaim, StoreError
+from engine.jobs.identity import Identity, own_folder
 from engine.jobs.paths import Home
 from engine.states import Request
 from engine.store import Store
-from engine.store.files import private_folder, write_under
+from engine.store.files import write_under
 from engine.store.guarded import GuardedDatabase
 from engine.store.jobs import StoredJob
 
@@ -41,6 +42,8 @@ class Context:
     Attributes:
         store: guarded: each write raises LostClaim once the job is no longer this attempt's.
         folder: the job's own; its writers call `prove_lease` first, see `engine.store.files.write_under`.
+        identity: what a file of an earlier attempt has to be made for.
+        known: whether an earlier attempt had a folder, also one that the store no longer knows of (a restored copy).
 
     """
 
@@ -48,7 +51,9 @@ class Context:
         self.home = home
         self.store = store.guarded(job.id, job.attempt, waits=lambda: not self._terminated.is_set())
         self.job = job
-        self.folder = private_folder(home.job(job))
+        self.identity = Identity.of(store, job)
+        self.known = home.job(job).exists()
+        self.folder, self._foreign = own_folder(home.job(job), self.identity)
         self._all = store
         self._request: Request | None = None
         self._lost: LostClaim | None = None
@@ -63,6 +68,8 @@ class Context:
     def __enter__(self) -> Context:
         self._beat.start()
         write_under(self.prove_lease)
+        if self._foreign:
+            self.say(self._foreign, "warning")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -196,7 +196,7 @@ class Predicting:
     def _here(self, images: Sequence[Path], top: int, progress: Progress, say: Say) -> list[Predicted]:
         from engine.training.predict import load_predictor
 
-        predictor = load_predictor(self._folder, self._home.cache, say)
+        predictor = load_predictor(self._folder, self._home.cache, say, {"job": self._job.nonce})
         warm, found = False, []
         for number, path in enumerate(images, start=1):
             try:

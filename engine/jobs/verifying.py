@@ -23,7 +23,7 @@ from engine.errors import InputError, NotFoundError
 from engine.evaluation.answers import reader_of
 from engine.evaluation.details import confidence
 from engine.evaluation.reading import Reader
-from engine.jobs import comparing, origins
+from engine.jobs import comparing, made_for, origins
 from engine.jobs.origins import Check
 from engine.jobs.paths import Home
 from engine.states import ContestantKind, JobKind, Outcome, Split
@@ -122,6 +122,7 @@ def verify(store: Store, home: Home, experiment: str, every_file: bool = False) 
         mine = [job for job in jobs if job.contestant_id == c.id]
         checks += origins.prompt(home, c, mine, dataset.labels)
         checks += origins.written(home, c, mine, found)
+        checks += made_for.check(store, home, c, mine, every_file)
         checks.append(_answers(c, found, images, dataset.labels, readers))
         checks.append(
             _figures(

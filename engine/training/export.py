@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ def export_model(
     *,
     say: Callable[[str, str], None] = lambda _m, _l: None,
     progress: Told = lambda _p, _d, _t: None,
+    identity: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Export the best epochs of a run.
 
@@ -59,6 +60,7 @@ def export_model(
         pictures: a few, on which the ONNX files must say what the checkpoints say; at least one.
         say: is told (message, level) when a damaged checkpoint is passed over.
         progress: is told (phase, done, total).
+        identity: of the run, as far as it is known; see `load_predictor`.
 
     Returns:
         the files: one ONNX a backbone, `model.safetensors`, `README.md`.
@@ -72,8 +74,8 @@ def export_model(
     """
     if not pictures:
         raise InputError("There is no picture to check the exported files on.", "Choose a dataset that has some.")
-    predictor = load_predictor(folder, cache, say)
-    best = [load_best(folder, number, say) for number in range(len(predictor.members))]
+    predictor = load_predictor(folder, cache, say, identity)
+    best = [load_best(folder, number, say, identity) for number in range(len(predictor.members))]
     names = [f"model-{number}.onnx" for number in range(1, len(best) + 1)] if len(best) > 1 else ["model.onnx"]
     there = [name for name in (*names, TENSORS, CARD) if (to / name).exists()]
     if there:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,16 @@ from engine.training.state import State
 Say = Callable[[str, str], None]
 
 
+def data_digest(*parts: Iterable[tuple[str, int]]) -> str:
+    """Return what identifies the images (sha256, label) of a run, part by part in their order."""
+    return hashlib.sha256(json.dumps([[list(image) for image in part] for part in parts]).encode()).hexdigest()
+
+
 class Keeper:
     """Saves and finds checkpoints of one run; those of another run are passed over, and said."""
 
     def __init__(self, folder: Path, identity: dict[str, Any], say: Say) -> None:
-        """`identity` decides whose a checkpoint is: recipe, labels, seed, weights."""
+        """`identity` decides which run a checkpoint is of: job, data, recipe, labels, seed, weights."""
         self._folder, self._identity, self._say = folder, identity, say
 
     def restore(self) -> dict[str, Any] | None:
@@ -26,10 +33,8 @@ class Keeper:
         for path, saved in checkpoint.candidates(self._folder / "last.pt"):
             if saved is None:
                 self._say(f"{path.name} is damaged and was passed over", "warning")
-            elif any(saved.get(key) != value for key, value in self._identity.items()):
-                self._say(
-                    f"{path.name} is of another run (recipe, labels, seed or weights) and was passed over", "warning"
-                )
+            elif differs := others(saved, self._identity):
+                self._say(f"{path.name} is of another run ({', '.join(differs)}) and was passed over", "warning")
             else:
                 return saved
         return None
@@ -58,7 +63,8 @@ class Keeper:
             JobError: it is not there, or damaged, and so is the one before it.
 
         """
-        return load_best(self._folder, member, self._say)
+        identity = {key: value for key, value in self._identity.items() if key != "given"}  # there it is a path
+        return load_best(self._folder, member, self._say, identity)
 
     def _save(self, path: Path, values: dict[str, Any]) -> None:
         try:
@@ -69,8 +75,25 @@ class Keeper:
             raise InputError(f"{path}: no space left for a checkpoint.", "Make room, then resume the job.") from None
 
 
-def load_best(folder: Path, member: int, say: Say) -> dict[str, Any]:
+def others(saved: Mapping[str, Any], identity: Mapping[str, Any]) -> list[str]:
+    """Return in what a checkpoint is of another run.
+
+    One without a job and data is of a version that did not keep them.
+    """
+    optional = ("job", "data")
+    return [
+        key for key, value in identity.items() if saved.get(key) != value and not (key in optional and key not in saved)
+    ]
+
+
+def load_best(folder: Path, member: int, say: Say, identity: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the best epoch of a run's backbone, or where that file is damaged, the best before it.
+
+    Args:
+        folder: of the run's checkpoints.
+        member: the backbone's number.
+        say: is told (message, level) when a checkpoint is passed over.
+        identity: of the run; a checkpoint of another run is passed over.
 
     Raises:
         JobError: there is none that can be read.
@@ -78,7 +101,10 @@ def load_best(folder: Path, member: int, say: Say) -> dict[str, Any]:
     """
     path = folder / f"best-{member}.pt"
     for file, saved in checkpoint.candidates(path):
-        if saved is not None:
+        if saved is None:
+            say(f"{file.name} is damaged; the best before it is used", "warning")
+        elif differs := others(saved, identity or {}):
+            say(f"{file.name} is of another run ({', '.join(differs)}) and was passed over", "warning")
+        else:
             return saved
-        say(f"{file.name} is damaged; the best before it is used", "warning")
     raise JobError(f"{path}: no checkpoint that can be read.", "Train again.")

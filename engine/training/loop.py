@@ -23,7 +23,7 @@ from engine.errors import InputError, JobError, LostClaim
 from engine.training.data import Example, Watch
 from engine.training.device import pick_runtime
 from engine.training.judging import judge, judged
-from engine.training.keeping import Keeper
+from engine.training.keeping import Keeper, data_digest
 from engine.training.models import check_weights, freeze_statistics, parameter_groups, take_over
 from engine.training.opening import Origin, Run, open_phase
 from engine.training.recipes import Phase, Recipe
@@ -72,6 +72,7 @@ def train(
     watch: Watch,
     weights: Path | None = None,
     device: str = "auto",
+    job: str = "",
 ) -> Trained:
     """Train a recipe, or go on from its last checkpoint.
 
@@ -86,6 +87,7 @@ def train(
         watch: is told, and may stop by raising.
         weights: a file instead of the backbone's own weights.
         device: auto, cpu, cuda or mps.
+        job: the nonce of the job that trains; checkpoints of another job or of other images are not used.
 
     Raises:
         WeightsError: the recipe's weights cannot be had.
@@ -101,15 +103,18 @@ def train(
         names = ", ".join(labels[position] for position in missing[:5])
         watch.say(f"{len(missing)} labels have no training image and will hardly be said: {names}", "warning")
     run = Run(recipe, labels, training, validation, cache, seed, watch, weights, pick_runtime(device))
-    return Trainer(run, folder).train()
+    return Trainer(run, folder, job).train()
 
 
 class Trainer:
     """One run, from its last checkpoint to its end."""
 
-    def __init__(self, run: Run, folder: Path) -> None:
+    def __init__(self, run: Run, folder: Path, job: str = "") -> None:
         self._run = run
+        images = [[(example.sha256, example.label) for example in part] for part in (run.training, run.validation)]
         identity = {
+            "job": job,
+            "data": data_digest(*images),
             "recipe": run.recipe.model_dump(mode="json"),
             "labels": list(run.labels),
             "seed": run.seed,

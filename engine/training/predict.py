@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -123,23 +123,29 @@ def _picture(member: Member, source: Picture) -> np.ndarray:
         raise type(error)(f"{source}: {error}") from error
 
 
-def load_predictor(folder: Path, cache: Path, say: Callable[[str, str], None] = lambda _m, _l: None) -> Predictor:
+def load_predictor(
+    folder: Path,
+    cache: Path,
+    say: Callable[[str, str], None] = lambda _m, _l: None,
+    identity: Mapping[str, Any] | None = None,
+) -> Predictor:
     """Load the best checkpoints of a run.
 
     Args:
         folder: of its checkpoints.
         cache: of backbones.
-        say: is told (message, level) when a damaged checkpoint is passed over.
+        say: is told (message, level) when a checkpoint is passed over.
+        identity: of the run, as far as it is known: `job` is its job's nonce.
 
     Raises:
         JobError: there is none that can be read.
         WeightsError: the frozen backbone's own weights cannot be had any more, or are others.
 
     """
-    first = load_best(folder, 0, say)
+    first = load_best(folder, 0, say, identity)
     recipe = Recipe(**first["recipe"])
     members: list[Member] = []
     for number in range(len(recipe.backbones)):
-        best = load_best(folder, number, say) if number else first
+        best = load_best(folder, number, say, identity) if number else first
         members.append(WholeMember(recipe, best) if best["train"] == "all" else FrozenMember(recipe, best, cache))
     return Predictor(recipe, first["labels"], members)

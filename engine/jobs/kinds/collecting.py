@@ -34,6 +34,7 @@ class File:
     requests: int
     bytes: int
     tokens: int
+    sha256: str = ""
     attempt: int = 1
     input_id: str = ""
     state: str = "open"

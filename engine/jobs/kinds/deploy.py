@@ -115,6 +115,11 @@ async def ensure_deployed(context: Context, azure: Azure, name: str, model: str,
 async def _deployed(context: Context, azure: Azure, name: str, model: str, folder: Path) -> None:
     found = await deployments.wait_gone(azure, name, say=context.say, stop=context.asked)
     context.check()
+    if found is not None and found.model.casefold() not in ("", model.casefold()):
+        context.say(f"deployment {name} is of another model, {found.model}: deleting it", "warning")
+        await deployments.delete(azure, name)
+        found = await deployments.wait_gone(azure, name, say=context.say, stop=context.asked)
+        context.check()
     missing = found is None or found.state in deployments.BROKEN
     if missing:
         # It was deleted, or has failed, since it was seen last.

@@ -166,7 +166,7 @@ async def _submit(context: Context, azure: Azure) -> _Run:
         epochs=_number(p["epochs"]),
         batch_size=_number(p["batch_size"]),
         lr_multiplier=_number(p["lr_multiplier"]),
-        find_first=intended,
+        find_first=intended or context.known,
         say=context.say,
     )
     jobs.made(job.id, OPERATION, key, status.id)
@@ -332,7 +332,7 @@ async def _results(made: _Run, status: TuningStatus) -> int:
     if not status.result_files:
         return 0
     context, azure = made.context, made.azure
-    path = context.folder / "results.csv"
+    path = made.folder / "results.csv"
     fetch = partial(files.download_whole, azure, status.result_files[0], path)
     try:
         await patiently(fetch, say=context.say, limit=RESULTS_SECONDS, place=azure.endpoint.endpoint)

@@ -7,14 +7,13 @@ the service has answered, its id; a round that was cut off anywhere goes on from
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import random
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from engine.azure import batches, files
 from engine.azure.batches import BatchStatus, QuotaFull
@@ -23,8 +22,10 @@ from engine.azure.patience import patiently
 from engine.azure.prices import estimate_text_tokens, tokens_of_image
 from engine.datasets.jsonl import Item, Shard, retarget, split_shard, write_batch_shards
 from engine.errors import JobError, ServiceError
+from engine.jobs.identity import sha256_of
 from engine.jobs.kinds.asking import Asking, custom_id
-from engine.jobs.kinds.collecting import TRANSIENT, Collector, File, raise_lost, raise_unread
+from engine.jobs.kinds.collecting import Collector, File, raise_lost, raise_unread
+from engine.jobs.kinds.kept import kept_files, own_manifest, write_manifest
 from engine.states import Split
 from engine.store.files import write_atomic
 
@@ -34,7 +35,6 @@ QUOTA_FIRST_SECONDS = 5.0
 QUOTA_TRIES = 10
 ASK_QUOTA_FROM = 1_000_000
 """Rounds of fewer tokens do not ask the control plane for the quota: the first batch tells it for nothing."""
-MANIFEST = "shards.json"
 CANCEL_TRIES = 4
 """How often the files of a cancelled batch are fetched; what cannot be read then stays on the service."""
 
@@ -89,8 +89,8 @@ class Round:
         """
         context = self._context
         context.say("cancelling on the service; requests already answered are kept")
-        if (self._folder / MANIFEST).exists():
-            self._load()
+        if (kept := own_manifest(context, self._folder)) is not None:
+            self._take(kept)
         calls = context.store.jobs.open_calls(context.job.id, "batch")
         if None in calls.values():  # a call was cut off: its batch may be there
             await asyncio.sleep(min(self._wait, batches.SHOW_SECONDS))
@@ -150,16 +150,17 @@ class Round:
         return key if file.attempt == 1 else f"{key}-{file.attempt}"
 
     async def _prepare(self) -> None:
-        if (self._folder / MANIFEST).exists():
-            self._load()
+        intents = self._context.store.jobs.intents(self._context.job.id, "batch")
+        kept = await asyncio.to_thread(kept_files, self._context, self._folder, intents)
+        if kept is not None:
+            self._take(kept)
         else:
             self._limit = await self._quota()
             shards = await asyncio.to_thread(self._write)
-            self._files = [File(s.path.name, s.requests, s.bytes, s.tokens) for s in shards]
+            self._files = [File(s.path.name, s.requests, s.bytes, s.tokens, s.sha256) for s in shards]
             count, size = sum(s.requests for s in shards), sum(s.bytes for s in shards)
             self._context.say(f"wrote {count} requests in {len(shards)} file(s), {size / 1e6:.1f} MB")
             self._save()
-        intents = self._context.store.jobs.intents(self._context.job.id, "batch")
         for file in self._open():
             file.batch = intents.get(self._key(file))
         await self._retarget()
@@ -187,6 +188,7 @@ class Round:
                 await patiently(lambda f=sent: files.delete(self._azure, f), say=say)  # type: ignore[misc]
             file.input_id = ""
             file.bytes = await asyncio.to_thread(retarget, self._folder / file.name, deployment)
+            file.sha256 = await asyncio.to_thread(sha256_of, self._folder / file.name)
             say(f"{file.name} now names deployment {deployment}")
         self._deployment = deployment
         self._save()
@@ -195,8 +197,7 @@ class Round:
         """Return the name of a request file on the service."""
         return f"dogcls-{self._context.job.nonce}-{self._folder.name}-{self._files.index(file)}.jsonl"
 
-    def _load(self) -> None:
-        kept = json.loads((self._folder / MANIFEST).read_text(encoding="utf-8"))
+    def _take(self, kept: Mapping[str, Any]) -> None:
         self._limit = kept["limit"]
         self._deployment = kept.get("deployment", self._deployment)
         self._files = [File(**value) for value in kept["files"]]
@@ -205,11 +206,7 @@ class Round:
                 file.state = "open"
 
     def _save(self) -> None:
-        kept = [{k: v for k, v in asdict(file).items() if k not in TRANSIENT} for file in self._files]
-        write_atomic(
-            self._folder / MANIFEST,
-            json.dumps({"limit": self._limit, "deployment": self._deployment, "files": kept}),
-        )
+        write_manifest(self._context, self._folder, self._limit, self._deployment, self._files)
 
     async def _quota(self) -> int | None:
         parameters = self._context.job.parameters
@@ -246,7 +243,7 @@ class Round:
         parts = min(max(parts, 2), file.requests)
         whole = Shard(self._folder / file.name, file.requests, file.bytes, "", file.tokens)
         pieces = await asyncio.to_thread(split_shard, whole, parts)
-        self._files += [File(s.path.name, s.requests, s.bytes, s.tokens) for s in pieces]
+        self._files += [File(s.path.name, s.requests, s.bytes, s.tokens, s.sha256) for s in pieces]
         file.state = "split"
         self._closed_until = 0.0
         self._save()
@@ -292,6 +289,7 @@ class Round:
         jobs, job = context.store.jobs, context.job
         key = self._key(file)
         intended, _ = jobs.intend(job.id, "batch", key)
+        look = intended or context.known
         name = self._name(file)
         path = self._folder / file.name
         if file.input_id:
@@ -302,12 +300,12 @@ class Round:
                     raise
                 file.input_id = ""  # it has expired
         if not file.input_id:
-            file.input_id = await files.ensure_uploaded(azure, path, "batch", name, look=intended, say=context.say)
+            file.input_id = await files.ensure_uploaded(azure, path, "batch", name, look=look, say=context.say)
             self._save()
             await files.wait_processed(azure, file.input_id, say=context.say)
         context.check()
         state = await batches.ensure_created(
-            azure, file.input_id, f"{job.nonce}-{key}", find_first=intended, say=context.say
+            azure, file.input_id, f"{job.nonce}-{key}", find_first=look, say=context.say
         )
         self._made(file, state)
         context.say(f"{'found' if intended else 'created'} batch {state.id}")

@@ -84,12 +84,15 @@ async def run(context: Context) -> dict[str, Any]:
             watch=watch,
             weights=Path(p["weights"]) if p["weights"] else None,
             device=p.get("device") or "auto",
+            job=context.job.nonce,
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{error}.", "Check the dataset's files, or add it again.") from error
     watch.store_validation()
     context.flush()
-    predictor = load_predictor(context.folder / "checkpoints", context.home.cache, context.say)
+    predictor = load_predictor(
+        context.folder / "checkpoints", context.home.cache, context.say, {"job": context.job.nonce}
+    )
     result = _told(p["recipe"], trained)
     if context.job.contestant_id is not None:
         store.experiments.describe_contestant(

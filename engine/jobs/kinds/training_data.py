@@ -13,6 +13,7 @@ from engine.datasets.prompt import Prompt
 from engine.datasets.training_file import MIN_EXAMPLES, Problem, check_image_files, check_training_file
 from engine.jobs import tuning_checks
 from engine.jobs.context import Context
+from engine.jobs.identity import sha256_of
 from engine.states import Split
 from engine.store.datasets import StoredImage
 from engine.store.files import write_atomic
@@ -24,7 +25,7 @@ def images_of(context: Context, split: Split) -> list[StoredImage]:
 
 
 def prepare(context: Context, path: Path, split: Split, suffix: str, epochs: int | None) -> None:
-    """Write a file unless an earlier attempt has, and check it against all that the service wants of it.
+    """Write a file unless an earlier attempt of this job has, and check it against all that the service wants of it.
 
     Args:
         context: of the job.
@@ -38,13 +39,14 @@ def prepare(context: Context, path: Path, split: Split, suffix: str, epochs: int
 
     """
     facts = path.with_suffix(".facts.json")
-    if facts.exists():
+    if _is_mine(context, facts, path):
         return
+    for left in (facts, path, path.with_suffix(".converted.txt")):
+        left.unlink(missing_ok=True)
     p = context.job.parameters
     what = "training" if split == Split.TRAIN else "validation"
     images = images_of(context, split)
-    if not path.exists():
-        _write(context, path, split, images, what)
+    _write(context, path, split, images, what)
     # The catalogue has decoded each picture to its end already.
     found = check_training_file(path, what=what, names=[str(i.path) for i in images], decode=False)
     tokens = tuning_checks.tokens_of(found, p["model"])
@@ -53,7 +55,19 @@ def prepare(context: Context, path: Path, split: Split, suffix: str, epochs: int
         path.unlink()
     refuse(context, problems, f"The {what} file cannot be used", found.count)
     context.say(f"checked {found.examples} {split} examples: about {tokens:,} tokens an epoch")
-    write_atomic(facts, json.dumps({"examples": found.examples, "tokens": tokens}))
+    of = {"identity": context.identity.plain(), "sha256": sha256_of(path)}
+    write_atomic(facts, json.dumps({"examples": found.examples, "tokens": tokens, **of}))
+
+
+def _is_mine(context: Context, facts: Path, path: Path) -> bool:
+    """Whether an earlier attempt of this job wrote and checked a file that is still what it was."""
+    try:
+        kept = json.loads(facts.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    if "identity" not in kept:
+        return context.job.legacy and path.exists()
+    return not context.identity.differs(kept["identity"]) and kept.get("sha256") == sha256_of(path)
 
 
 def _write(context: Context, path: Path, split: Split, images: Sequence[StoredImage], what: str) -> None:
