@@ -34,12 +34,19 @@ _HINTS = {
     errno.EAGAIN: "Close other programs: the system starts no more processes.",
     errno.ENAMETOOLONG: "Choose a shorter name, or a --home with a shorter path.",
 }
+_OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _NETWORK = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "azure", "h11", "anyio", "ssl", "socket")
 _ROOT = Path(__file__).parents[1]
 
 
-def described(error: BaseException) -> DogclsError:
-    """Return an exception as an error with one line that names the thing and the fact, and a hint."""
+def described(error: BaseException, place: Path | None = None) -> DogclsError:
+    """Return an exception as an error with one line that names the thing and the fact, and a hint.
+
+    Args:
+        error: any.
+        place: what is named where the system names no file: it does not for a write to an open one.
+
+    """
     if isinstance(error, DogclsError):
         return error
     library = type(error).__module__.partition(".")[0]
@@ -47,7 +54,7 @@ def described(error: BaseException) -> DogclsError:
         name = type(error).__name__
         return ServiceUnavailable(f"The service could not be reached ({name}).", "Check with: dogcls-tui doctor")
     if isinstance(error, OSError):
-        return _of_system(error)
+        return _of_system(error, place)
     if library == "sqlite3":
         return StoreError(f"The store cannot be used ({type(error).__name__}: {error}).", "Check its disk.")
     if isinstance(error, MemoryError):
@@ -58,8 +65,10 @@ def described(error: BaseException) -> DogclsError:
     )
 
 
-def _of_system(error: OSError) -> DiskError:
+def _of_system(error: OSError, place: Path | None) -> DiskError:
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    if not names and place is not None and error.errno in _OF_A_DISK:
+        names = [str(place)]
     fact = f"{(error.strerror or str(error) or type(error).__name__).rstrip('.')}."
     hint = _HINTS.get(error.errno or 0, "")
     return DiskError(f"{' → '.join(names)}: {fact}" if names else fact, hint)
@@ -95,7 +104,7 @@ def _coroutine(method: Callable[..., Any]) -> Callable[..., Any]:
         except (DogclsError, BrokenPipeError):  # the latter: who reads our output has left
             raise
         except Exception as error:
-            raise described(error) from error
+            raise described(error, _home_of(arguments)) from error
 
     return described_method
 
@@ -109,6 +118,13 @@ def _iterator(method: Callable[..., Any]) -> Callable[..., Any]:
         except (DogclsError, BrokenPipeError):
             raise
         except Exception as error:
-            raise described(error) from error
+            raise described(error, _home_of(arguments)) from error
 
     return described_method
+
+
+def _home_of(arguments: tuple[Any, ...]) -> Path | None:
+    """Return the folder of the home that a method's object works on."""
+    found = vars(arguments[0]) if arguments else {}
+    home = found.get("home") or found.get("_home")
+    return home.root if home is not None else None

@@ -91,7 +91,10 @@ def load_prices(*overrides: Path) -> Prices:
             own = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise InputError(f"{path}: {error}.", "Correct it; it is TOML.") from None
-        for model, prices in own.get("models", {}).items():
+        named = own.get("models", {})
+        if not isinstance(named, dict) or not all(isinstance(prices, dict) for prices in named.values()):
+            raise InputError(f"{path}: models is not one table a model.", "As in: [models.NAME], then its prices.")
+        for model, prices in named.items():
             table["models"][model] = table["models"].get(model, {}) | prices
         table["machine"] = own.get("machine", table["machine"])
         table["as_of"] = str(own.get("as_of", table["as_of"]))

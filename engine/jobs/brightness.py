@@ -31,7 +31,7 @@ def brightness(images: Sequence[StoredImage], cache: Path, *, measure: bool) -> 
     """
     kept = cache / "brightness.json"
     known: dict[str, float] = {}
-    with contextlib.suppress(OSError, ValueError):  # a cache that cannot be read is no cache
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):  # a cache that cannot be read is no cache
         known = {str(sha): float(grey) for sha, grey in json.loads(kept.read_text(encoding="ascii")).items()}
     todo = {i.sha256: i for i in images if i.sha256 not in known} if measure else {}
     measured = {sha: grey for sha, image in todo.items() if (grey := _grey(image)) is not None}

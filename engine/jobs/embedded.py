@@ -19,6 +19,7 @@ from engine import secrets
 from engine.errors import ReadOnlyError, ServiceUnavailable
 from engine.jobs.paths import Home
 from engine.jobs.process import alive, detach, start_time
+from engine.store import reserve
 from engine.store.files import write_atomic
 
 START_SECONDS = 60.0
@@ -97,6 +98,11 @@ def _start(home: Home) -> Embedded:
     try:
         found = Embedded(**json.loads(line))
     except (ValueError, TypeError):
+        if reserve.is_full(home.root):
+            why = f"{home.root}: No space left on device."
+            raise ServiceUnavailable(
+                f"The embedded emulator did not start. {why}", "Free some space on its disk."
+            ) from None
         raise ServiceUnavailable(f"The embedded emulator did not start.{_why(log, already)}", f"See {log}.") from None
     write_atomic(_file(home), json.dumps({**asdict(found), "started": start_time(found.pid)}))
     return found

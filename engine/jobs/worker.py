@@ -116,7 +116,7 @@ def _run(home: Home, store: Store, job: StoredJob) -> int:
     try:
         context = Context(home, store, job)
     except OSError as error:
-        why = str(described(error))
+        why = str(described(error, home.root))
         end(JobState.FAILED, why, "error", error=why)
         return 1
     with contextlib.suppress(OSError):
@@ -138,7 +138,7 @@ def _run(home: Home, store: Store, job: StoredJob) -> int:
         end(JobState.FAILED, str(error), "error", error=str(error))
         return 1
     except Exception as error:
-        known = described(error)
+        known = described(error, home.root)
         if isinstance(known, UnexpectedError):
             # A defect of ours: the log of the process gets the traceback, the user one line.
             traceback.print_exc()

@@ -12,6 +12,7 @@ from engine.jobs.process import start_time
 from engine.states import JobState, Outcome
 from engine.store.experiments import NewContestant, NewJob
 from engine.store.predictions import Prediction
+from tests.loops import no_store_on_the_loop
 from tests.tui.make_store import restore
 from tui import bridge
 from tui.styles import theme
@@ -78,6 +79,14 @@ def priced(done, monkeypatch):
 
     monkeypatch.setattr(outlook, "look_up", look_up)
     return done
+
+
+@pytest.fixture(autouse=True)
+def no_transaction_on_the_event_loop(monkeypatch):
+    """The app's keys wait for no store: none of its coroutines begins a transaction, or a query, on its own thread."""
+    with no_store_on_the_loop(monkeypatch) as found:
+        yield
+    assert found == []
 
 
 @pytest.fixture(autouse=True)

@@ -212,7 +212,7 @@ async def test_what_stands_on_the_service(monitor, busy, monkeypatch):
             RemoteItem("batch", "batch_1", "batch_1", "completed", 1_789_999_000.0, "20 of 20 requests", 1),
         ]
 
-    async def delete(self, item_id):
+    async def delete(self, item_id, **options):
         deleted.append(item_id)
 
     monkeypatch.setattr(Remote, "items", remote)
