@@ -149,6 +149,8 @@ class StandingCost:
     since: float
     usd_per_hour: float
     usd: float
+    price_is_known: bool = True
+    """False where the price table lacks the model: then both sums are 0."""
 
 
 @dataclass(frozen=True)

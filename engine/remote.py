@@ -46,7 +46,7 @@ class Remote:
         """
         from engine.jobs.resource import remote_items
 
-        return await remote_items(self._store, self._home, self._profile)
+        return await remote_items(self._store, self._home, self._profile, readonly=self._readonly)
 
     def follow(self, item_id: str) -> AsyncIterator[str]:
         """Yield how a batch or fine-tuning job stands whenever that changes, until its end."""

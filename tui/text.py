@@ -37,6 +37,13 @@ def dollars(usd: float) -> str:
     return f"${usd:,.4f}" if 0 < usd < 0.1 else f"${usd:,.2f}"
 
 
+def cost(usd: float, is_known: bool = True) -> str:
+    """Return what something has cost; a part without a price is shown as unknown."""
+    if is_known:
+        return dollars(usd)
+    return f"{dollars(usd)} + unknown" if usd else "unknown"
+
+
 def size(count: float) -> str:
     """Return a number of bytes as people say it."""
     for unit in ("B", "kB", "MB"):

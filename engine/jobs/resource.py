@@ -40,8 +40,10 @@ async def _open(home: Home, profile: str) -> AsyncIterator[Azure]:
         yield azure
 
 
-async def remote_items(store: Store, home: Home, profile: str) -> list[RemoteItem]:
+async def remote_items(store: Store, home: Home, profile: str, *, readonly: bool = False) -> list[RemoteItem]:
     """Ask the service for its newest batches, fine-tuning jobs, deployments and files.
+
+    A deployment of ours that it has no longer stops counting as one that costs, unless nothing may be written.
 
     Raises:
         ServiceError, ConfigurationError: it cannot be reached, or does not let us in.
@@ -49,6 +51,8 @@ async def remote_items(store: Store, home: Home, profile: str) -> list[RemoteIte
     """
     from engine.azure import resource
     from engine.azure.connection import Azure
+    from engine.azure.deployments import BROKEN
+    from engine.jobs.standing import close_gone
 
     place = await asyncio.to_thread(service.endpoint, home, profile)
     try:
@@ -58,6 +62,9 @@ async def remote_items(store: Store, home: Home, profile: str) -> list[RemoteIte
         raise ServiceError(
             f"{place.endpoint}: no answer within {PATIENCE_SECONDS:.0f} seconds.", "Check the network and the endpoint."
         ) from None
+    if "deployment" in listed and not readonly:
+        there = {i.name for i in listed["deployment"] if i.state.title() not in BROKEN}
+        await asyncio.to_thread(close_gone, store, home, place, there)
     needed = await asyncio.to_thread(Needed, store, home)
     known_by = _known_by(listed)
     found = []

@@ -24,14 +24,18 @@ class Azure:
     endpoint = Endpoint("https://resource.example", "key")
 
 
-@pytest.fixture
-def context(home, store):
+def claimed(home, store):
     (job,) = store.experiments.add(
         "e", dataset=None, profile="azure", spec="", contestants=[], jobs=[NewJob(JobKind.DEPLOY, {"model": MODEL})]
     )
     store.jobs.change(job, JobState.QUEUED, expected=(JobState.WAITING,), message="queued")
     assert store.jobs.claim(job, 1, os.getpid(), start_time(os.getpid()))
-    with Context(home, store, store.jobs.get(job)) as context:
+    return Context(home, store, store.jobs.get(job))
+
+
+@pytest.fixture
+def context(home, store):
+    with claimed(home, store) as context:
         yield context
 
 
@@ -142,3 +146,25 @@ async def test_one_that_was_deleted_by_another_hand_is_charged_until_it_is_seen(
     monkeypatch.setattr(clock, "now", lambda: began + 7200)
     assert deploy.charge_hours(store, home, context.job, ended=True) == pytest.approx(2 * HOUR, rel=1e-3)
     assert [c.key for c in store.jobs.charges(context.job.id)] == ["life:1", "life:2"]
+
+
+@pytest.mark.parametrize(("there", "cost"), [((), HOUR), (("another",), HOUR), (("mine",), None)])
+async def test_a_list_of_the_resource_shows_which_deployments_are_gone(service, store, home, monkeypatch, there, cost):
+    from engine.jobs import service as services
+    from engine.jobs.standing import close_gone
+
+    with claimed(home, store) as context:
+        await deployed(context)
+    began = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: began + 3600)
+    monkeypatch.setattr(services, "endpoint_of", lambda *_: Azure.endpoint)
+    names = {f"dogcls-{context.job.nonce}" if name == "mine" else name for name in there}
+    close_gone(store, home, Azure.endpoint, names)
+    assert len(costing(store, home)) == 1  # its job runs: it may be in the making
+    store.jobs.change(context.job.id, JobState.SUCCEEDED, expected=(JobState.RUNNING,), message="succeeded", result={})
+    close_gone(store, home, Endpoint("https://another.example", "key"), names)
+    assert len(costing(store, home)) == 1  # of another resource nothing is known
+    close_gone(store, home, Azure.endpoint, names)
+    assert len(costing(store, home)) == (1 if cost is None else 0)
+    charges = store.jobs.charges(context.job.id)
+    assert [c.usd for c in charges] == ([] if cost is None else [pytest.approx(cost, rel=1e-3)])

@@ -9,7 +9,7 @@ import typer
 
 from engine import ACTIVE, Correction, Engine, InputError, JobView, PriceError, at_rest
 from tui.commands.common import agreed, in_terminal, out, out_json, say, with_engine
-from tui.text import literal, one_line
+from tui.text import cost, literal, one_line
 
 JobId = Annotated[int, typer.Argument(help="A job's number, as in: dogcls-tui jobs", metavar="JOB")]
 
@@ -26,7 +26,8 @@ def register(app: typer.Typer) -> None:
 def job_line(job: JobView) -> str:
     """Return a job as one line."""
     who = f"{job.id:>4}  {job.kind:<10} {one_line(job.experiment, 60):<20}"
-    how = f"{job.state:<12} {job.progress:>4.0%}  ${job.cost_usd:.4f}"
+    spent = f"${job.cost_usd:.4f}" if job.cost_is_known else cost(job.cost_usd, False)
+    how = f"{job.state:<12} {job.progress:>4.0%}  {spent}"
     return f"{who} {how}  {one_line(job.error or job.note)}".rstrip()
 
 

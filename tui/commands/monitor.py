@@ -25,7 +25,8 @@ def once(context: typer.Context) -> None:
         for job in jobs:
             out(job_line(job))
         for cost in await engine.browse.standing():
-            out(f"deployment {cost.deployment} costs {dollars(cost.usd_per_hour)} an hour, {dollars(cost.usd)} so far")
+            price = f"{dollars(cost.usd_per_hour)} an hour, {dollars(cost.usd)} so far"
+            out(f"deployment {cost.deployment} costs {price if cost.price_is_known else 'an unknown sum an hour'}")
         for s in await engine.browse.scores():
             share = f"{s.right / s.asked:.1%}" if s.asked else "–"
             name = one_line(f"{s.experiment}: {s.contestant}", 60) + (" (emulated)" if s.emulated else "")

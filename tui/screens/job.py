@@ -17,7 +17,7 @@ from tui.bridge import Looked
 from tui.guard import work
 from tui.screens.jobs import JobRoom
 from tui.styles.theme import look
-from tui.text import dollars, literal, moment, one_line, size, span
+from tui.text import cost, literal, moment, one_line, size, span
 from tui.widgets.jobs import state_of
 from tui.widgets.logview import LogView
 
@@ -132,7 +132,7 @@ def _details(detail: JobDetail, at: float, left: float | None) -> Grid:
     grid.add_row("contestant", Text(one_line(job.contestant or "–"), look().contestant(job.contestant)))
     grid.add_row("progress", Text(f"{job.done:,} of {job.total:,}  {one_line(job.note)}" if job.total else "–"))
     grid.add_row("time left", Text(span(left) if left is not None else "–"))
-    grid.add_row("cost", Text(dollars(job.cost_usd)))
+    grid.add_row("cost", Text(cost(job.cost_usd, job.cost_is_known)))
     grid.add_row("created", Text(moment(job.created_at)))
     grid.add_row("started", Text(moment(job.started_at)))
     grid.add_row("ended", Text(moment(job.finished_at)))

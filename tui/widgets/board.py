@@ -76,7 +76,10 @@ def _now(message: Looked, pace: Pace, strangers: Mapping[str, float | None]) -> 
         grid.add_row(Text("Nothing runs.", look().dim), "")
     for cost in message.standing:
         name = Text.assemble(("$ ", look().warn), one_line(cost.deployment, 40))
-        grid.add_row(name, Text(f"{dollars(cost.usd_per_hour)}/h, {dollars(cost.usd)} so far", look().warn))
+        hourly = (
+            f"{dollars(cost.usd_per_hour)}/h, {dollars(cost.usd)} so far" if cost.price_is_known else "price unknown"
+        )
+        grid.add_row(name, Text(hourly, look().warn))
     for stranger, usd in strangers.items():
         name = Text.assemble(("$ ", look().warn), one_line(stranger, 40))
         grid.add_row(name, Text(f"not ours, {'by the hour' if usd is None else f'{dollars(usd)}/h'}", look().warn))

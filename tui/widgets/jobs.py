@@ -10,7 +10,7 @@ from textual import events
 from engine import ACTIVE, JobView, RemoteItem
 from tui.pace import Pace
 from tui.styles.theme import look
-from tui.text import dollars, one_line, span
+from tui.text import cost, one_line, span
 from tui.widgets.bar import bar
 from tui.widgets.tables import Table
 
@@ -114,7 +114,11 @@ def _cells(job: JobView, columns: Sequence[str], at: float, pace: Pace, wide: bo
         "progress": bar(job.progress, 10 if wide else 8, style),
         "time": Text(span(age) if age is not None else "", dim, justify="right"),
         "left": Text(span(left) if left is not None else "", dim, justify="right"),
-        "cost": Text(dollars(job.cost_usd) if job.cost_usd else "–", "" if job.cost_usd else dim, justify="right"),
+        "cost": Text(
+            cost(job.cost_usd, job.cost_is_known) if job.cost_usd or not job.cost_is_known else "–",
+            "" if job.cost_usd or not job.cost_is_known else dim,
+            justify="right",
+        ),
         "note": Text(one_line(note, 200), look().bad if job.error else dim, no_wrap=True),
     }
     return [cells[name] for name in columns]

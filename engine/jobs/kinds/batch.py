@@ -8,14 +8,13 @@ not at all. A job that is resumed goes on with its round; one that is resumed af
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 from engine.azure import chat
 from engine.azure.answers import Answer
 from engine.azure.connection import Azure
+from engine.azure.patience import stoppable
 from engine.errors import JobError
 from engine.jobs.context import Context
 from engine.jobs.kinds.asking import Asking, custom_id
@@ -25,7 +24,6 @@ from engine.states import Outcome
 from engine.store.files import private_folder
 
 MORE_ROUNDS = 2
-LOOK_SECONDS = 0.2
 
 
 async def run(context: Context) -> dict[str, Any]:
@@ -53,7 +51,7 @@ async def _ask(asking: Asking, azure: Azure) -> None:
         if retry == "realtime" and _batches_are_over(context.folder):
             break
         round_ = Round(asking, azure, _folder(context.folder))
-        await _stoppable(context, round_.finish())
+        await stoppable(round_.finish(), context.check)
         left = asking.left()
         if not left or retry == "none" or (left == asking.count and not round_.cut_short):
             return  # where all were tried and none was answered, the same once more will not help
@@ -63,24 +61,6 @@ async def _ask(asking: Asking, azure: Azure) -> None:
             context.say(f"{left} of {asking.count} images have no answer; they are asked about again, in a batch")
     if retry == "realtime":
         await _ask_now(asking, azure)
-
-
-async def _stoppable(context: Context, work: Coroutine[Any, Any, None]) -> None:
-    """Do something that may be cut off anywhere, noticing at once that a stop is wanted.
-
-    Outages are waited out for hours, and a large file takes minutes: no stop has to wait for these.
-    """
-    task = asyncio.create_task(work)
-    try:
-        while not (await asyncio.wait({task}, timeout=LOOK_SECONDS))[0]:
-            context.check()
-        task.result()
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task})
-            if not task.cancelled():
-                task.exception()  # what it says no longer matters
 
 
 def _folder(folder: Path) -> Path:

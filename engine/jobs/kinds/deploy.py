@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,10 @@ async def run(context: Context) -> dict[str, Any]:
     async with connected(context) as azure:
         await ensure_deployed(context, azure, name, model, context.folder)
     context.store.jobs.made(context.job.id, OPERATION, name, name)
-    hourly = load_prices(context.home.prices).hosting_cost(context.job.parameters["model"], 3600)
-    context.say(f"deployment {name} answers; it costs ${hourly:.2f} an hour until it is deleted")
+    prices, priced = load_prices(context.home.prices), context.job.parameters["model"]
+    hourly = if_known(lambda: prices.hosting_cost(priced, 3600))
+    price = "an unknown sum" if hourly is None else f"${hourly:.2f}"
+    context.say(f"deployment {name} answers; it costs {price} an hour until it is deleted")
     return {"deployment": name, "tuned_model": model, "job": context.job.id}
 
 
@@ -125,7 +127,7 @@ async def _deployed(context: Context, azure: Azure, name: str, model: str, folde
         # It was deleted, or has failed, since it was seen last.
         deploying = context.store.jobs.get(int(folder.name.partition("-")[0]))
         context.store.jobs.intend(deploying.id, OPERATION, name)  # also where it had been made and deleted before
-        _close_life(context, folder, answered=deploying.result is not None)
+        close_life(context.say, folder, answered=deploying.result is not None)
     hosted = _hosted(folder)
     if not hosted or hosted[-1][1] is not None:
         # Before it is created: killed in between, a deployment that may cost money is shown as one that does.
@@ -139,7 +141,7 @@ async def _deployed(context: Context, azure: Azure, name: str, model: str, folde
         raise  # nothing is known of it: it may cost
     except ServiceError as error:
         if error.status is None:  # reported as failed, or as missing
-            _close_life(context, folder)
+            close_life(context.say, folder)
         else:
             await close_if_gone(context, azure, name, folder)
         raise
@@ -158,10 +160,10 @@ async def close_if_gone(context: Context, azure: Azure, name: str, folder: Path)
     except (DogclsError, TimeoutError):
         return
     if found is None or found.state in deployments.BROKEN:
-        _close_life(context, folder)
+        close_life(context.say, folder)
 
 
-def _close_life(context: Context, folder: Path, *, answered: bool = False) -> None:
+def close_life(say: Callable[[str, str], None], folder: Path, *, answered: bool = False) -> None:
     """Stop counting the hours of a deployment that is there no longer.
 
     One that never answered has cost nothing. Of another it is not known when it ended: it is charged until now.
@@ -172,7 +174,7 @@ def _close_life(context: Context, folder: Path, *, answered: bool = False) -> No
         return
     if answered or (folder / _ANSWERED).exists():
         hosted_seconds(folder, ended=True)
-        context.say("the deployment is gone; its hosting is charged until now, at most", "warning")
+        say("the deployment is gone; its hosting is charged until now, at most", "warning")
     else:
         _write_hosted(folder, hosted[:-1])
 

@@ -66,12 +66,10 @@ async def run(context: Context) -> dict[str, Any]:
 
 async def cancel(context: Context) -> None:
     """Delete the deployment that was made for this job, unless another job needs it; the answers are kept."""
-    asking = Asking.of(context)
     for number in context.store.jobs.idle_deployments(context.job.id):
         context.say("cancelling on the service")
         async with connected(context) as azure:
             await take_down(context.store, context.home, azure, context.store.jobs.get(number), context.say)
-    _charge(asking, None)
 
 
 async def _ask_all(asking: Asking, azure: Azure, deployment: str, deployed: dict[str, Any] | None) -> None:

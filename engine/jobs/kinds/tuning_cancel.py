@@ -104,7 +104,7 @@ async def _end(made: _Run) -> None:
         made.over()
         return
     if status.status == "succeeded":
-        usd = charge(made, made.billed or status.trained_tokens or 0)
+        usd = charge(made, made.billed or status.trained_tokens or 0, estimated=made.billed is None)
         context.store.jobs.ended(context.job.id, OPERATION, made.key)
         context.say(
             f"fine-tuning job {made.id} had succeeded before the service could cancel it; ${usd:.2f} in total."
