@@ -16,7 +16,7 @@ from engine.azure.answers import Answer, from_completion, from_error
 from engine.azure.errors import Limited, translated
 from engine.azure.files import EXPIRY_SECONDS
 from engine.azure.pages import distinct
-from engine.azure.patience import FIRST_SECONDS, LONGEST_SECONDS, Say, patiently
+from engine.azure.patience import FIRST_SECONDS, LONGEST_SECONDS, Say, admitted, patiently
 from engine.errors import DogclsError, ServiceError, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ async def ensure_created(
             if found is not None:
                 return found
         try:
-            return await create(azure, file_id, intent)
+            return await admitted(lambda: create(azure, file_id, intent), say=say, place=azure.endpoint.endpoint)
         except ServiceUnavailable as error:
             # It may have been created although no answer came.
             failures += look and error.status != 429  # the list has just been answered: the service lives

@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import openai
-
+from engine.azure import patience
 from engine.azure.answers import Answer, from_completion, from_error
 from engine.azure.connection import empty_chat
 from engine.azure.errors import Limited, translated
@@ -47,7 +46,11 @@ ASSUMED_ANSWER = 16
 
 
 class _Denied(ServiceUnavailable):
-    """An Entra ID token was not accepted: it may just have expired."""
+    """Sign-in was refused: a token may just have expired, a role or a firewall just have changed."""
+
+    def __init__(self, error: SignInError) -> None:
+        super().__init__(error.message, error.cure, status=error.status)
+        self.error = error
 
 
 class _Cut(Exception):
@@ -80,7 +83,10 @@ async def ask(
         ServiceError: no such deployment, likewise.
 
     """
-    return (await _ask(azure, deployment, body, custom_id, give_up))[0]
+    try:
+        return (await _ask(azure, deployment, body, custom_id, give_up))[0]
+    except _Denied as denied:
+        raise denied.error from None
 
 
 async def _ask(
@@ -93,12 +99,7 @@ async def _ask(
     try:
         async with asyncio.timeout(give_up):  # the SDK's own is of each piece of an answer
             with translated(place):
-                try:
-                    raw = await client.chat.completions.with_raw_response.create(**{**body, "model": deployment})
-                except openai.AuthenticationError:
-                    if azure.endpoint.api_key is not None:
-                        raise
-                    raise _Denied(f"{place}: sign-in refused (401).", "Sign in with: az login", status=401) from None
+                raw = await client.chat.completions.with_raw_response.create(**{**body, "model": deployment})
         milliseconds = (time.perf_counter() - started) * 1000
         completion = raw.parse().model_dump()
     except TimeoutError:
@@ -107,6 +108,8 @@ async def _ask(
         raise ServiceUnavailable(f"{place}: an answer that is no completion.", "It is tried again.") from None
     except ServiceUnavailable:
         raise
+    except SignInError as error:
+        raise _Denied(error) from None
     except ServiceError as error:
         if error.status is None or error.status == 404 or error.code == "BadRequestForDependentService":
             raise
@@ -181,6 +184,7 @@ class _Scoring:
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)
     checked_at: float = -math.inf
     living: bool = True
+    denied_since: float | None = None
 
     def stopped(self) -> bool:
         return self.fatal is not None or self.stop()
@@ -226,6 +230,7 @@ class _Scoring:
             )
         except ServiceUnavailable as error:
             return await self._failed(request, ticket, error)
+        self.denied_since = None
         self.pace.went_well(ticket, headers, tokens=_charged(body, answer), latency_ms=answer.latency_ms)
         return answer
 
@@ -244,8 +249,10 @@ class _Scoring:
             return None  # of the pace, not of this request
         if isinstance(error, _Denied):
             request.denials += 1
-            if request.denials > MOST_DENIALS:
-                raise SignInError(error.message, error.cure)
+            if not self._may_end(request.denials):
+                raise error.error
+            return None
+        self.denied_since = None
         # An outage is waited out; a request that fails while the service answers other calls is given up.
         request.in_a_row = 1 if self.pace.answered > request.others else request.in_a_row + 1
         if self.pace.answered > request.others or (request.in_a_row > CHECK_FROM and await self._lives()):
@@ -255,6 +262,14 @@ class _Scoring:
         if request.failures >= MOST_FAILURES or request.seconds > LIMIT_SECONDS:
             return from_error(request.custom_id, error.status, {"code": error.code, "message": error.message})
         return None
+
+    def _may_end(self, denials: int) -> bool:
+        """Return whether a refusal of sign-in may still end: for a while, where the service let us in before."""
+        now = time.monotonic()
+        self.denied_since = self.denied_since or now
+        if self.azure.endpoint.api_key is None and denials <= MOST_DENIALS:
+            return True
+        return bool(self.pace.answered) and now - self.denied_since < patience.DENIED_SECONDS
 
     async def _lives(self) -> bool:
         """Tell whether the deployment answers a call that costs nothing; requests that fail together share one call."""

@@ -61,8 +61,8 @@ async def list_deployments(azure: Azure) -> list[Deployment]:
         return [_parse(d) async for d in distinct(found)]
 
 
-async def get(azure: Azure, name: str) -> Deployment | None:
-    """Return a deployment, or None where there is none of this name."""
+async def get(azure: Azure, name: str, *, say: Say | None = None) -> Deployment | None:
+    """Return a deployment, or None where there is none of this name; `say` is told of outages."""
     place = azure.endpoint
     arm = await azure.arm()
 
@@ -73,14 +73,16 @@ async def get(azure: Azure, name: str) -> Deployment | None:
             )
 
     try:
-        return await patiently(call, place=place.arm_endpoint)
+        return await patiently(call, say=say, place=place.arm_endpoint)
     except ServiceError as error:
         if error.status == 404:
             return None
         raise
 
 
-async def create(azure: Azure, name: str, model: str, *, sku: str = SKU, capacity: int = CAPACITY) -> None:
+async def create(
+    azure: Azure, name: str, model: str, *, sku: str = SKU, capacity: int = CAPACITY, say: Say | None = None
+) -> None:
     """Ask for a deployment. Doing it twice under one name is doing it once (PUT). Costs money by the hour.
 
     Args:
@@ -89,6 +91,7 @@ async def create(azure: Azure, name: str, model: str, *, sku: str = SKU, capacit
         model: a tuned model, or one of its checkpoints.
         sku: its kind.
         capacity: thousands of tokens a minute.
+        say: is told of outages.
 
     """
     from azure.mgmt.cognitiveservices.models import Deployment as ArmDeployment
@@ -112,7 +115,7 @@ async def create(azure: Azure, name: str, model: str, *, sku: str = SKU, capacit
                 **azure.arm_options,
             )
 
-    await patiently(call, place=place.arm_endpoint)
+    await patiently(call, say=say, place=place.arm_endpoint)
 
 
 async def wait_gone(
@@ -122,7 +125,7 @@ async def wait_gone(
     said = False
     until = time.monotonic() + STATE_SECONDS
     while True:
-        found = await get(azure, name)
+        found = await get(azure, name, say=say)
         if found is None or found.state != "Deleting" or stop() or time.monotonic() > until:
             return found
         if say is not None and not said:
@@ -143,7 +146,7 @@ async def wait_ready(
     said = ""
     until = time.monotonic() + STATE_SECONDS
     while not stop():
-        found = await get(azure, name)
+        found = await get(azure, name, say=say)
         state = found.state if found else "Missing"
         if say is not None and state != said:
             said = state
@@ -202,7 +205,7 @@ async def wait_deleted(azure: Azure, name: str, *, lost: bool, say: Say | None =
 
     """
     while True:
-        found = await get(azure, name)
+        found = await get(azure, name, say=say)
         if found is None and not lost:
             return
         if found is None:

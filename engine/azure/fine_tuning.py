@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.azure.errors import translated
 from engine.azure.pages import distinct
-from engine.azure.patience import Say, patiently
+from engine.azure.patience import Say, admitted, patiently
 from engine.errors import ServiceError, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -218,6 +218,17 @@ async def ensure_created(
     """
     knobs = {"n_epochs": epochs, "batch_size": batch_size, "learning_rate_multiplier": lr_multiplier}
     client = azure.client.with_options(max_retries=0)
+
+    async def create() -> Any:
+        return await client.fine_tuning.jobs.create(
+            model=model,
+            training_file=training_file,
+            validation_file=validation_file,
+            suffix=suffix,
+            seed=seed,
+            hyperparameters={k: v for k, v in knobs.items() if v is not None},  # type: ignore[arg-type]
+        )
+
     look, failures = find_first, 0
     wait, longest = CREATE_SECONDS
     while True:
@@ -226,16 +237,7 @@ async def ensure_created(
             if found is not None:
                 return found
         try:
-            with translated(azure.endpoint.endpoint):
-                job = await client.fine_tuning.jobs.create(
-                    model=model,
-                    training_file=training_file,
-                    validation_file=validation_file,
-                    suffix=suffix,
-                    seed=seed,
-                    hyperparameters={k: v for k, v in knobs.items() if v is not None},  # type: ignore[arg-type]
-                )
-            return parse(job)
+            return parse(await admitted(create, say=say, place=azure.endpoint.endpoint))
         except ServiceUnavailable as error:
             failures += look and error.status != 429  # the list has just been answered: the service lives
             if failures >= CREATE_TRIES:

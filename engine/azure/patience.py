@@ -79,6 +79,27 @@ async def patiently(
             return result
 
 
+async def admitted(call: Callable[[], Awaitable[T]], *, say: Say | None = None, place: str = "service") -> T:
+    """Make a call that must not be made twice: only refusals of sign-in are waited out, since they did nothing.
+
+    Raises:
+        DogclsError: see `patiently`; an outage at once.
+
+    """
+
+    async def once() -> T | ServiceUnavailable:
+        try:
+            with translated(place):
+                return await call()
+        except ServiceUnavailable as error:
+            return error
+
+    found = await patiently(once, say=say, place=place)
+    if isinstance(found, ServiceUnavailable):
+        raise found
+    return found
+
+
 async def stoppable(work: Coroutine[Any, Any, T], check: Callable[[], None]) -> T:
     """Run work that may be cut off anywhere, and cut it off as soon as `check` raises.
 

@@ -5,14 +5,15 @@ import json
 
 import pytest
 
-from engine.azure import batches, patience
+from engine.azure import batches, chat, patience
 from engine.azure.connection import Azure, Endpoint, check
 from engine.azure.denials import OTHERWISE
 from engine.azure.deployments import list_deployments
-from engine.azure.patience import patiently
+from engine.azure.patience import admitted, patiently
 from engine.errors import ServiceUnavailable, SignInError
 from engine.jobs.doctor import _examine
 from tests.answering import answering
+from tests.integration.test_azure_service import ASK, BATCH, azure, completion, service  # noqa: F401
 
 KEY = "sesame-0123456789"
 CASES = {
@@ -164,3 +165,66 @@ async def test_a_refusal_is_raised_at_once_where_nothing_shows_the_wait(quick):
 
 def test_a_quarter_of_an_hour_is_waited():
     assert patience.DENIED_SECONDS == 900
+
+
+DENIAL = {"error": {"code": "403", "message": "Access denied due to Virtual Network/Firewall rules."}}
+
+
+@pytest.fixture
+def quick_chat(quick, monkeypatch):
+    monkeypatch.setattr(chat, "FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(chat, "LONGEST_SECONDS", 0.02)
+
+
+async def score(opened, count=6, heard=None):
+    answers = []
+    await chat.score(
+        opened,
+        "d",
+        [(str(n), lambda: {"messages": []}) for n in range(count)],
+        concurrency=1,
+        on_answer=lambda answer, _: answers.append(answer),
+        stop=lambda: False,
+        say=heard.append if heard is not None else None,
+    )
+    return answers
+
+
+async def test_a_refusal_in_the_middle_of_scoring_is_waited_out(service, azure, quick_chat):  # noqa: F811
+    service.routes = {ASK: lambda count, body: (403, DENIAL) if 3 <= count <= 6 else (200, completion())}
+    heard = []
+    answers = await score(azure, heard=heard)
+    assert [answer.error for answer in answers] == [None] * 6
+    assert service.asked[ASK] == 10
+    assert len(heard) == 1 and "Firewall" in heard[0]
+
+
+async def test_a_refusal_at_the_start_of_scoring_ends_it_at_once(service, azure, quick_chat):  # noqa: F811
+    service.routes = {ASK: lambda count, body: (403, DENIAL)}
+    with pytest.raises(SignInError, match="Firewall") as caught:
+        await score(azure)
+    assert "Networking" in caught.value.cure
+    assert service.asked[ASK] == 1
+
+
+async def test_a_refusal_that_stays_ends_scoring(service, azure, quick_chat, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(patience, "DENIED_SECONDS", 0.1)
+    service.routes = {ASK: lambda count, body: (200, completion()) if count == 1 else (403, DENIAL)}
+    with pytest.raises(SignInError, match="Firewall"):
+        async with asyncio.timeout(20):
+            await score(azure)
+    assert service.asked[ASK] > 2
+
+
+async def test_a_creation_that_is_refused_is_made_once_it_is_let_in(service, azure, quick):  # noqa: F811
+    service.routes = {"POST /batches": lambda count, body: (401, DENIAL) if count < 3 else (200, BATCH)}
+    made = await batches.ensure_created(azure, "file-1", "mine", find_first=False, say=lambda _: None)
+    assert (made.id, service.asked) == ("batch_1", {"POST /batches": 3})
+
+
+async def test_an_outage_of_a_creation_is_raised_at_once():
+    async def call():
+        raise ServiceUnavailable("x: no answer.")
+
+    with pytest.raises(ServiceUnavailable):
+        await admitted(call, say=print)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from engine.azure import chat
+from engine.azure import chat, patience
 from engine.azure.pace import Pace
 from engine.errors import SignInError
 from tests.integration.test_azure_service import ASK, azure, completion, service  # noqa: F401
@@ -76,8 +76,9 @@ async def test_an_image_that_cannot_be_read_is_that_images_failure(service, ask)
     assert (two.attempts, two.total_ms) == (0, None)
 
 
-async def test_what_is_under_way_is_kept_when_sign_in_is_refused(service, ask):  # noqa: F811
+async def test_what_is_under_way_is_kept_when_sign_in_is_refused(service, ask, monkeypatch):  # noqa: F811
     """It is paid for."""
+    monkeypatch.setattr(patience, "DENIED_SECONDS", 0.0)
     refused = threading.Event()
 
     def route(count, body):

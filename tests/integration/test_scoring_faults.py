@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from engine.azure import chat
+from engine.azure import chat, patience
 from engine.azure.connection import Azure, Endpoint
 from engine.errors import SignInError
 from tests.conftest import Emulator
@@ -106,7 +106,8 @@ async def test_times_are_of_what_they_say(blind):
 
 
 @pytest.mark.parametrize("other", [None, *KINDS])
-async def test_a_refused_key_ends_it_and_what_was_answered_is_kept(blind, other):
+async def test_a_refused_key_ends_it_and_what_was_answered_is_kept(blind, other, monkeypatch):
+    monkeypatch.setattr(patience, "DENIED_SECONDS", 0.0)
     blind.faults("401", *([other] if other else []), times=1)
     kept = []
     place = Endpoint(blind.endpoint, blind.api_key)
@@ -144,6 +145,7 @@ async def test_an_expired_token_is_replaced(blind, monkeypatch, version):
     answers = await score(Endpoint(blind.endpoint + ("/openai/v1" if version == "v1" else "")), concurrency=1)
     assert len(answers) == COUNT
     assert sum(a.attempts for a in answers) >= COUNT + 1
+    monkeypatch.setattr(patience, "DENIED_SECONDS", 0.0)
     blind.faults("401", times=50)
     with pytest.raises(SignInError):
         await score(Endpoint(blind.endpoint + ("/openai/v1" if version == "v1" else "")))

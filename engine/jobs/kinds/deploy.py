@@ -135,7 +135,7 @@ async def _deployed(context: Context, azure: Azure, name: str, model: str, folde
     try:
         if missing:
             context.say(f"creating deployment {name} of {model}")
-            await deployments.create(azure, name, model)
+            await deployments.create(azure, name, model, say=context.say)
         await deployments.wait_ready(azure, name, say=context.say, stop=context.asked)
     except ServiceUnavailable:
         raise  # nothing is known of it: it may cost
