@@ -34,7 +34,7 @@ _HINTS = {
     errno.EAGAIN: "Close other programs: the system starts no more processes.",
     errno.ENAMETOOLONG: "Choose a shorter name, or a --home with a shorter path.",
 }
-_OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 _NETWORK = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "azure", "h11", "anyio", "ssl", "socket")
 _ROOT = Path(__file__).parents[1]
 
@@ -67,7 +67,7 @@ def described(error: BaseException, place: Path | None = None) -> DogclsError:
 
 def _of_system(error: OSError, place: Path | None) -> DiskError:
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
-    if not names and place is not None and error.errno in _OF_A_DISK:
+    if not names and place is not None and error.errno in _FULL_DISK:
         names = [str(place)]
     fact = f"{(error.strerror or str(error) or type(error).__name__).rstrip('.')}."
     hint = _HINTS.get(error.errno or 0, "")

@@ -23,3 +23,12 @@ def end_with_parent(*_: object) -> None:
         os._exit(1)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+def can_share() -> bool:
+    """Return whether processes can share locks here: not without shared memory (`/dev/shm`), or on a full one."""
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except (OSError, ImportError):
+        return False
+    return True

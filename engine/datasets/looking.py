@@ -26,6 +26,7 @@ from typing import Any
 from engine.datasets.checks import MAX_BYTES, BadImageError, Checked, check_image, share_lock, too_large
 from engine.datasets.crops import Box, crop
 from engine.errors import InputError
+from engine.orphans import can_share
 
 FEW = 256
 """So many pictures are checked without other processes."""
@@ -156,7 +157,8 @@ def look_at_all(tasks: Iterable[Task], count: int, processes: int | None = None)
     Args:
         tasks: asked for as they are needed.
         count: how many there are.
-        processes: how many; as many as there are cores unless given, and none for few pictures.
+        processes: how many; as many as there are cores unless given, and none for few pictures or where processes
+            cannot share a lock.
 
     Raises:
         InputError: one cannot be written, or a process died.
@@ -164,7 +166,7 @@ def look_at_all(tasks: Iterable[Task], count: int, processes: int | None = None)
     """
     if processes is None:
         processes = 1 if count <= FEW else min(_cores(), MOST_PROCESSES)
-    if processes < 2:
+    if processes < 2 or not can_share():
         yield from map(look, tasks)
         return
     context = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks of an app that draws

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from engine.backbones import Backbone, Cached, cached_views
-from engine.orphans import end_with_parent
+from engine.orphans import can_share, end_with_parent
 from engine.training.data import Example, Watch
 from engine.training.pictures import Augmented, Form, Pack, Turns
 
@@ -106,6 +106,9 @@ class Pictures:
         watch: Watch,
     ) -> None:
         """Decode all pictures, as far as no run has done it before."""
+        if workers and not can_share():
+            watch.say("no shared memory (/dev/shm): pictures are augmented by one process, which is slower", "warning")
+            workers = 0
         larger = round(size * 256 / 224)  # the article's: 256 for 224
         packs = [
             Pack(training, Form(larger), cache / "pictures"),

@@ -146,7 +146,7 @@ async def test_the_app_writes_nothing(pets, monkeypatch):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
 def test_a_read_only_disk_is_enough(dogcls, pets, tmp_path):
-    """Commands that read work on it; without --readonly too where nothing is to be written."""
+    """Commands that read work on it."""
     place = tmp_path / "mounted"
     place.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=False, capture_output=True).returncode == 0
@@ -155,7 +155,7 @@ def test_a_read_only_disk_is_enough(dogcls, pets, tmp_path):
     try:
         shutil.copytree(pets.root, place / "home")
         subprocess.run(["mount", "-o", "remount,ro", place], check=True)
-        for command in READS:
+        for command in ("jobs", "--once", "results"):
             code, _, err = dogcls(place / "home", "--readonly", *command.split())
             assert code == 0, (command, err)
     finally:

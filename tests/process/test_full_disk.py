@@ -104,8 +104,8 @@ def test_what_cannot_be_written_is_one_line_that_names_the_disk(dogcls, home, di
         fill(disk)
 
 
-def test_a_job_that_fills_the_disk_names_it_and_ends_well_with_room(home, disk):
-    """A worker that cannot make its folder: failed in words; after making room a resume sets it going again."""
+def test_a_job_that_fills_the_disk_names_it(home, disk):
+    """Its record of the end finds room: the job does not stay `running`, and its reason is in words."""
     ballast = fill(disk)
     shutil.rmtree(home.root / "jobs", ignore_errors=True)
     with ballast.open("r+b") as file:

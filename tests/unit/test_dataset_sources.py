@@ -223,3 +223,20 @@ def test_the_digits_are_always_at_hand(tmp_path):
     image = store.datasets.images("digits", "test")[0]
     assert (image.width, image.height, image.path.suffix) == (96, 96, ".png")
     store.close()
+
+
+def test_without_shared_memory_one_process_reads_all_pictures(tmp_path, monkeypatch):
+    """Such as in a container without /dev/shm: slower, and with the same result."""
+    import multiprocessing
+
+    from engine import orphans
+    from engine.datasets import looking
+
+    class Nothing:
+        def Lock(self):
+            raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: Nothing())
+    assert not orphans.can_share()
+    monkeypatch.setattr(looking, "look", lambda task: task * 2)
+    assert list(looking.look_at_all(iter(range(5)), 5, 4)) == [0, 2, 4, 6, 8]
