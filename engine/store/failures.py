@@ -12,7 +12,7 @@ _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _HINTS = {
     sqlite3.SQLITE_FULL: "Free some space on its disk, then try again.",
-    sqlite3.SQLITE_IOERR: "Check its disk: it is full, was removed, or fails.",
+    sqlite3.SQLITE_IOERR: "Check its disk: is it full?",
     sqlite3.SQLITE_READONLY: "Make the file and its folder writable, or choose another --home.",
     sqlite3.SQLITE_CANTOPEN: "Check that the file and its folder exist and may be read and written by you.",
     sqlite3.SQLITE_PERM: "Make the file readable and writable for you.",

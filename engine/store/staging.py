@@ -6,11 +6,14 @@ the process ends; and the store is not locked while pictures are decoded.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from engine.errors import StoreError
 
@@ -25,6 +28,7 @@ CREATE TABLE found (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, level TEXT NOT N
 CREATE TABLE found_files (found_id INTEGER NOT NULL, position INTEGER NOT NULL, path TEXT NOT NULL,
     note TEXT NOT NULL, PRIMARY KEY (found_id, position)) WITHOUT ROWID;
 """
+T = TypeVar("T")
 BATCH = 1000
 StagedRow = tuple[str, str, str, str, str | None, str | None]
 """path, place in the source, where the source names it, label, split if it is known, the sha256 it must have."""
@@ -42,20 +46,42 @@ class Staged:
     expected: str | None
 
 
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.Error as error:
+        raise StoreError(f"Temporary files: {error}.", "Free some space where temporary files go.") from error
+
+
+def _explain(cls: type[T]) -> type[T]:
+    """Have all methods of a class raise the store's error instead of SQLite's, those that yield rows too."""
+    for name, method in list(vars(cls).items()):
+        if inspect.isgeneratorfunction(method) and not hasattr(method, "__wrapped__"):
+            setattr(cls, name, _explained_rows(method))
+        elif inspect.isfunction(method) and not hasattr(method, "__wrapped__"):
+            setattr(cls, name, _explained()(method))
+    return cls
+
+
+def _explained_rows(method: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    @functools.wraps(method)
+    def rows(*arguments: Any) -> Iterator[Any]:
+        with _explained():
+            yield from method(*arguments)
+
+    return rows
+
+
+@_explain
 class Staging:
     """One set of images on its way into the store. Used by one thread at a time."""
 
     def __init__(self) -> None:
-        with self._told():
-            self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-            self._db.executescript(_SCHEMA)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise StoreError(f"Temporary files: {error}.", "Free some space where temporary files go.") from error
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
         """Forget everything."""
@@ -65,7 +91,7 @@ class Staging:
 
     def put(self, rows: Iterable[StagedRow]) -> str | None:
         """Add images; return the path of the first that is there already, after which nothing more was added."""
-        with self._told(), self._all_or_nothing():
+        with self._all_or_nothing():
             for row in rows:
                 try:
                     self._db.execute(
@@ -97,8 +123,7 @@ class Staging:
 
     def index_labels(self) -> None:
         """Make `of_label` quick; call it when all images are there."""
-        with self._told():
-            self._db.execute("CREATE INDEX by_label ON staged (label, path)")
+        self._db.execute("CREATE INDEX by_label ON staged (label, path)")
 
     def without_split(self) -> str | None:
         """Return the path of an image whose source gives it no split, if there is one."""
@@ -111,14 +136,13 @@ class Staging:
 
     def choose(self, chosen: Iterable[tuple[str, int, int]]) -> None:
         """Keep only these images: (split, rank, id)."""
-        with self._told(), self._all_or_nothing():
+        with self._all_or_nothing():
             self._db.executemany("UPDATE staged SET split = ?, rank = ? WHERE id = ?", chosen)
             self._db.execute("DELETE FROM staged WHERE rank IS NULL")
 
     def choose_all(self) -> None:
         """Keep all images, in the order in which they came."""
-        with self._told():
-            self._db.execute("UPDATE staged SET rank = id")
+        self._db.execute("UPDATE staged SET rank = id")
 
     def count(self) -> int:
         """Return how many images there are."""
@@ -136,15 +160,14 @@ class Staging:
 
     def looked(self, good: Iterable[tuple[int, int, int, str, int, int]]) -> None:
         """Keep what was found of good images: bytes, width, height, sha256, mtime, id."""
-        with self._told(), self._all_or_nothing():
+        with self._all_or_nothing():
             self._db.executemany(
                 "UPDATE staged SET bytes = ?, width = ?, height = ?, sha256 = ?, mtime = ? WHERE id = ?", good
             )
 
     def leave_out_bad(self) -> int:
         """Forget the images that are no good; return how many these were."""
-        with self._told():
-            return self._db.execute("DELETE FROM staged WHERE sha256 IS NULL").rowcount
+        return self._db.execute("DELETE FROM staged WHERE sha256 IS NULL").rowcount
 
     def read_from(self) -> Iterator[tuple[str, str, int, int]]:
         """Yield (path, place, bytes, mtime) of all good images."""
@@ -207,7 +230,7 @@ class Staging:
 
     def flag(self, flags: Iterable[tuple[str, str, str, bool, str, str]]) -> None:
         """Note things about single files: kind, path, a word, whether it is unusable, problem and cure if it is."""
-        with self._told(), self._all_or_nothing():
+        with self._all_or_nothing():
             self._db.executemany("INSERT INTO flags VALUES (?, ?, ?, ?, ?, ?)", flags)
 
     def first_bad(self) -> tuple[str, str, str, int] | None:
@@ -226,7 +249,7 @@ class Staging:
 
     def find(self, kind: str, level: str, what: str, cure: str, files: Iterable[Spot] = ()) -> None:
         """Keep a finding."""
-        with self._told(), self._all_or_nothing():
+        with self._all_or_nothing():
             number = self._db.execute(
                 "INSERT INTO found (kind, level, what, cure, files) VALUES (?, ?, ?, ?, 0)", (kind, level, what, cure)
             ).lastrowid

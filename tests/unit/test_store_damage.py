@@ -14,6 +14,7 @@ from engine.store import Store, backup, db, files
 from engine.store.backup import back_up_now_and_then, backups, newest_backup
 from engine.store.experiments import NewJob
 from engine.store.migrations import MIGRATIONS
+from engine.store.staging import Staging
 
 
 def fill(store, count=1, name="e"):
@@ -376,3 +377,13 @@ def test_a_reader_migrates_nothing(path, home):
     with pytest.raises(InputError, match=r"older dogcls-tui.*once without --readonly"):
         Store(path, readonly=True)
     assert state(home.root) == before
+
+
+def test_what_is_staged_fails_as_the_store_s_too():
+    staging = Staging()
+    staging.put([("a.png", "a.png", "", "a", None, None)])
+    staging._db.execute("DROP TABLE staged")
+    for use in (staging.labels, staging.count, lambda: list(staging.rows()), lambda: staging.put([("b",) * 6])):
+        with pytest.raises(StoreError, match=r"Temporary files: no such table: staged. Free some space"):
+            use()
+    staging.close()
