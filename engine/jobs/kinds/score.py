@@ -53,7 +53,9 @@ async def run(context: Context) -> dict[str, Any]:
             _charge(asking, deployed)
         unsettled = len(asking.unsettled())
         if unsettled == len(asking.images):
-            raise JobError(f"Deployment {name} answered no request.", "See the job's log, then resume it.")
+            reason = context.store.predictions.an_error(asking.contestant_id)
+            message = f"Deployment {name} answered no request{f': {reason}' if reason else ''}."
+            raise JobError(message, "Correct the cause, then resume the job.")
         if deployed and not context.job.parameters.get("keep_deployment"):
             job = context.store.jobs.get(deployed["job"])
             await stoppable(take_down(context.store, context.home, azure, job, context.say), context.check)
