@@ -155,8 +155,8 @@ class Remote:
 
         return await outlook(self._store, self._home, self._profile, plan, self._quotas)
 
-    async def corrections(self, job_id: int) -> tuple[Correction, ...]:
-        """Return the deployment names that resuming a job would take from the settings; check those that it will use.
+    async def corrections(self, job_id: int, retry: str | None = None) -> tuple[Correction, ...]:
+        """Return the deployment names that a resume would take from the settings; check those that it will use.
 
         Raises:
             ForeignResource: the settings mean another resource than the job's.
@@ -167,7 +167,8 @@ class Remote:
 
         if not self._readonly:
             await asyncio.to_thread(scheduler.recover, self._store)
-        return await correcting.find(self._store, self._home, [job_id])
+        job_ids = await asyncio.to_thread(scheduler.resumed_with, self._store, job_id)
+        return await correcting.find(self._store, self._home, job_ids, {job_id: retry} if retry else {})
 
     async def doctor(self) -> list[Checkup]:
         """Check endpoint, sign-in, clock, proxy, roles, deployments with their SKUs, and quota. Costs nothing."""

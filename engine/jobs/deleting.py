@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 
 from engine.errors import InputError
-from engine.jobs.needed import Needed
 from engine.jobs.paths import Home
 from engine.jobs.standing import standing_costs
 from engine.states import ACTIVE
@@ -24,11 +23,6 @@ def delete_experiment(store: Store, home: Home, name: str) -> None:
         raise InputError(f"Experiment {name!r} is still running.", "Cancel its jobs first.")
     if any(cost.experiment == name for cost in standing_costs(store, home)):
         raise InputError(f"A deployment of {name!r} still costs money.", "Delete it first.")
-    for job_id, state, what in Needed(store, home).left_by(job.id for job in jobs):
-        raise InputError(
-            f"Job {job_id} ({state}) of {name!r} still has {what} on the service.",
-            f"Cancel job {job_id} first, or resume it to its end.",
-        )
     for job in jobs:
         if job.on_service:
             raise InputError(

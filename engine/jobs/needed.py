@@ -93,16 +93,6 @@ class Needed:
                     return f"needed by job {holder.id} ({holder.unanswered} images without an answer)"
         return ""
 
-    def left_by(self, job_ids: Iterable[int]) -> list[tuple[int, str, str]]:
-        """Return (job, its state, id on the service) of what unfinished jobs have there and have not collected."""
-        return [
-            (holder.id, holder.state, label)
-            for holder in map(self._holders.get, job_ids)
-            if holder is not None and holder.state not in AT_REST
-            for label, number in holder.intents
-            if not number or number not in self._rounds_over(holder.id)
-        ]
-
     def _owners(self, names: Iterable[str]) -> Iterator[tuple[Holder, str]]:
         """Yield the jobs that made a thing, each with the round that it was made in ("" where no name has one)."""
         for name in names:

@@ -19,8 +19,7 @@ class Holder:
     """A job by what belongs to it on the service.
 
     `owns` are ids and names of what it made, each with the round that it belongs to ("" for none); `uses` are names of
-    deployments and models that it only calls. `intents` are its paid calls, each by its id on the service (or the
-    operation, where the id is not known) and its round.
+    deployments and models that it only calls.
     """
 
     id: int
@@ -31,7 +30,6 @@ class Holder:
     unanswered: int
     owns: Mapping[str, str]
     uses: frozenset[str]
-    intents: tuple[tuple[str, str], ...]
 
 
 class Holdings:
@@ -43,13 +41,9 @@ class Holdings:
     def all(self) -> list[Holder]:
         """Return every job, in order of number."""
         ids: dict[int, dict[str, str]] = {}
-        intents: dict[int, list[tuple[str, str]]] = {}
-        for row in self._db.rows("SELECT job_id, operation, key, remote_id FROM remote_calls ORDER BY id"):
-            found_round = _ROUND.match(row["key"])
-            number = found_round[0] if found_round else ""
-            intents.setdefault(row["job_id"], []).append((row["remote_id"] or row["operation"], number))
-            if row["remote_id"]:
-                ids.setdefault(row["job_id"], {})[row["remote_id"]] = number
+        for row in self._db.rows("SELECT job_id, key, remote_id FROM remote_calls WHERE remote_id IS NOT NULL"):
+            number = _ROUND.match(row["key"])
+            ids.setdefault(row["job_id"], {})[row["remote_id"]] = number[0] if number else ""
         needs: dict[int, list[int]] = {}
         for row in self._db.rows("SELECT job_id, needs_id FROM needs ORDER BY needs_id"):
             needs.setdefault(row["job_id"], []).append(row["needs_id"])
@@ -68,7 +62,6 @@ class Holdings:
                     unanswered=int(result.get("unanswered") or 0),
                     owns=ids.get(row["id"], {}) | dict.fromkeys(_made(row["kind"], result), ""),
                     uses=frozenset(str(name) for name in named if name),
-                    intents=tuple(intents.get(row["id"], ())),
                 )
             )
         return found

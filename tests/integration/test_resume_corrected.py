@@ -125,6 +125,15 @@ async def test_settings_that_do_not_fit_leave_a_deployment_that_does(world, monk
         await found(world)
 
 
+async def test_what_was_paid_is_fetched_whatever_has_become_of_the_deployment(world, monkeypatch):
+    world.make(2)
+    world.store.jobs.intend(world.job, "batch", "round-1-0")
+    world.store.jobs.made(world.job, "batch", "round-1-0", "batch_1")
+    put(world, "paused", deployment="gone")
+    monkeypatch.setenv(BATCH, "gone-too")
+    assert await found(world) == []
+
+
 async def test_a_deployment_that_was_chosen_for_the_job_is_kept_while_it_fits(world):
     world.make(3)
     put(world, "paused", deployment="other-batch", deployment_chosen=True)
@@ -153,6 +162,17 @@ async def test_each_kind_of_job(world, monkeypatch, kind, parameters, expected):
     )
     put(world, JobState.FAILED)
     assert await found(world) == expected
+
+
+async def test_a_retry_in_real_time_looks_at_the_real_time_deployment_alone(world):
+    world.make(2)
+    with world.store.db.transaction() as db:
+        db.execute("""UPDATE jobs SET result = '{"images": 2, "unanswered": 1}' WHERE id = ?""", (world.job,))
+    put(world, "succeeded", deployment="gone", realtime="mini")
+    (change,) = await correcting.find(world.store, world.home, [world.job], {world.job: "realtime"})
+    assert change.sentence == f"job {world.job}: deployment for real-time calls mini → gpt-4o"
+    correcting.apply(world.store, [change])
+    assert world.store.jobs.get(world.job).parameters["realtime"] == "gpt-4o"
 
 
 async def test_another_resource_is_refused_by_name(world, monkeypatch, unused_tcp_port):

@@ -141,7 +141,7 @@ async def test_an_experiment_is_not_deleted_while_its_job_has_something_on_the_s
     engine = Engine(home.root)
     try:
         put(store, job, "paused")
-        with pytest.raises(InputError, match=rf"Job {job} \(paused\) of 'e' still has batch_7 on the service.*Cancel"):
+        with pytest.raises(InputError, match=rf"Job {job} \(paused\) of 'e' may still run .* on the service.*Cancel"):
             await engine.delete_experiment("e")
         put(store, job, JobState.CANCELLED)
         with pytest.raises(InputError, match=f"Job {job} .* may still run and cost on the service"):

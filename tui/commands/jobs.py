@@ -156,7 +156,7 @@ def resume(
             if max_cost is not None and (found.usd is None or found.usd > max_cost):
                 raise PriceError(f"This is over the limit of ${max_cost:.2f}.", "Raise --max-cost.")
             await agreed(found.usd, yes)
-        corrections = await accepted_corrections(engine, job, yes)
+        corrections = await accepted_corrections(engine, job, retry, yes)
         taken = await engine.resume(job, retry, corrections)
         if taken:
             say(f"resumed: {', '.join(f'job {number}' for number in taken)}")
@@ -166,14 +166,14 @@ def resume(
     with_engine(context, work)
 
 
-async def accepted_corrections(engine: Engine, job: int, yes: bool) -> tuple[Correction, ...]:
+async def accepted_corrections(engine: Engine, job: int, retry: str | None, yes: bool) -> tuple[Correction, ...]:
     """Show which deployments a resume takes from the settings instead of the job's; return them if that is accepted.
 
     Raises:
         typer.Exit: with 2, where nobody can be asked, or the answer was no.
 
     """
-    found = await engine.remote.corrections(job)
+    found = await engine.remote.corrections(job, retry)
     for correction in found:
         say(f"  {correction.sentence}")
     if not found or yes:

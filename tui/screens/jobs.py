@@ -119,7 +119,7 @@ class JobRoom(Room):
 
     async def _resume(self, job: JobView, retry: str | None = None) -> None:
         """Resume a job; a deployment that the settings name instead of the job's is shown and accepted first."""
-        found = await self.desk.doing(self.engine.remote.corrections(job.id))
+        found = await self.desk.doing(self.engine.remote.corrections(job.id, retry))
         if not isinstance(found, tuple):
             return
         if not found:
