@@ -110,6 +110,7 @@ if TYPE_CHECKING:
     from engine.outcomes import Outcomes as Outcomes
     from engine.remote import Remote as Remote
     from engine.secrets import guard_streams as guard_streams
+    from engine.secrets import redact as redact
     from engine.states import ACTIVE as ACTIVE
     from engine.states import CANCELLABLE as CANCELLABLE
     from engine.states import ENDED as ENDED
@@ -166,7 +167,7 @@ _ROOMS = {
     "jobs.verifying": "Verification",
     "outcomes": "RESULT_FORMS Outcomes",
     "remote": "Remote",
-    "secrets": "guard_streams",
+    "secrets": "guard_streams redact",
     "states": "ACTIVE CANCELLABLE ENDED RESUMABLE ContestantKind JobKind JobState Outcome Split",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}

@@ -15,7 +15,7 @@ from textual.binding import Binding
 from textual.filter import LineFilter
 from textual.screen import Screen
 
-from engine import ACTIVE, DogclsError, described
+from engine import ACTIVE, DogclsError, described, redact
 from tui import terminal
 from tui.bridge import Bridge, Looked
 from tui.filters import Ascii, Styled
@@ -325,10 +325,11 @@ class DogclsApp(App[DogclsError | None]):
             super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
-        """End with a traceback, but without Textual's locals: they could hold a key."""
-        from rich.segment import Segments
-        from rich.traceback import Traceback
+        """End with a traceback, without Textual's locals and without secrets, as they would be cut at line ends."""
+        import traceback
+
+        from rich.text import Text
 
         self.bell()
-        self._exit_renderables.append(Segments(self.console.render(Traceback(show_locals=False))))
+        self._exit_renderables.append(Text(redact(traceback.format_exc())))
         self._close_messages_no_wait()

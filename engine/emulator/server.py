@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import re
 import resource
@@ -62,6 +63,21 @@ def main(argv: list[str] | None = None) -> int:
         return 0
 
 
+class KeyFilter(logging.Filter):
+    """Keeps the key out of a log, tracebacks included."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self._key = key
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Replace the key in one record."""
+        record.msg, record.args = record.getMessage().replace(self._key, "…"), ()
+        if record.exc_info:
+            record.exc_text = logging.Formatter().formatException(record.exc_info).replace(self._key, "…")
+        return True
+
+
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what the command line says of the settings, as a merge patch.
 
@@ -107,7 +123,8 @@ def _serve(arguments: argparse.Namespace, state: Path) -> int:
     for left in spool.iterdir():
         left.unlink()
     tempfile.tempdir = str(spool)
-    service = Service(state, (arguments.cache or state / "cache").resolve(), _key(state), _options(arguments))
+    key = _key(state)
+    service = Service(state, (arguments.cache or state / "cache").resolve(), key, _options(arguments))
     try:
         listener = _bind(arguments.host, arguments.port, state / "port")
     except OSError as error:
@@ -131,6 +148,8 @@ def _serve(arguments: argparse.Namespace, state: Path) -> int:
         timeout_graceful_shutdown=2,
         lifespan="on",
     )
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).addFilter(KeyFilter(key))
     server = _Server(config, _first_line(arguments.host, port, service), service, arguments.idle_exit)
     server.run(sockets=[listener])
     return 0

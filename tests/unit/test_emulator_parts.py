@@ -1,7 +1,9 @@
 """The emulator's small parts: filters, time, quota, faults, tokens."""
 
 import asyncio
+import io
 import json
+import logging
 
 import pytest
 
@@ -14,6 +16,7 @@ from engine.emulator.journal import Journal
 from engine.emulator.ledger import Ledger
 from engine.emulator.odata import matching, ordered
 from engine.emulator.quota import Quota
+from engine.emulator.server import KeyFilter
 
 ITEMS = [
     {"id": f"batch_{n}", "status": status, "created_at": at, "input_file_id": "f", "endpoint": "/x", "_serial": n}
@@ -230,3 +233,17 @@ def test_a_journal_tells_nothing_twice(tmp_path):
     again.tell("job", "a", "first")
     assert [e["message"] for e in again.newest_first()] == ["second", "first"]
     assert [e["type"] for e in again.newest_first()] == ["metrics", "message"]
+
+
+def test_the_log_never_holds_the_key():
+    out = io.StringIO()
+    log = logging.getLogger("test of the emulator's key")
+    log.propagate = False
+    log.addHandler(logging.StreamHandler(out))
+    log.addFilter(KeyFilter("sesame-key"))
+    try:
+        raise ValueError("no header " + "-".join(["sesame", "key"]))
+    except ValueError as error:
+        log.error("%s was sent", "sesame-key", exc_info=error)
+    assert "… was sent" in out.getvalue() and "ValueError: no header …" in out.getvalue()
+    assert "sesame-key" not in out.getvalue()
