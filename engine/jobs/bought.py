@@ -12,6 +12,7 @@ from engine.azure.answers import same_model
 from engine.datasets.prompt import Prompt
 from engine.errors import DogclsError
 from engine.evaluation.answers import reader_of
+from engine.jobs.binding import ResourceBinding
 from engine.jobs.paths import Home
 from engine.settings import load_settings
 from engine.states import JobKind
@@ -22,7 +23,7 @@ from engine.store.jobs import StoredJob
 
 @dataclass(frozen=True)
 class Question:
-    """All that decides an answer; `endpoint` is empty for an emulator, whose address changes.
+    """All that decides an answer; `endpoint` is empty for the home's own emulator, whose address changes.
 
     `more` is what a template has beside a system message: user text, how labels are listed, key.
     """
@@ -93,7 +94,8 @@ def bought(
     if probe is None:
         return {}
     try:
-        endpoint = "" if contestant.emulated else load_settings(home.root).resource(profile).endpoint
+        bound = ResourceBinding.read({**probe.parameters, "profile": profile})
+        endpoint = load_settings(home.root).resource(profile).endpoint if bound is None else bound.endpoint
     except (DogclsError, ValueError):  # the profile is not set up here any more
         return {}
     p = probe.parameters

@@ -18,6 +18,7 @@ from engine.errors import ConfigurationError, InputError
 from engine.evaluation.answers import reader_of
 from engine.evaluation.metrics import wilson
 from engine.jobs import service
+from engine.jobs.binding import DEMO
 from engine.jobs.bought import Question, read_answers
 from engine.jobs.paths import Home
 from engine.jobs.plan import ANSWER_TOKENS, make_plan, make_price, prompts
@@ -144,7 +145,7 @@ class Pilot:
             raise InputError(
                 f"{spec.dataset} has {len(self._images)} validation images; a pilot needs {FEWEST}.", "Add images."
             )
-        endpoint = self._place.endpoint if not self._place.emulated else ""
+        endpoint = self._place.endpoint if profile != DEMO else ""
         question = Question.of(self._dataset.digest, profile, endpoint, self._place.deployment, self._prompt)
         self._reader = reader_of(self._dataset.labels, home.synonyms)
         self._path = question.path(home)

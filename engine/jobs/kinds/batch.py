@@ -8,16 +8,19 @@ not at all. A job that is resumed goes on with its round; one that is resumed af
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 from engine.azure import chat
 from engine.azure.answers import Answer
+from engine.azure.batches import read_output
 from engine.azure.connection import Azure
 from engine.azure.patience import stoppable
 from engine.errors import JobError
 from engine.jobs.context import Context
 from engine.jobs.kinds.asking import Asking, custom_id
+from engine.jobs.kinds.collecting import Collector
 from engine.jobs.kinds.rounds import Round
 from engine.jobs.service import connected
 from engine.states import Outcome
@@ -31,8 +34,27 @@ async def run(context: Context) -> dict[str, Any]:
     asking = Asking.of(context)
     if asking.left():
         async with connected(context) as azure:
-            await _ask(asking, azure)
+            await asyncio.to_thread(_read_again, asking, azure)
+            if asking.left():
+                await _ask(asking, azure)
     return _finish(asking)
+
+
+def _read_again(asking: Asking, azure: Azure) -> None:
+    """Store and charge the answers of batches that the store does not know, as after it was restored from a copy."""
+    context, left = asking.context, asking.left()
+    known = set(context.store.jobs.intents(context.job.id, "batch").values())
+    for path in sorted(context.folder.glob("round-*/output-*.jsonl")):
+        batch_id = path.stem.removeprefix("output-")
+        if batch_id in known:
+            continue
+        Collector(asking, azure, path.parent, 0.0).store([path])
+        answers = list(read_output([path]))
+        tokens = sum(a.prompt_tokens for a in answers), sum(a.completion_tokens for a in answers)
+        charge = asking.charge(f"batch:{batch_id}", *tokens, batch=True)
+        context.store.jobs.record(context.job.id, asking.contestant_id, charge)
+    if read := left - asking.left():
+        context.say(f"{read:,} answers of earlier rounds were read again: the store did not have them", "warning")
 
 
 async def cancel(context: Context) -> None:
