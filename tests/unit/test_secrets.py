@@ -9,9 +9,11 @@ import sys
 from urllib.parse import quote, quote_plus
 
 import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
 
 from engine import secrets
-from engine.azure.connection import Endpoint
+from engine.azure.connection import Endpoint, _SignIn
 from engine.endpoints import clean_key
 from engine.errors import ConfigurationError, DogclsError
 from engine.jobs.embedded import Embedded
@@ -153,3 +155,38 @@ def test_a_key_with_a_strange_character_is_refused_by_name_and_not_shown(inside,
 @pytest.mark.parametrize("empty", [None, "", "  ", "''", '""'])
 def test_an_empty_key_is_none(empty):
     assert clean_key(empty) is None
+
+
+class Credential:
+    """A way of signing in; `token` None: it has none."""
+
+    def __init__(self, token):
+        self.token, self.calls = token, 0
+
+    async def get_token(self, *_, **__):
+        self.calls += 1
+        if self.token is None:
+            raise ClientAuthenticationError("no way in")
+        return AccessToken(self.token, 2**31)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        pass
+
+
+@pytest.mark.parametrize(("first", "last", "calls"), [("token-1", "token-2", (1, 0)), (None, "token-2", (1, 1))])
+async def test_the_machines_own_identity_is_the_last_way_in_and_tokens_are_secret(first, last, calls):
+    ways = Credential(first), Credential(last)
+    async with _SignIn(*ways) as sign_in:
+        token = await sign_in.get_token("scope")
+    assert token.token == (first or last)
+    assert (ways[0].calls, ways[1].calls) == calls
+    assert redact(f"Bearer {token.token}") == f"Bearer {secrets.HIDDEN}"
+
+
+async def test_without_any_way_in_the_first_ones_reason_is_raised():
+    with pytest.raises(ClientAuthenticationError, match="no way in"):
+        async with _SignIn(Credential(None), Credential(None)) as sign_in:
+            await sign_in.get_token("scope")
