@@ -55,13 +55,13 @@ class Again:
         """All of it in words: a line for each thing that is paid again, then the total."""
         if not self.lines:
             return ()
-        found = [f"job {line.job_id}: {line.what}, {_about(line.usd)}" for line in self.lines]
+        found = [f"job {line.job_id}: {line.what}, for {_about(line.usd)}" for line in self.lines]
         charged = " (the emulator's: it is not charged)" if self.emulated else ""
         return (*found, f"{_about(self.usd)} in total{charged}")
 
 
 def _about(usd: float | None) -> str:
-    return "for an unknown price" if usd is None else f"for about ${usd:.4f}"
+    return "an unknown price" if usd is None else f"about ${usd:.4f}"
 
 
 def unanswered(job: StoredJob) -> int:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from engine import Again, Browser, Engine, Remote, RemoteItem
+from engine.jobs.again import PaidAgain
 from tests.tui.looking import footer, shows, text_of, until
 from tui.app import DogclsApp
 from tui.screens import monitor as monitor_module
@@ -55,6 +56,47 @@ async def test_cancel_asks_first(monitor, busy):
         assert busy.store.jobs.view(3).request == "cancel"
 
 
+async def test_what_is_left_on_the_service_of_a_failed_job_is_cancelled(monitor, busy, spawned):
+    with busy.store.db.transaction() as db:
+        db.execute("UPDATE jobs SET state = 'failed', pid = NULL WHERE id = 3")
+    busy.store.jobs.intend(3, "fine-tune", "round-1")
+    busy.store.jobs.made(3, "fine-tune", "round-1", "ftjob-left")
+    async with monitor.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "Log of")
+        await pilot.press("g", "j", "j")
+        await shows(pilot, "Log of fine-tune 3")
+        await until(pilot, lambda: "cancel" in footer(monitor), "the key")
+        await pilot.press("c")
+        await shows(pilot, "Cancel fine-tune 3?", "ftjob-left is cancelled", "on the service")
+        await pilot.press("y")
+        await shows(pilot, "cancelling")
+        assert busy.store.jobs.get(3).state == "cancelling"
+        assert [arguments[-2] for arguments in spawned] == ["3"]
+        assert "cancel" not in footer(monitor), "it is being cancelled"
+        busy.store.jobs.describe(3, "cancelling on the service", "Not cancelled on the service yet: 403")
+        await until(pilot, lambda: "cancel" in footer(monitor), "that another worker can be started")
+
+
+async def test_what_is_paid_again_is_shown_before_a_resume(monitor, busy, spawned, monkeypatch):
+    with busy.store.db.transaction() as db:
+        db.execute("UPDATE jobs SET state = 'failed', pid = NULL WHERE id = 3")
+    lines = (PaidAgain(3, "another fine-tuning job is created", None),)
+
+    async def again(self, job_id, retry=None):
+        return Again((busy.store.jobs.view(job_id),), lines, False)
+
+    monkeypatch.setattr(Browser, "again", again)
+    async with monitor.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "Log of")
+        await pilot.press("g", "j", "j")
+        await shows(pilot, "Log of fine-tune 3")
+        await pilot.press("r")
+        await shows(pilot, "Resume fine-tune 3 for an unknown price?", "another fine-tuning job")
+        await pilot.press("n")
+        await until(pilot, lambda: not isinstance(monitor.screen, ConfirmScreen), "the board")
+        assert busy.store.jobs.get(3).state == "failed"
+
+
 async def test_pause_and_resume(monitor, busy, spawned):
     async with monitor.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "Log of fine-tune 3")
@@ -75,9 +117,10 @@ async def test_what_a_batch_left_unanswered_is_asked_again(monitor, busy, spawne
 
     async def again(self, job_id, retry=None):
         wanted.append((job_id, retry))
-        return Again(3, retry, 0.0021, True)
+        view = busy.store.jobs.view(job_id)
+        return Again((view,), (PaidAgain(job_id, f"3 images are queried again, {retry}", 0.0021),), True)
 
-    async def resume(self, job_id, retry=None):
+    async def resume(self, job_id, retry=None, corrections=()):
         wanted.append(("resume", job_id, retry))
         return [job_id]
 
@@ -94,7 +137,7 @@ async def test_what_a_batch_left_unanswered_is_asked_again(monitor, busy, spawne
         await pilot.press("r")
         await shows(pilot, "3 images have no answer")
         await pilot.press("j", "enter")
-        await shows(pilot, "Ask again for about $0.0021?", "in real time, for about", "nobody")
+        await shows(pilot, "Resume batch 1 for about $0.0021?", "3 images are queried again", "emulator's")
         assert ("resume", 1, "realtime") not in wanted
         await pilot.press("y")
         await until(pilot, lambda: wanted == [(1, "realtime"), ("resume", 1, "realtime")], "that it is taken up")
