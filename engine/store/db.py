@@ -82,8 +82,9 @@ class Database:
         self.readonly = self._full = True
         try:
             self._check_version()
-        except InputError:  # of an older version
-            raise why from None
+        except InputError:
+            older = f"{self.path}: No space left on device: a store of an older version cannot be migrated."
+            raise StoreError(older, "Free some space on its disk, then try again.") from why
 
     def _make_room(self) -> None:
         """Give up the reserve where a transaction would find no space."""

@@ -57,7 +57,7 @@ def test_html_goes_to_the_named_file_and_nowhere_else(dogcls, pets, tmp_path):
     text = target.read_text()
     assert text.startswith("<!DOCTYPE html>") and "data:image/jpeg;base64," in text and "<script" not in text
     new = {path for path in set(tmp_path.rglob("*")) - before if path.is_file()}
-    assert {p.name for p in new} <= {"report.html", "brightness.json", "store.db-wal", "store.db-shm"}
+    assert {p.name for p in new} <= {"report.html", "brightness.json", "reserve", "store.db-wal", "store.db-shm"}
     assert target.stat().st_mode & 0o777 == 0o644
 
 
