@@ -10,7 +10,9 @@ from engine.errors import ForeignResource
 from engine.jobs import scheduler, service
 from engine.jobs.binding import ResourceBinding
 from engine.states import JobState
+from engine.store import Store
 from engine.store.experiments import NewContestant, NewJob
+from tests.conftest import Emulator, wait_for
 
 A, B = "https://a.openai.azure.com", "https://b.openai.azure.com"
 ZERO_SHOT = NewContestant("zero-shot", "zero-shot", "gpt-4o", False, "Which?", "json")
@@ -105,7 +107,7 @@ def test_any_profile_that_means_the_resource_gives_the_credential(store, home, m
     (home.root / "settings.toml").write_text(f'[profiles.lab]\nendpoint = "{A}/"\napi_key = "key-of-a"\n')
     means(monkeypatch, B)
     place = service.endpoint_of(home, job)
-    assert (place.endpoint, place.api_key) == (f"{A}/", "key-of-a")
+    assert (place.endpoint, place.api_key) == (A, "key-of-a")
 
 
 def test_the_account_is_the_jobs_own_and_only_the_credential_is_the_settings(store, home, monkeypatch):
@@ -138,3 +140,85 @@ def test_the_demo_belongs_to_the_homes_own_emulator_whatever_its_port(store, hom
     )
     means(monkeypatch, B)
     assert service.unreachable(home, store.jobs.get(number)) is None
+
+
+# -- two emulators, two environments, real workers
+
+
+@pytest.fixture
+def two(emulator, tmp_path, backbones):
+    """Two resources; the ledger of each."""
+    other = Emulator(tmp_path / "other", backbones)
+    yield emulator, other
+    other.stop()
+
+
+def paid(place):
+    return {name: len(rows) for name, rows in place.ledger().items() if isinstance(rows, list)}
+
+
+def shell(monkeypatch, place):
+    for name, value in place.environment().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("how", ["environment", pytest.param("dotenv", marks=pytest.mark.full)])
+def test_a_job_that_was_started_on_one_resource_is_never_continued_on_another(
+    two, dogcls, warm_home, dogs, tmp_path, monkeypatch, how
+):
+    a, b = two
+    home = warm_home.root
+    assert dogcls(home, "data", "add", dogs, "--name", "dogs", "--train", "2", "--val", "1", "--test", "2")[0] == 0
+    shell(monkeypatch, a)
+    assert dogcls(home, "run", "--dataset", "dogs", "--contestants", "zero-shot", "--detach", "--yes")[0] == 0
+    store = Store(warm_home.store)
+    try:
+        wait_for(lambda: all(view.state not in ("waiting", "queued") for view in store.jobs.views()))
+        number = next(view.id for view in store.jobs.views() if view.kind == "batch")
+        dogcls(home, "cancel", number)
+        wait_for(lambda: store.jobs.view(number).state in ("cancelled", "succeeded"))
+        with store.db.transaction() as db:  # as it is after a cancel that came in time
+            db.execute("DELETE FROM predictions")
+            db.execute("UPDATE jobs SET state = 'interrupted' WHERE id = ?", (number,))
+        spent = paid(b)
+        if how == "environment":
+            shell(monkeypatch, b)
+        else:
+            for name in b.environment():
+                monkeypatch.delenv(name)
+            (tmp_path / ".env").write_text("".join(f"{k}={v}\n" for k, v in b.environment().items()))
+            monkeypatch.chdir(tmp_path)
+        code, _, err = dogcls(home, "resume", number, "--yes")
+        assert code == 3, err
+        assert f"Job {number} belongs to {a.endpoint}; the settings now mean {b.endpoint}." in err
+        assert store.jobs.view(number).state == "interrupted"
+        with store.db.transaction() as db:  # it is ready, and B only watches
+            db.execute("UPDATE jobs SET state = 'waiting' WHERE id = ?", (number,))
+        scheduler.advance(store, warm_home)
+        assert store.jobs.view(number).note == f"waits for a dogcls-tui with the settings of {a.endpoint}"
+        assert paid(b) == spent
+        shell(monkeypatch, a)
+        scheduler.advance(store, warm_home)
+        wait_for(lambda: store.jobs.view(number).state == "succeeded")
+        assert paid(b) == spent
+    finally:
+        store.close()
+
+
+def test_a_worker_with_the_environment_of_another_resource_leaves_its_job_waiting(two, warm_home, monkeypatch):
+    """However it was started: nothing fails, and nothing is sent to the other resource."""
+    _, b = two
+    store = Store(warm_home.store)
+    try:
+        parameters = {"profile": "azure", "deployment": "d", "model": "gpt-4o-2024-08-06", "tuned_model": "x.ft-y"}
+        parameters["resource"] = ResourceBinding(A).plain()
+        (number,) = store.experiments.add(
+            "e", dataset=None, profile="azure", spec="", contestants=[ZERO_SHOT], jobs=[NewJob("deploy", parameters, 0)]
+        )
+        spent = paid(b)
+        shell(monkeypatch, b)
+        scheduler.start(store, warm_home, number)
+        wait_for(lambda: store.jobs.view(number).waits_for_settings)
+        assert store.jobs.view(number).error is None and paid(b) == spent
+    finally:
+        store.close()
