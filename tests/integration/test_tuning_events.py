@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 
 from engine.azure import patience
+from engine.jobs import kinds
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds import fine_tune
 from engine.jobs.process import start_time
@@ -115,8 +116,13 @@ def attempt(home, store, job):
                 store.jobs.ask(job, request)
             await task
         assert stopped.value.request == request
-        to = JobState.INTERRUPTED if request is None else JobState.CANCELLED
-        store.jobs.change(job, to, expected=(JobState.RUNNING,), message="over")
+        if request is None:
+            store.jobs.change(job, JobState.INTERRUPTED, expected=(JobState.RUNNING,), message="over")
+        else:
+            store.jobs.change(job, JobState.CANCELLING, expected=(JobState.RUNNING,), message="cancelling")
+            with Context(home, store, store.jobs.get(job)) as context:
+                await kinds.cancel(context)
+            store.jobs.change(job, JobState.CANCELLED, expected=(JobState.CANCELLING,), message="cancelled")
         return measured()
 
     return run

@@ -227,12 +227,12 @@ async def _poll(made: _Run) -> TuningStatus:
         step = made.step
         context.progress(step, max(step, _steps(made, status)), status.status)
         if status.terminal:
-            await _last_events(made, status)
+            await last_events(made, status)
             return status
         await context.sleep(poll_seconds(azure))
 
 
-async def _last_events(made: _Run, status: TuningStatus) -> None:
+async def last_events(made: _Run, status: TuningStatus) -> None:
     """Read the events of an ended job until they report the billed tokens; a failed one is not billed."""
     for _ in range(0 if status.status == "failed" else LAST_EVENTS):
         if made.billed is not None:

@@ -10,10 +10,10 @@ from engine.azure.patience import patiently
 from engine.errors import ServiceError
 from engine.jobs.context import Context
 from engine.jobs.kinds.fine_tune import (
-    LAST_EVENT_SECONDS,
     OPERATION,
     _Run,
     charge,
+    last_events,
     poll_seconds,
     read_events,
     read_status,
@@ -94,9 +94,8 @@ async def _end(made: _Run) -> None:
                         context.say(f"the service did not cancel it: {error}", "warning")
             await asyncio.sleep(poll_seconds(made.azure))
         await read_events(made)
-        if made.billed is None and made.step:  # its last events may show a moment after its end
-            await asyncio.sleep(min(poll_seconds(made.azure), LAST_EVENT_SECONDS))
-            await read_events(made)
+        if made.step:
+            await last_events(made, status)
     except ServiceError as error:
         if error.status != 404:
             raise
