@@ -7,10 +7,10 @@ import os
 import urllib.request
 from collections import Counter
 
-from engine.jobs.context import Context
+from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds import batch
 from engine.jobs.process import start_time
-from engine.states import JobKind, JobState, Outcome
+from engine.states import JobKind, JobState, Outcome, Request
 from engine.store.experiments import NewContestant, NewJob
 from tests.conftest import Emulator
 from tests.pictures import catalogued, plain
@@ -113,7 +113,12 @@ class World:
                     jobs.ask(self.job, request)
                 elif until:
                     context.terminate()
-                return await task
+                try:
+                    return await task
+                except Stopped as stopped:
+                    if stopped.request == Request.CANCEL:  # as the worker does next
+                        await batch.cancel(context)
+                    raise
         finally:
             jobs.change(self.job, JobState.INTERRUPTED, expected=(JobState.RUNNING,), message="over")
 
