@@ -48,7 +48,8 @@ PATIENCE_SECONDS = 3.0
 def quick(patience):
     """Return the waits that are long for the service's sake, by their names."""
     waits = ("connection.TIMEOUT_SECONDS", "connection.ARM_SECONDS", "connection.CHECK_SECONDS", "files.UPLOAD_SECONDS")
-    return {"engine.azure.patience.FIRST_SECONDS": 0.05, **{f"engine.azure.{name}": patience for name in waits}}
+    first = {"engine.azure.patience.FIRST_SECONDS": 0.05, "engine.jobs.cancelling.FIRST_SECONDS": 0.2}
+    return {**first, **{f"engine.azure.{name}": patience for name in waits}}
 
 
 def singles(kind):

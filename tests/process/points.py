@@ -15,6 +15,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 KINDS = {name: f"engine/jobs/kinds/{name}.py" for name in ("batch", "fine_tune", "deploy")}
+CANCELS = {
+    "batch": "engine/jobs/kinds/batch.py",
+    "deploy": "engine/jobs/kinds/deploy.py",
+    "fine_tune": "engine/jobs/kinds/tuning_cancel.py",
+}
+"""Where each kind of job has its `cancel`."""
 AZURE = ("batches", "files", "fine_tuning", "deployments")
 OTHERS = ("__init__", "score", "probe", "train")
 """Kinds of job that are not in the matrix: a killed one asks again what was not answered yet, by design."""
@@ -130,9 +136,9 @@ def _units():
 
 
 def reached(kind):
-    """Return the units that a kind's `run` names, or that one of those does: more than it calls, never fewer."""
+    """Return the units that a kind's `run` and `cancel` name, or that one of those does: more than it calls."""
     units, imported = _units()
-    found, left = set(), [(KINDS[kind], "run")]
+    found, left = set(), [(KINDS[kind], "run"), (CANCELS[kind], "cancel")]
     while left:
         one = left.pop()
         if one in found or one not in units:
