@@ -10,6 +10,7 @@ Reads one JSON object a line, forks a worker of it, and answers with its exit st
                 `kill` it; leave the request `cancel` or `pause`; leave one when the fine-tuning job runs
                 (`cancel-running`, `pause-running`); end the emulator's faults (`calm`); refuse a batch as
                 a region does that answers for its quota at once (`full`), which the emulator does not;
+                upload another's training file (`stranger`); delete the deployment of a job (`undeploy`);
                 wait while the file `hold` is there (`hold`), so that another process can act meanwhile
     record      a file for the points that it comes by, or null
     values      constants of modules that are to be others
@@ -141,6 +142,10 @@ def act(order, action):
         raise QuotaFull("The quota of enqueued tokens is full.", 200)
     elif what == "hold":
         hold(Path(order["hold"]))
+    elif what == "stranger":
+        upload()
+    elif what == "undeploy":
+        undeploy()
     elif what == "calm":
         ask("PATCH", "/emulator/settings", {"faults": None})
     else:
@@ -149,11 +154,30 @@ def act(order, action):
 
 def ask(method, path, body=None):
     """Ask the emulator, as the harness does."""
-    headers = {"api-key": os.environ["AZURE_OPENAI_API_KEY"], "content-type": "application/json"}
+    key = os.environ["AZURE_OPENAI_API_KEY"]
+    headers = {"api-key": key, "authorization": f"Bearer {key}", "content-type": "application/json"}
     url = os.environ["AZURE_OPENAI_ENDPOINT"] + path
     call = urllib.request.Request(url, None if body is None else json.dumps(body).encode(), headers, method=method)
     with urllib.request.urlopen(call, timeout=20) as answer:
         return json.loads(answer.read() or "null")
+
+
+def upload():
+    line = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    content = "\n".join([json.dumps(line)] * 10)
+    parts = [("purpose", "", "fine-tune"), ("file", '; filename="stranger.jsonl"', content)]
+    body = "".join(f'--x\r\nContent-Disposition: form-data; name="{n}"{f}\r\n\r\n{v}\r\n' for n, f, v in parts)
+    headers = {"api-key": os.environ["AZURE_OPENAI_API_KEY"], "content-type": "multipart/form-data; boundary=x"}
+    url = os.environ["AZURE_OPENAI_ENDPOINT"] + "/openai/v1/files"
+    urllib.request.urlopen(urllib.request.Request(url, f"{body}--x--\r\n".encode(), headers), timeout=20).close()
+
+
+def undeploy():
+    place = f"/subscriptions/{os.environ['AZURE_SUBSCRIPTION_ID']}/resourceGroups/{os.environ['AZURE_RESOURCE_GROUP']}"
+    place += f"/providers/Microsoft.CognitiveServices/accounts/{os.environ['AZURE_OPENAI_ACCOUNT']}/deployments"
+    for found in ask("GET", f"{place}?api-version=2024-10-01")["value"]:
+        if found["name"].startswith("dogcls-"):
+            ask("DELETE", f"{place}/{found['name']}?api-version=2024-10-01")
 
 
 def hold(file):

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
-from engine.jobs import scheduler
+from engine.jobs import scheduler, service
 from engine.jobs.importing import add_dataset
 from engine.jobs.paths import Home
 from engine.store import Store
@@ -104,6 +104,14 @@ class Lane:
             f"{self.deployments()}/{self.emulator.batch_deployment}?api-version=2024-10-01",
             {"sku": {"name": "GlobalBatch", "capacity": units}},
         )
+
+    def second_deployment(self):
+        """Return a batch deployment beside the configured one, made when it is needed first."""
+        name = f"{self.emulator.batch_deployment}-2"
+        model = {"format": "OpenAI", "name": "gpt-4o", "version": "2024-08-06"}
+        wanted = {"sku": {"name": "GlobalBatch", "capacity": 5_000_000}, "properties": {"model": model}}
+        self.api("PUT", f"{self.deployments()}/{name}?api-version=2024-10-01", wanted)
+        return name
 
     def work(self, order, held=None):
         """Run a worker; `held` is called while it waits at a point (see `hold` in `killed_worker`)."""
@@ -202,7 +210,8 @@ class Lanes:
         threads = [threading.Thread(target=drain, args=(lane,)) for lane in self.all]
         with (
             mock.patch.object(scheduler, "detach", _detach),
-            mock.patch.object(scheduler, "RESTART_SECONDS", 0.0, create=True),
+            mock.patch.object(scheduler, "RESTART_SECONDS", 0.0),
+            mock.patch.object(service, "unreachable", lambda *_: None),  # the settings are in the lanes
         ):
             for thread in threads:
                 thread.start()

@@ -43,7 +43,7 @@ EXPERIMENTS = {
     "batch": (4, ("launch", "batch", "--dataset", "set", "--yes", "--detach")),
     "batch, then real time": (2, ("launch", "batch", "--dataset", "set", "--retry", "realtime", "--yes", "--detach")),
     "fine-tune": (3, ("launch", "fine-tune", "--dataset", "set", "--yes", "--detach")),
-    "score": (2, ("launch", "score", "--dataset", "set", "--yes", "--detach")),
+    "score": (2, ("launch", "score", "--dataset", "set", "--deployment", "gpt-4o", "--yes", "--detach")),
     "deploy": (2, ("launch", "deploy", "--tuned-model", "?", "--yes", "--detach")),
     "train": (1, ("train", "--dataset", "set", "--epochs", "1", "--detach")),
 }

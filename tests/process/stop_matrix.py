@@ -18,7 +18,9 @@ from pathlib import Path
 
 from engine.jobs import scheduler
 from tests.process.kill_matrix import (
+    CANCEL,
     KINDS,
+    RETARGET,
     TESTS,
     Outcome,
     _attempt,
@@ -91,7 +93,7 @@ def stop_in_turn(lane, work):
 def work_of(explored, stops=STOPS, every=1, first=0):
     """Return (scenarios that come by a point, stop) for each point and stop, or for each so many-th of these."""
     ways = [
-        [(scenario, point) for scenario, point in found if "cancel" not in scenario.attempts[: point[0] + 1]]
+        [(s, point) for s, point in found if not {CANCEL, RETARGET}.intersection(s.attempts[: point[0] + 1])]
         for found in runs(explored).values()
     ]
     return [(found, stop) for found in ways if found for stop in stops][first::every]
