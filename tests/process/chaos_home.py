@@ -73,6 +73,8 @@ class Payments:
     chats: Counter = field(default_factory=Counter)
     chat_tokens: dict = field(default_factory=dict)
     tunings: Counter = field(default_factory=Counter)
+    whole: Counter = field(default_factory=Counter)
+    """Tokens of fine-tuning jobs that have succeeded. Of a cancelled one no event reports the tokens: ours estimates."""
     alive: set = field(default_factory=set)
     """Nonces of the deployments that cost money now."""
     unfinished: dict = field(default_factory=lambda: defaultdict(list))
@@ -245,7 +247,9 @@ class ChaosHome:
             found.requests[nonce] += row.get("requests", 0)
             found.prompt[nonce] += row.get("prompt_tokens", 0)
             found.completion[nonce] += row.get("completion_tokens", 0)
+        status = {}
         for job in self.api("GET", "/openai/v1/fine_tuning/jobs?limit=100")["data"]:
+            status[job["id"]] = job["status"]
             if job["status"] in UNFINISHED:
                 nonce = (job["suffix"] or "").removeprefix("dogcls-")
                 found.unfinished[nonce].append(f"fine-tuning job {job['id']} {job['status']}")
@@ -253,6 +257,8 @@ class ChaosHome:
             nonce = (row["suffix"] or "").removeprefix("dogcls-")
             found.trained[nonce] += row.get("billed_tokens") or 0
             found.tunings[nonce] += 1
+            if status.get(row["id"]) == "succeeded":
+                found.whole[nonce] += row["billed_tokens"]
         for row in book["deployments"]:
             nonce = row["name"].removeprefix("dogcls-")
             if not row["deleted_at"]:
@@ -361,7 +367,7 @@ class ChaosHome:
                         raise Violation(f"{where}: the service was paid ${theirs:.6f}, our ledger shows ${ours:.6f}")
             elif job.kind == "fine-tune":
                 ours = usd.get((job.id, "training"), 0.0)
-                theirs = self.prices.training_cost(MODEL, paid.trained[job.nonce])
+                theirs = self.prices.training_cost(MODEL, paid.whole[job.nonce])
                 if job.state in ENDED and ours < theirs - 1e-6:
                     raise Violation(f"{where}: the service was paid ${theirs:.6f}, our ledger shows ${ours:.6f}")
 

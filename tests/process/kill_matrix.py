@@ -107,7 +107,7 @@ SCENARIOS = (
         parameters={"retry": "realtime", "realtime": "gpt-4o"},
     ),
     Scenario("the rest in a batch", "batch", faults={"calls": [fault("batches.line", "500", 3)]}, most=2),
-    Scenario("killed, then cancelled", "batch", ((("rounds:Round._poll:0", "after", "kill"),), CANCEL, ()), 20, most=2),
+    Scenario("killed, then cancelled", "batch", ((("rounds:Round._poll:0", "after", "kill"),), CANCEL, ()), 5, most=2),
     Scenario(
         "the creation cut off, then cancelled",
         "batch",
@@ -124,8 +124,8 @@ SCENARIOS = (
         "cancelled, and its output not whole",
         "batch",
         ((("rounds:Round._poll:0", "after", "kill"),), CANCEL, ()),
-        faults={"calls": [fault("files.content", "500", 8)]},
-        values={"engine.azure.patience.FIRST_SECONDS": 0.05},
+        faults={"lost_lines": 0.5},
+        spare=TESTS,
         most=2,
     ),
     Scenario(
@@ -202,7 +202,7 @@ SCENARIOS = (
         40,
         most=2,
     ),
-    Scenario("refused", "deploy", faults={"calls": [fault("deployments.put", "401")]}),
+    Scenario("refused", "deploy", ((("deploy:_deployed:await deployments.create", "before", "refused"),), ())),
     Scenario(
         "deleted by another",
         "deploy",
@@ -399,7 +399,9 @@ def verify_cancelled(lane, it, scenario, outcome):
     ours = it.store.jobs.view(1).cost_usd
     tokens = [sum(row.get(name, 0) for row in new["batches"]) for name in ("prompt_tokens", "completion_tokens")]
     theirs = prices.inference_cost(MODEL, *tokens, batch=True)
-    theirs += prices.training_cost(MODEL, sum(row.get("billed_tokens") or 0 for row in new["fine_tuning_jobs"]))
+    # Of a cancelled one no event reports the tokens: our ledger has an estimate.
+    whole = {j["id"] for j in lane.listed("fine_tuning/jobs") if j["status"] == "succeeded"}
+    theirs += prices.training_cost(MODEL, sum(r["billed_tokens"] for r in new["fine_tuning_jobs"] if r["id"] in whole))
     if ours < theirs - 1e-6 or (new["batches"] and scenario.parameters == {} and ours > theirs + 1e-6):
         wrong.append(f"cancelled: the service was paid ${theirs:.6f}, our ledger shows ${ours:.6f}")
     if new["deployments"] and not ours:

@@ -10,7 +10,8 @@ Reads one JSON object a line, forks a worker of it, and answers with its exit st
                 `kill` it; leave the request `cancel` or `pause`; leave one when the fine-tuning job runs
                 (`cancel-running`, `pause-running`); end the emulator's faults (`calm`); refuse a batch as
                 a region does that answers for its quota at once (`full`), which the emulator does not;
-                upload another's training file (`stranger`); delete the deployment of a job (`undeploy`);
+                refuse a call for good (`refused`); upload another's training file (`stranger`); delete the
+                deployment of a job (`undeploy`);
                 wait while the file `hold` is there (`hold`), so that another process can act meanwhile
     record      a file for the points that it comes by, or null
     values      constants of modules that are to be others
@@ -142,6 +143,10 @@ def act(order, action):
         raise QuotaFull("The quota of enqueued tokens is full.", 200)
     elif what == "hold":
         hold(Path(order["hold"]))
+    elif what == "refused":
+        from engine.errors import ServiceError
+
+        raise ServiceError("The resource has no quota for another deployment.", status=400)
     elif what == "stranger":
         upload()
     elif what == "undeploy":
