@@ -64,7 +64,7 @@ KEYS = (
         "cancel",
         "cancel",
         "monitor job train",
-        "Cancel the job, or what runs there. You are asked first.",
+        "Cancel the job, here and on the service. You are asked first.",
     ),
     _key("p", "pause", "pause", "monitor job train", "Pause the job; it can be resumed."),
     _key(
@@ -72,7 +72,7 @@ KEYS = (
         "resume",
         "resume",
         "monitor job train",
-        "Resume or retry the job and its experiment; ask what it left.",
+        "Resume the job and what it needs. What is paid again is shown first.",
     ),
     _key("y", "deploy", "deploy", "monitor job", "Deploy the model that this job tuned. The price is named first."),
     _key("x", "delete", "delete", "monitor job", "Delete the deployment, or file on the service. You are asked."),

@@ -96,7 +96,7 @@ def consequences(store: Store, home: Home, job_id: int) -> tuple[str, ...]:
         names = [f"dogcls-{store.jobs.get(n).nonce}" for n in store.jobs.idle_deployments(job_id)]
         names += list(store.jobs.open_calls(job_id, "deployment"))
         if ids:
-            found.append(f"{_listed(ids)} is cancelled on the service; what was done until then is paid for.")
+            found.append(f"{_listed(ids)} is cancelled on the service.")
         if names:
             price = _hourly(home, job)
             found.append(f"Deployment {_listed(names)}, which costs {price}, is deleted on the service.")

@@ -223,7 +223,9 @@ class Jobs(OpenCalls, Charges, Measurements):
         if not self.on_service(job_id):
             return self.change(job_id, JobState.CANCELLED, message=message, **how)
         message = f"{message}; what it has on the service is cancelled next"
-        return self.change(job_id, JobState.CANCELLING, message=message, released=released, **how)
+        changed = self.change(job_id, JobState.CANCELLING, message=message, released=released, **how)
+        self.describe(job_id, "cancelling on the service", None)
+        return changed
 
     def replan(self, job_id: int, changes: dict[str, Any], *, states: Collection[JobState]) -> None:
         """Change some of a job's parameters while it is in one of these states, in which no worker has read them."""

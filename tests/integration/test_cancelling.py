@@ -16,6 +16,7 @@ import pytest
 from engine.azure.connection import Endpoint
 from engine.errors import ServiceError
 from engine.jobs import cancelling, kinds, plan, scheduler, worker
+from engine.jobs.again import again
 from engine.jobs.context import Context, Stopped
 from engine.jobs.importing import add_dataset
 from engine.jobs.process import start_time
@@ -199,7 +200,10 @@ def test_a_fine_tuning_job_is_cancelled_on_the_service_and_charged(store, home, 
     run_until(store, home, job, lambda: store.jobs.metrics(job))
     bring(store, job, state)
     assert len(place.living()) == 1
+    assert again(store, home, job).lines == (), "a resume follows what is there"
     cancel(store, home, job, started)
+    (line,) = again(store, home, job).lines
+    assert line.usd > 0 and "another fine-tuning job" in line.what
     assert place.living() == [] and store.jobs.get(job).state == JobState.CANCELLED
     assert store.jobs.view(job).cost_usd > 0
     assert not [name for name in place.files() if f"dogcls-{store.jobs.get(job).nonce}" in name]
@@ -211,7 +215,10 @@ def test_a_deployment_is_deleted_and_its_hours_charged(store, home, made, place,
     there = f"dogcls-{store.jobs.get(job).nonce}"
     run_until(store, home, job, lambda: there in place.deployments())
     bring(store, job, state)
+    assert again(store, home, job).lines == ()
     cancel(store, home, job, started)
+    (line,) = again(store, home, job).lines
+    assert line.usd == 0.85 and "created again, at $1.70 an hour" in line.what
     assert place.living() == [] and store.jobs.get(job).state == JobState.CANCELLED
     (row,) = [row for row in place.ledger()["deployments"] if row["name"] == there]
     assert row["deleted_at"]

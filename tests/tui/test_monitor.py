@@ -67,9 +67,9 @@ async def test_what_is_left_on_the_service_of_a_failed_job_is_cancelled(monitor,
         await shows(pilot, "Log of fine-tune 3")
         await until(pilot, lambda: "cancel" in footer(monitor), "the key")
         await pilot.press("c")
-        await shows(pilot, "Cancel fine-tune 3?", "ftjob-left is cancelled", "on the service")
+        await shows(pilot, "Cancel fine-tune 3?", "ftjob-left is", "cancelled on the service")
         await pilot.press("y")
-        await shows(pilot, "cancelling")
+        await shows(pilot, "◌ cancellin")
         assert busy.store.jobs.get(3).state == "cancelling"
         assert [arguments[-2] for arguments in spawned] == ["3"]
         assert "cancel" not in footer(monitor), "it is being cancelled"
