@@ -49,7 +49,11 @@ class JobRoom(Room):
         if looked is not None:
             self._standing = looked.standing
         job, item = self.job, self.item
-        marks = (job and (job.id, job.state), item and (item.id, item.state), len(self._standing))
+        marks = (
+            job and (job.id, job.state, job.on_service, bool(job.error)),
+            item and (item.id, item.state),
+            len(self._standing),
+        )
         if marks != self._offered:
             self._offered = marks
             self.refresh_bindings()
