@@ -49,12 +49,12 @@ def service(monkeypatch):
         wait_error = None
         get_error = None
 
-    async def get(azure, name):
+    async def get(azure, name, **_):
         if Service.get_error:
             raise Service.get_error
         return Service.found and Deployment("d", "m", Service.found)
 
-    async def create(azure, name, model):
+    async def create(azure, name, model, **_):
         if Service.create_error:
             raise Service.create_error
         Service.found = Service.found or "Creating"
