@@ -132,7 +132,7 @@ def test_a_terminal_is_given_no_orders_and_a_pipe_gets_what_is_there(dogcls, hom
     ("sql", "what"),
     [
         ("UPDATE predictions SET label = 1 - label WHERE contestant_id = 1 AND label = 0", "answers of zero-shot"),
-        ("UPDATE costs SET usd = usd * 2", "costs of zero-shot"),
+        ("UPDATE charges SET usd = usd * 2", "costs of zero-shot"),
     ],
 )
 def test_verify_names_on_the_last_line_what_was_changed(dogcls, pets, home, sql, what):
