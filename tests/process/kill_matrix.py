@@ -204,6 +204,9 @@ SCENARIOS = (
     ),
     Scenario("refused", "deploy", ((("deploy:_deployed:await deployments.create", "before", "refused"),), ())),
     Scenario(
+        "one of another model", "deploy", ((("deployments:wait_gone:0", "before", "other-model"),),), SLOW, most=2
+    ),
+    Scenario(
         "deleted by another",
         "deploy",
         ((("deployments:wait_ready:0", "after", "kill"),), (("deployments:wait_gone:0", "before", "undeploy"),)),

@@ -11,7 +11,7 @@ Reads one JSON object a line, forks a worker of it, and answers with its exit st
                 (`cancel-running`, `pause-running`); end the emulator's faults (`calm`); refuse a batch as
                 a region does that answers for its quota at once (`full`), which the emulator does not;
                 refuse a call for good (`refused`); upload another's training file (`stranger`); delete the
-                deployment of a job (`undeploy`);
+                deployment of a job (`undeploy`); make one of its name and of another model (`other-model`);
                 wait while the file `hold` is there (`hold`), so that another process can act meanwhile
     record      a file for the points that it comes by, or null
     values      constants of modules that are to be others
@@ -130,7 +130,7 @@ def watch(order):
 
 def act(order, action):
     what, _, running = action.partition("-")
-    if running:
+    if running == "running":
         until = time.monotonic() + 20
         while ask("GET", "/openai/v1/fine_tuning/jobs?limit=1")["data"][0]["status"] != "running":
             assert time.monotonic() < until
@@ -151,6 +151,8 @@ def act(order, action):
         upload()
     elif what == "undeploy":
         undeploy()
+    elif what == "other":
+        deploy_other(order["arguments"])
     elif what == "calm":
         ask("PATCH", "/emulator/settings", {"faults": None})
     else:
@@ -177,9 +179,25 @@ def upload():
     urllib.request.urlopen(urllib.request.Request(url, f"{body}--x--\r\n".encode(), headers), timeout=20).close()
 
 
-def undeploy():
+def deployments():
     place = f"/subscriptions/{os.environ['AZURE_SUBSCRIPTION_ID']}/resourceGroups/{os.environ['AZURE_RESOURCE_GROUP']}"
-    place += f"/providers/Microsoft.CognitiveServices/accounts/{os.environ['AZURE_OPENAI_ACCOUNT']}/deployments"
+    return place + f"/providers/Microsoft.CognitiveServices/accounts/{os.environ['AZURE_OPENAI_ACCOUNT']}/deployments"
+
+
+def deploy_other(arguments):
+    from engine.jobs.paths import Home
+    from engine.store import Store
+
+    store = Store(Home(Path(arguments[1])).store)
+    name = f"dogcls-{store.jobs.get(int(arguments[2])).nonce}"
+    store.close()
+    model = {"format": "OpenAI", "name": "gpt-4o", "version": "2024-08-06"}
+    wanted = {"sku": {"name": "GlobalStandard", "capacity": 1}, "properties": {"model": model}}
+    ask("PUT", f"{deployments()}/{name}?api-version=2024-10-01", wanted)
+
+
+def undeploy():
+    place = deployments()
     for found in ask("GET", f"{place}?api-version=2024-10-01")["value"]:
         if found["name"].startswith("dogcls-"):
             ask("DELETE", f"{place}/{found['name']}?api-version=2024-10-01")
