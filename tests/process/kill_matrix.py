@@ -184,6 +184,13 @@ SCENARIOS = (
         most=2,
     ),
     Scenario(
+        "cancelled while it trains",
+        "fine_tune",
+        ((("fine_tune:_poll:await context.sleep", "before", "cancel-training"),), ()),
+        speed=SLOW,
+        most=2,
+    ),
+    Scenario(
         "beside another's training file",
         "fine_tune",
         ((("fine_tune:_check_resource:0", "before", "stranger"),),),
@@ -220,9 +227,6 @@ SCENARIOS = (
 
 UNREACHED: dict[tuple[str, str, str], str] = {
     # (file:function, text of the line or its beginning, when): why no scenario comes by.
-    ("fine_tune:_last_events", "", "both"): "the emulator reports the billed tokens together with the end",
-    ("tuning_cancel:_end", "await asyncio.sleep(min(poll_seconds", "both"): "as above",
-    ("tuning_cancel:_end", "await read_events", "both"): "as above",
     ("deployments:wait_deleted", "await delete", "both"): "the emulator shows a deployment as soon as it is requested",
 }
 

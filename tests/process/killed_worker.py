@@ -8,8 +8,9 @@ Reads one JSON object a line, forks a worker of it, and answers with its exit st
     log         a file for what it prints
     at          [[key, when, action, hit], ...]: at the hit-th time that it is before or after a point,
                 `kill` it; leave the request `cancel` or `pause`; leave one when the fine-tuning job runs
-                (`cancel-running`, `pause-running`); end the emulator's faults (`calm`); refuse a batch as
-                a region does that answers for its quota at once (`full`), which the emulator does not;
+                (`cancel-running`, `pause-running`) or has a step (`cancel-training`); end the emulator's
+                faults (`calm`); refuse a batch as a region does that answers for its quota at once (`full`),
+                which the emulator does not;
                 refuse a call for good (`refused`); upload another's training file (`stranger`); delete the
                 deployment of a job (`undeploy`); make one of its name and of another model (`other-model`);
                 wait while the file `hold` is there (`hold`), so that another process can act meanwhile
@@ -135,6 +136,8 @@ def act(order, action):
         while ask("GET", "/openai/v1/fine_tuning/jobs?limit=1")["data"][0]["status"] != "running":
             assert time.monotonic() < until
             time.sleep(0.02)
+    if running == "training":
+        wait_for_a_step()
     if what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif what == "full":
@@ -177,6 +180,17 @@ def upload():
     headers = {"api-key": os.environ["AZURE_OPENAI_API_KEY"], "content-type": "multipart/form-data; boundary=x"}
     url = os.environ["AZURE_OPENAI_ENDPOINT"] + "/openai/v1/files"
     urllib.request.urlopen(urllib.request.Request(url, f"{body}--x--\r\n".encode(), headers), timeout=20).close()
+
+
+def wait_for_a_step():
+    job = ask("GET", "/openai/v1/fine_tuning/jobs?limit=1")["data"][0]["id"]
+    until = time.monotonic() + 20
+    while not any(
+        event["message"].startswith("Step ")
+        for event in ask("GET", f"/openai/v1/fine_tuning/jobs/{job}/events?limit=100")["data"]
+    ):
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def deployments():

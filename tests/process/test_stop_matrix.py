@@ -4,7 +4,7 @@ import pytest
 
 from tests.process.stop_matrix import STOPS, describe, stop_in_turn, work_of
 
-FEW = 61
+FEW = 97
 """Of the runs of one stop, each so many-th."""
 
 
