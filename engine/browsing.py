@@ -189,6 +189,12 @@ class Browser:
 
         return await asyncio.to_thread(consequences, self._store, self._home, job_id)
 
+    async def remains(self, job_id: int) -> tuple[str, ...]:
+        """Return in sentences what stays on the service when the cancel of a job is given up; raises InputError."""
+        from engine.jobs.giving_up import remains
+
+        return await asyncio.to_thread(remains, self._store, self._home, job_id)
+
     # -- money and the service
 
     async def standing(self) -> list[StandingCost]:

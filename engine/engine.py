@@ -304,6 +304,20 @@ class Engine:
 
         return await _to_its_end(work)
 
+    async def give_up(self, job_id: int) -> tuple[str, ...]:
+        """Make a job `cancelled` that cannot be cancelled on the service; return what may still run and cost there.
+
+        `Browser.remains` returns the same before.
+
+        Raises:
+            InputError: a worker has the job, or it has nothing on the service.
+
+        """
+        from engine.jobs.giving_up import give_up
+
+        self._writing()
+        return await _to_its_end(give_up, self.store, self.home, job_id)
+
     async def pause(self, job_id: int) -> bool:
         """Pause a job; return whether there was anything to pause."""
         self._writing()

@@ -17,7 +17,7 @@ from engine.events import JobView
 from engine.jobs import kinds, service
 from engine.jobs.context import Context, Stopped
 from engine.jobs.paths import Home
-from engine.jobs.scheduler import unneeded
+from engine.jobs.scheduler import unneeded, way_out
 from engine.states import JobKind, JobState
 from engine.store import Store
 from engine.store.jobs import StoredJob
@@ -37,14 +37,14 @@ async def cancel_on_service(context: Context) -> None:
     """
     costs = remaining_costs(context.store, context.home, context.job)
     context.store.jobs.describe(context.job.id, f"{NOTE}; {costs}" if costs else NOTE, None)
-    wait, told = FIRST_SECONDS, ""
+    wait, told, out = FIRST_SECONDS, "", way_out(context.job.id)
     while True:
         try:
             await stoppable(kinds.cancel(context), context.check)
             return
         except ForeignResource as error:  # a process with the settings of its resource continues
-            context.store.jobs.describe(context.job.id, service.waits_for(context.job), str(error))
-            context.say(str(error), "warning")
+            context.store.jobs.describe(context.job.id, service.waits_for(context.job), f"{error} {out}")
+            context.say(f"{error} {out}", "warning")
             raise Stopped(None) from None
         except DogclsError as error:
             problem = str(error)
@@ -52,10 +52,12 @@ async def cancel_on_service(context: Context) -> None:
             # A defect of ours must not leave costs that continue: the process log has the traceback, and it is retried.
             traceback.print_exc(file=sys.stderr)
             problem = f"Unexpected {type(error).__name__}: {error}"
-        context.store.jobs.describe(context.job.id, NOTE, f"Not cancelled on the service yet: {costs or ''} {problem}")
+        context.store.jobs.describe(
+            context.job.id, NOTE, f"Not cancelled on the service yet: {costs or ''} {problem} {out}"
+        )
         if problem != told:
             told = problem
-            context.say(f"not cancelled on the service yet; it is retried. {problem} {costs}".rstrip(), "warning")
+            context.say(f"not cancelled on the service yet; it is retried. {problem} {costs} {out}", "warning")
         await context.sleep(wait * random.uniform(1.0, 1.25))
         wait = min(wait * 2, LONGEST_SECONDS)
 

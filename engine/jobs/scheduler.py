@@ -243,10 +243,15 @@ def continue_cancelling(store: Store, home: Home) -> None:
         if started is not None and (_lives(store, job) or clock.now() - started < RESTART_SECONDS):
             continue
         if (foreign := service.unreachable(home, job)) is not None:
-            store.jobs.describe(job.id, service.waits_for(job), str(foreign))
+            store.jobs.describe(job.id, service.waits_for(job), f"{foreign} {way_out(job.id)}")
             continue
         if store.jobs.cancel_again(job.id, job.attempt, _this_process()):
             _spawn(store, home, store.jobs.get(job.id))
+
+
+def way_out(job_id: int) -> str:
+    """Return a sentence for a job whose cancel does not succeed."""
+    return f"If it can never be cancelled there, give it up: dogcls-tui cancel {job_id} --give-up"
 
 
 def pause(store: Store, job_id: int) -> bool:

@@ -45,6 +45,7 @@ REFUSED = [
     "train --dataset pets --detach",
     "pilot --dataset pets --yes",
     "cancel 1",
+    "cancel 1 --give-up --yes",
     "pause 1",
     "resume 1",
     "data add demo --name other",

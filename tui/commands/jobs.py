@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine import ACTIVE, Correction, Engine, InputError, JobView, PriceError, at_rest
+from engine import ACTIVE, Correction, Engine, InputError, JobView, PriceError, ReadOnlyError, at_rest
 from tui.commands.common import agreed, in_terminal, out, out_json, say, with_engine
 from tui.text import cost, literal, one_line
 
@@ -92,15 +92,23 @@ def cancel(
     wait: Annotated[
         bool, typer.Option("--wait", help="Return only when nothing of it runs or costs any more.")
     ] = False,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="End jobs that can never be cancelled on the service, without it.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --give-up: accept what may still cost there.")] = False,
 ) -> None:
     """Cancel jobs, here and on the service, whatever state they are in.
 
     A batch or fine-tuning job of it is cancelled there and its deployment deleted; until that is done the job is
     shown as cancelling, and it is retried. What was answered or trained until then is kept, and was paid for. Jobs that
-    need a cancelled one end too.
+    need a cancelled one end too. If the resource was deleted, or access to it is gone for good, --give-up ends a job
+    that stays cancelling: it shows what may still run and cost there, and needs to be accepted.
     """
 
     async def work(engine: Engine) -> None:
+        if give_up:
+            await _give_up(engine, jobs, yes)
+            return
         for job in jobs:
             consequences = await engine.browse.consequences(job)
             if not await engine.cancel(job):
@@ -113,6 +121,31 @@ def cancel(
             await asyncio.sleep(0.3)
 
     with_engine(context, work)
+
+
+async def _give_up(engine: Engine, jobs: list[int], yes: bool) -> None:
+    """Show what stays on the service; end the jobs if that is accepted.
+
+    Raises:
+        typer.Exit: with 2, where it was not accepted.
+
+    """
+    if engine.readonly:
+        raise ReadOnlyError("Nothing can be changed: --readonly.", "Leave --readonly out.")
+    for job in jobs:
+        found = await engine.browse.remains(job)
+        say(f"job {job}: on the service this may still run and cost:")
+        for sentence in found or ("Nothing is known of it there.",):
+            say(f"  {sentence}")
+    if not yes:
+        if not in_terminal():
+            say("error: Nothing was given up. Add --yes to accept what may still cost.")
+            raise typer.Exit(2)
+        if not await asyncio.to_thread(typer.confirm, "Give up cancelling it there?", err=True):
+            raise typer.Exit(2)
+    for job in jobs:
+        await engine.give_up(job)
+        say(f"job {job}: cancelled here only; delete what is left in the Azure portal")
 
 
 def _cancelled(job: JobView) -> str:
