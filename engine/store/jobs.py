@@ -20,6 +20,7 @@ from engine.states import JobState, Request
 from engine.store.charges import Charges
 from engine.store.measurements import Measurements
 from engine.store.open_calls import ON_SERVICE, OpenCalls, end_all
+from engine.store.remote_calls import write_event
 
 _VIEW = (
     f"SELECT j.*, e.name AS experiment, c.name AS contestant, {ON_SERVICE} AS on_service,"
@@ -215,7 +216,7 @@ class Jobs(OpenCalls, Charges, Measurements):
                 )
             elif to == JobState.SUCCEEDED:
                 end_all(db, job_id, now)
-            _event(db, job_id, level, message, now)
+            write_event(db, job_id, level, message, now)
         return True
 
     def cancel(self, job_id: int, *, message: str, released: bool = True, **how: Any) -> bool:
@@ -226,40 +227,6 @@ class Jobs(OpenCalls, Charges, Measurements):
         changed = self.change(job_id, JobState.CANCELLING, message=message, released=released, **how)
         self.describe(job_id, "cancelling on the service", None)
         return changed
-
-    def give_up(
-        self, job_id: int, makers: Collection[int], *, expected: Collection[JobState], message: str, error: str | None
-    ) -> bool:
-        """Make a job `cancelled`, whatever it has on the service, and take it from a worker that cancels it.
-
-        Args:
-            job_id: the job.
-            makers: the jobs whose open calls are marked ended: it and those that made its deployments.
-            expected: the states in which it may be.
-            message: a warning for the log of each.
-            error: what the job shows as its error.
-
-        Returns:
-            whether it changed.
-
-        """
-        with self._db.transaction() as db:
-            marks = ", ".join("?" * len(expected))
-            cursor = db.execute(
-                "UPDATE jobs SET state = 'cancelled', error = ?, note = '', finished_at = ?, request = NULL,"
-                " attempt = attempt + 1, pid = NULL, pid_started = NULL, heartbeat_at = NULL,"
-                " worked_seconds = worked_seconds + COALESCE(attempt_seconds, 0), attempt_seconds = NULL,"
-                f" attempt_started_at = NULL WHERE id = ? AND state IN ({marks})",
-                (error and redact(error), clock.now(), job_id, *expected),
-            )
-            if cursor.rowcount == 0:
-                return False
-            for number in makers:
-                db.execute(
-                    "UPDATE remote_calls SET ended_at = ? WHERE job_id = ? AND ended_at IS NULL", (clock.now(), number)
-                )
-                _event(db, number, "warning", message, clock.now())
-        return True
 
     def replan(self, job_id: int, changes: dict[str, Any], *, states: Collection[JobState]) -> None:
         """Change some of a job's parameters while it is in one of these states, in which no worker has read them."""
@@ -294,7 +261,7 @@ class Jobs(OpenCalls, Charges, Measurements):
             row = cursor.fetchone()
             if row is not None:
                 what = "started" if row["state"] == JobState.RUNNING else "cancelling on the service"
-                _event(db, job_id, "info", f"{what} (attempt {attempt})", now)
+                write_event(db, job_id, "info", f"{what} (attempt {attempt})", now)
             return row is not None
 
     def heartbeat(self, job_id: int, attempt: int, seconds: float | None = None) -> Request | None:
@@ -328,7 +295,7 @@ class Jobs(OpenCalls, Charges, Measurements):
                 (request, cancelled_with, job_id, request),
             )
             if cursor.rowcount:
-                _event(db, job_id, "info", f"{request} requested", clock.now())
+                write_event(db, job_id, "info", f"{request} requested", clock.now())
             return bool(cursor.rowcount)
 
     # -- what a worker tells
@@ -345,7 +312,7 @@ class Jobs(OpenCalls, Charges, Measurements):
     def log(self, job_id: int, message: str, level: str = "info", remote_id: str | None = None) -> None:
         """Add a line to a job's log; a line of the service's own (`remote_id`) is added only once."""
         with self._db.transaction() as db:
-            _event(db, job_id, level, message, clock.now(), remote_id)
+            write_event(db, job_id, level, message, clock.now(), remote_id)
 
     def remote_event_ids(self, job_id: int) -> set[str]:
         """Return the ids of the service's own events that are in the log already."""
@@ -365,16 +332,6 @@ class Jobs(OpenCalls, Charges, Measurements):
     def of_kind(self, kind: str) -> list[JobView]:
         """Return all jobs of a kind."""
         return [_view(r) for r in self._db.rows(f"{_VIEW} WHERE j.kind = ? ORDER BY j.id", kind)]
-
-
-def _event(
-    db: sqlite3.Connection, job_id: int, level: str, message: str, at: float, remote_id: str | None = None
-) -> None:
-    db.execute(
-        "INSERT OR IGNORE INTO job_events (job_id, attempt, at, level, message, remote_id)"
-        " SELECT id, attempt, ?, ?, ?, ? FROM jobs WHERE id = ?",
-        (at, level, redact(message), remote_id, job_id),
-    )
 
 
 def _stored(row: sqlite3.Row) -> StoredJob:

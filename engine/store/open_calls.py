@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
 from engine import clock
 from engine.secrets import redact
-from engine.store.remote_calls import RemoteCalls
+from engine.states import JobState
+from engine.store.remote_calls import RemoteCalls, write_event
 
 DEPLOYMENTS = (
     "(r.operation = 'deployment' AND j.kind = 'score' AND j.state != 'succeeded'"
@@ -57,6 +59,40 @@ class OpenCalls(RemoteCalls):
                 (job_id, attempt),
             )
             return bool(cursor.rowcount)
+
+    def give_up(
+        self, job_id: int, makers: Collection[int], *, expected: Collection[JobState], message: str, error: str | None
+    ) -> bool:
+        """Make a job `cancelled`, whatever it has on the service, and take it from a worker that cancels it.
+
+        Args:
+            job_id: the job.
+            makers: the jobs whose open calls are marked ended: it and those that made its deployments.
+            expected: the states in which it may be.
+            message: a warning for the log of each.
+            error: what the job shows as its error.
+
+        Returns:
+            whether it changed.
+
+        """
+        with self._db.transaction() as db:
+            marks = ", ".join("?" * len(expected))
+            cursor = db.execute(
+                "UPDATE jobs SET state = 'cancelled', error = ?, note = '', finished_at = ?, request = NULL,"
+                " attempt = attempt + 1, pid = NULL, pid_started = NULL, heartbeat_at = NULL,"
+                " worked_seconds = worked_seconds + COALESCE(attempt_seconds, 0), attempt_seconds = NULL,"
+                f" attempt_started_at = NULL WHERE id = ? AND state IN ({marks})",
+                (error and redact(error), clock.now(), job_id, *expected),
+            )
+            if cursor.rowcount == 0:
+                return False
+            for number in makers:
+                db.execute(
+                    "UPDATE remote_calls SET ended_at = ? WHERE job_id = ? AND ended_at IS NULL", (clock.now(), number)
+                )
+                write_event(db, number, "warning", message, clock.now())
+        return True
 
     def cancelled_by_user(self, job_id: int) -> bool:
         """Record that the user cancelled a job which had been cancelled with another one."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from engine import clock
+from engine.secrets import redact
 from engine.store.db import Database
 
 
@@ -63,3 +66,14 @@ class RemoteCalls:
             "SELECT key, remote_id FROM remote_calls WHERE job_id = ? AND operation = ? ORDER BY id", job_id, operation
         )
         return {r["key"]: r["remote_id"] for r in rows}
+
+
+def write_event(
+    db: sqlite3.Connection, job_id: int, level: str, message: str, at: float, remote_id: str | None = None
+) -> None:
+    """Add a line to a job's log in a transaction; a line of the service's own (`remote_id`) only once."""
+    db.execute(
+        "INSERT OR IGNORE INTO job_events (job_id, attempt, at, level, message, remote_id)"
+        " SELECT id, attempt, ?, ?, ?, ? FROM jobs WHERE id = ?",
+        (at, level, redact(message), remote_id, job_id),
+    )
