@@ -101,6 +101,8 @@ class ExperimentView:
     jobs_done: int
     jobs_total: int
     cost_usd: float
+    cost_is_known: bool = True
+    """False where the price of something that was paid is not known: then `cost_usd` is the rest."""
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,10 @@ def span(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def dollars(usd: float) -> str:
-    """Return a sum; small ones with their cents' parts, so that nothing that costs looks free."""
+def dollars(usd: float | None) -> str:
+    """Return a sum; small ones with their cents' parts, so that nothing that costs looks free. None is not known."""
+    if usd is None:
+        return "unknown"
     return f"${usd:,.4f}" if 0 < usd < 0.1 else f"${usd:,.2f}"
 
 

@@ -34,7 +34,7 @@ class ContestantAnalysis:
     quality: Quality
     latency: Latencies
     by_property: tuple[Bucket, ...]
-    price: Price
+    price: Price | None
     predictions: tuple[str | None, ...]
     hits: tuple[bool, ...]
     outcomes: tuple[Outcome, ...]
@@ -224,8 +224,10 @@ def _readings(given: ContestantInput, reader: Reader) -> list[Reading | None]:
     return found
 
 
-def _own_price(given: ContestantInput) -> Price:
+def _own_price(given: ContestantInput) -> Price | None:
     """Return what its own test says of a contestant's price; what an hour of hosting costs it does not."""
+    if given.training_usd is None or given.hosting_usd is None or given.inference_usd is None:
+        return None
     asked = sum(outcome != Outcome.MISSING for outcome in given.outcomes)
     return Price(once=given.training_usd, per_thousand=1000 * given.inference_usd / asked if asked else 0.0)
 

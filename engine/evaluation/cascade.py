@@ -129,7 +129,7 @@ def build(
     # Their names say which is emulated; the answers' do not.
     name = " → ".join(known[who.name].name if who.name in known else who.name for who in (first, second))
     blended = None
-    if first.name in known and second.name in known:
+    if _priced(known, first, second):
         blended = replace(
             blend(name, known[first.name], known[second.name], threshold, share), accuracy=correct / n if n else None
         )
@@ -148,6 +148,10 @@ def build(
         latency=mixed(first.latencies_ms, second.latencies_ms, threshold, share),
         economics=blended,
     )
+
+
+def _priced(known: Mapping[str, Economics], *members: ContestantAnswers) -> bool:
+    return all(who.name in known and known[who.name].priced for who in members)
 
 
 def blend(name: str, first: Economics, second: Economics, threshold: float, share: float) -> Economics:
@@ -236,8 +240,10 @@ def as_input(
             return ()
         return tuple(theirs[n] if on else mine[n] for n, on in enumerate(to_second))
 
-    def spent(mine: float, theirs: float) -> float:
-        return mine * needs_first + theirs * needs_second
+    def spent(mine: float | None, theirs: float | None, part: float = 1.0) -> float | None:
+        needed = [mine] * needs_first + [theirs if theirs is None else part * theirs] * needs_second
+        known = [usd for usd in needed if usd is not None]
+        return sum(known) if len(known) == len(needed) else None
 
     return ContestantInput(
         name=f"{first.name} → {second.name}",
@@ -251,7 +257,7 @@ def as_input(
         outcomes=cascade.outcomes,
         training_usd=spent(first.training_usd, second.training_usd),
         hosting_usd=spent(first.hosting_usd, second.hosting_usd),
-        inference_usd=spent(first.inference_usd, share * second.inference_usd),
+        inference_usd=spent(first.inference_usd, second.inference_usd, share),
         complete=(first.complete or not needs_first) and (second.complete or not needs_second),
         images=first.images,
         labels=first.labels,
@@ -306,7 +312,7 @@ def sweep(
     """
     told = probabilities(first) if sure is None else sure
     known, when = economics or {}, terms or Terms()
-    both = first.name in known and second.name in known
+    both = _priced(known, first, second)
     n = len(answers.truths)
     order = sorted(range(n), key=lambda i: -1.0 if told[i] is None else float(told[i] or 0.0))
     right = sum(said == truth for said, truth in zip(first.predicted, answers.truths, strict=True))
@@ -364,7 +370,7 @@ def cascades(
             (bought or {}).get(second.name),
             assumed=guess,
             why_assumed=why,
-            price=per_thousand(known[second.name], when) / 1000 if second.name in known else 0.0,
+            price=per_thousand(known[second.name], when) / 1000 if _priced(known, second) else 0.0,
             value=when.value,
         )
         if choice is not None:

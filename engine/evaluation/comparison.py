@@ -24,9 +24,10 @@ class ContestantInput:
     predictions: Sequence[str | None]
     outcomes: Sequence[Outcome]
     latencies_ms: Sequence[float] = ()
-    training_usd: float = 0.0
-    hosting_usd: float = 0.0
-    inference_usd: float = 0.0
+    training_usd: float | None = 0.0
+    """US dollars, as the two below; None where the price of a part is not known."""
+    hosting_usd: float | None = 0.0
+    inference_usd: float | None = 0.0
     estimate_usd: Mapping[str, float] = field(default_factory=dict)
     train_seconds: float | None = None
     complete: bool = True
@@ -52,15 +53,17 @@ class ContestantInput:
 
 @dataclass(frozen=True)
 class Cost:
-    """US dollars."""
+    """US dollars; None where the price of a part is not known."""
 
-    training: float
-    hosting: float
-    inference: float
+    training: float | None
+    hosting: float | None
+    inference: float | None
 
     @property
-    def total(self) -> float:
-        """All three."""
+    def total(self) -> float | None:
+        """All three; None where one is not known."""
+        if self.training is None or self.hosting is None or self.inference is None:
+            return None
         return self.training + self.hosting + self.inference
 
 

@@ -83,6 +83,7 @@ class Economics:
         accuracy: share of the test images; None where nobody knows.
         kind: of the contestant.
         emulated: it is list prices that nobody charges.
+        priced: False where the price of something that it was charged is not known: its sums are not used then.
 
     """
 
@@ -97,6 +98,7 @@ class Economics:
     accuracy: float | None = None
     kind: str = ""
     emulated: bool = False
+    priced: bool = True
 
     @property
     def capacity(self) -> float:
@@ -122,7 +124,7 @@ def economics(
 
     """
     asked = result.n - result.outcomes[Outcome.MISSING]
-    per_thousand = 1000 * result.cost.inference / asked if asked else 0.0
+    per_thousand = 1000 * (result.cost.inference or 0.0) / asked if asked else 0.0
     batch = None
     if prices is not None and tokens is not None:
         into, out = tokens
@@ -134,7 +136,7 @@ def economics(
         machine_seconds = result.latency.mean / 1000 if local and result.latency else 0.0
     return Economics(
         name=result.name,
-        once=result.cost.training,
+        once=result.cost.training or 0.0,
         per_thousand=per_thousand,
         batch_per_thousand=batch,
         hosting_hourly=prices.hosting if prices is not None and result.kind == ContestantKind.FINE_TUNED else 0.0,
@@ -144,6 +146,7 @@ def economics(
         accuracy=result.accuracy if result.n else None,
         kind=str(result.kind),
         emulated=result.emulated,
+        priced=result.cost.total is not None,
     )
 
 

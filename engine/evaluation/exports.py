@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from engine.evaluation import sections
 from engine.evaluation.comparison import Comparison, ContestantResult
 from engine.evaluation.differences import PairedDifference
+from engine.evaluation.economics import Total
 from engine.evaluation.findings import Findings
 from engine.evaluation.frames import class_frame, frame
 from engine.evaluation.metrics import Requests
@@ -26,6 +27,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _UNSEEN = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What JSON may hold as it is, and a terminal would obey."""
 _PERCENTILES = ("mean", "p50", "p90", "p95", "p99")
+_MONEY = ("once", "per_thousand", "batch_per_thousand", "hosting_hourly")
 _ASKED = ("deployment", "prompt", "answer_format", "detail", "seed", "recipe", "finished_at")
 _REQUESTS = ("n", "retried", "attempts", "first_ms_p50", "first_ms_p95", "total_ms_p50", "total_ms_p95")
 
@@ -129,7 +131,7 @@ def contestants_csv(found: Findings) -> str:
             "lenient": q.leniency.lenient.k if q.leniency else None,
             "accuracy_strict": q.leniency.strict.value if q.leniency else None,
             "per_thousand_usd": found.per_thousand[number] if found.economics else None,
-            "horizon_usd": found.totals[number].usd if found.economics else None,
+            "horizon_usd": _usd(found.totals[number]) if found.economics else None,
             "horizon_volume_a_month": found.terms.volume if found.economics else None,
             "horizon_months": found.terms.months if found.economics else None,
             "caution": found.comparison.contestants[number].caution,
@@ -220,7 +222,12 @@ def full_json(found: Findings) -> dict[str, Any]:
         "verdict": _value(found.analysis.verdict),
         "terms": _value(found.terms),
         "costs": [
-            {**_value(e), "per_thousand_more": thousand, "horizon": {**_value(t), "usd": t.usd}}
+            {
+                **_value(e),
+                **({} if e.priced else dict.fromkeys(_MONEY)),
+                "per_thousand_more": thousand,
+                "horizon": None if t is None else {**_value(t), "usd": t.usd},
+            }
             for e, t, thousand in costs
         ],
         "break_evens": [{**_value(b), "sentence": b.sentence} for b in found.break_evens],
@@ -260,6 +267,10 @@ def full_json(found: Findings) -> dict[str, Any]:
         "cautions": list(found.cautions),
         "notes": list(found.notes),
     }
+
+
+def _usd(total: Total | None) -> float | None:
+    return None if total is None else total.usd
 
 
 def _difference(d: PairedDifference) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from engine.evaluation.suspects import Suspect, suspects
 from engine.evaluation.thresholds import Checked
 from engine.evaluation.verdict import Price, Standing, verdict
 from engine.evaluation.volumes import Curves, Stretch, best_by_cost, best_by_value, curves
+from engine.evaluation.words import listed
 from engine.states import ContestantKind
 
 
@@ -89,6 +90,7 @@ class Evidence:
 class Findings:
     """What came out, under the terms that money is reckoned by.
 
+    `totals` and `per_thousand` have None where what a contestant costs is not known.
     `cautions` say why figures may promise too much, `notes` what else has to be known. `sweeps` has a cascade of each
     pair over its whole range. `evidence` is what all of it was made of.
     """
@@ -97,8 +99,8 @@ class Findings:
     comparison: Comparison
     answers: Answers
     terms: Terms
-    totals: tuple[Total, ...]
-    per_thousand: tuple[float, ...]
+    totals: tuple[Total | None, ...]
+    per_thousand: tuple[float | None, ...]
     by_cost: tuple[Stretch, ...]
     by_value: tuple[Stretch, ...]
     break_evens: tuple[BreakEven, ...]
@@ -141,10 +143,14 @@ def find(evidence: Evidence, terms: Terms) -> Findings:
     named = by_name(known)
     # Of who is not finished, neither accuracy nor price is known yet.
     settled = [c for c in comparison.contestants if c.complete]
-    priced = [e for e in known if e.name in {c.name for c in settled}]
-    totals = [total(e, terms) for e in known]
+    priced = [e for e in known if e.priced and e.name in {c.name for c in settled}]
+    unknown = _unknown([e.name for e in known if not e.priced])
+    totals = [total(e, terms) if e.priced else None for e in known]
     by_value = best_by_value(priced, terms, or_nobody=True) if priced else []
     analysis = _worth(_analysis(evidence, terms, totals), by_value, terms)
+    if unknown:
+        said = analysis.verdict
+        analysis = replace(analysis, verdict=replace(said, sentence=f"{said.sentence} {unknown}"))
     unfinished = {c.name for c, r in zip(evidence.inputs, comparison.contestants, strict=True) if not r.complete}
     done = replace(answers, contestants=tuple(c for c in answers.contestants if c.name not in unfinished))
     mixed = cascades(done, evidence.validated, evidence.bought, sure=evidence.sure, economics=named, terms=terms)
@@ -155,7 +161,7 @@ def find(evidence: Evidence, terms: Terms) -> Findings:
         answers=answers,
         terms=terms,
         totals=tuple(totals),
-        per_thousand=tuple(per_thousand(e, terms) for e in known),
+        per_thousand=tuple(per_thousand(e, terms) if e.priced else None for e in known),
         by_cost=tuple(best_by_cost(priced, terms)),
         by_value=tuple(by_value),
         break_evens=tuple(pairs(priced, terms)),
@@ -181,11 +187,22 @@ def find(evidence: Evidence, terms: Terms) -> Findings:
             sweep(answers, one, other, sure=evidence.sure.get(one.name), economics=named, terms=terms)
             for one, other in pairs_of
         ),
-        notes=tuple(evidence.notes),
+        notes=(*evidence.notes, *([unknown] if unknown else [])),
     )
 
 
-def _analysis(evidence: Evidence, terms: Terms, totals: Sequence[Total]) -> Analysis:
+def _unknown(names: Sequence[str]) -> str:
+    """Return in a sentence whose costs are not known; nothing where all are."""
+    if not names:
+        return ""
+    cost, are = ("costs", "It is") if len(names) == 1 else ("cost", "They are")
+    return (
+        f"What {listed(names)} {cost} is unknown, because a charge has no price. {are} left out wherever costs are"
+        " compared."
+    )
+
+
+def _analysis(evidence: Evidence, terms: Terms, totals: Sequence[Total | None]) -> Analysis:
     """Return the analysis; its verdict says nothing of prices where nothing is known of them."""
     comparison = evidence.comparison
     known = zip(evidence.inputs, evidence.economics, totals, strict=True) if evidence.economics else ()
@@ -197,7 +214,7 @@ def _analysis(evidence: Evidence, terms: Terms, totals: Sequence[Total]) -> Anal
         evidence.inputs,
         properties=evidence.properties,
         synonyms=evidence.synonyms,
-        prices={i.name: Price(e.once, per_thousand(e, terms), e.hosting_hourly, t.usd) for i, e, t in known},
+        prices={i.name: Price(e.once, per_thousand(e, terms), e.hosting_hourly, t.usd) for i, e, t in known if t},
         volume=round(terms.images),
         horizon=f"{terms.volume:,.0f} images a month over {terms.months:g} month{'s' * (terms.months != 1)}",
     )

@@ -42,7 +42,7 @@ class Point:
 def points(
     results: Iterable[ContestantResult], cascades: Iterable[Cascade], economics: Mapping[str, Economics], terms: Terms
 ) -> list[Point]:
-    """Return what is to be held against each other; who has no economics is left out.
+    """Return what is to be held against each other; whose costs are not known is left out.
 
     Args:
         results: the comparison's rows.
@@ -53,7 +53,7 @@ def points(
     """
     found = []
     for r in results:
-        if r.name in economics:
+        if r.name in economics and economics[r.name].priced:
             usd = total(economics[r.name], terms).per_thousand
             found.append(Point(r.name, str(r.kind), usd, r.accuracy, r.accuracy_low, r.accuracy_high))
     for c in cascades:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from engine import clock
 from engine.evaluation import sections
-from engine.evaluation.comparison import Comparison, ContestantResult
+from engine.evaluation.comparison import Comparison, ContestantResult, Cost
 from engine.evaluation.findings import Findings
 from engine.evaluation.sections import Section
+from engine.evaluation.words import UNKNOWN
 from engine.states import Outcome
 
 # C0 and C1 controls, and the marks that turn the direction of what follows.
@@ -40,9 +41,13 @@ def cells(c: ContestantResult, *, priced: bool = True) -> tuple[str, ...]:
         *(right if c.complete else ("–", "–", "–", "–")),
         f"{c.latency.p50:,.0f}" if c.latency else "–",
         f"{c.latency.p95:,.0f}" if c.latency else "–",
-        f"${c.cost.total:,.2f}" if priced else "–",
+        _sum(c.cost) if priced else "–",
         clock.seconds(c.train_seconds) if c.train_seconds is not None else "–",
     )
+
+
+def _sum(cost: Cost) -> str:
+    return UNKNOWN if cost.total is None else f"${cost.total:,.2f}"
 
 
 def to_table(comparison: Comparison) -> str:
@@ -192,9 +197,7 @@ def notes(comparison: Comparison, *, differences: bool = True, priced: bool = Tr
                 f"{literal(c.name)} ({literal(c.model)}) was asked “{literal(c.prompt)}”, answers as {c.answer_format}."
             )
         if priced and c.estimate is not None and c.complete and c.estimate.total:
-            found.append(
-                f"{literal(c.name)}: estimated ${c.estimate.total:,.2f} before, ${c.cost.total:,.2f} in the end."
-            )
+            found.append(f"{literal(c.name)}: estimated ${c.estimate.total:,.2f} before, {_sum(c.cost)} in the end.")
         if priced and c.latency:  # of others' requests nobody knows how they were made
             found.append(f"{literal(c.name)}: latency of {c.latency.n} single requests, one after another.")
         if c.requests and c.requests.retried:

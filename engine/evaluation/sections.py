@@ -31,6 +31,9 @@ class Section:
     rows: tuple[tuple[str, ...], ...] = ()
 
 
+_PARTS = ("training", "hosting", "machine", "inference", "usd")
+
+
 def percent(share: float) -> str:
     """Return a share as it is written: `44.5%`."""
     return f"{share:.1%}"
@@ -222,11 +225,7 @@ def cost(found: Findings) -> Section | None:
         (
             e.name,
             dollars(thousand),
-            dollars(total.training),
-            dollars(total.hosting),
-            dollars(total.machine),
-            dollars(total.inference),
-            dollars(total.usd),
+            *(dollars(None if total is None else getattr(total, part)) for part in _PARTS),
         )
         for e, thousand, total in zip(found.economics, found.per_thousand, found.totals, strict=True)
     ]

@@ -12,8 +12,14 @@ def p_value(p: float) -> str:
     return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
 
 
-def dollars(usd: float) -> str:
-    """Return an amount; below a cent, with what it takes to see it."""
+UNKNOWN = "unknown"
+"""What stands for an amount that is not known."""
+
+
+def dollars(usd: float | None) -> str:
+    """Return an amount; below a cent, with what it takes to see it. None is not known."""
+    if usd is None:
+        return UNKNOWN
     return f"${usd:,.2f}" if usd >= 0.01 or usd == 0 else f"${usd:.2g}"
 
 

@@ -50,11 +50,10 @@ def give_up(store: Store, home: Home, job_id: int) -> tuple[str, ...]:
         maker = store.jobs.get(number)
         if living_since(home.job(maker)) is not None:  # before the state: cut off here, it can be given up again
             usd = charge_hours(store, home, maker, ended=True)
-            known = _hourly(home, maker) is not None
             store.jobs.log(
                 number,
                 f"the hosting meter of deployment dogcls-{maker.nonce} is closed at"
-                f" {f'${usd:.4f}' if known else 'an unknown sum'}; what it costs from now on is not counted here",
+                f" {'an unknown sum' if usd is None else f'${usd:.4f}'}; what it costs from now on is not counted here",
                 "warning",
             )
     kept = " ".join(found)

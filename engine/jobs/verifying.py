@@ -323,11 +323,13 @@ def _costs(
         now["training"] = _training(home, jobs, model, prices)
     if JobKind.DEPLOY in kinds:
         now["hosting"] = _hosting(home, jobs, model, prices)
-    differs, told, unseen = [], [], []
+    differs, told, unseen, unpriced = [], [], [], []
     for item, usd in now.items():
         before = stored.get(item, 0.0)
         if usd is None:
             unseen.append(item)
+        elif before is None:
+            unpriced.append(item)
         elif math.isclose(usd, before, rel_tol=1e-6, abs_tol=1e-9):
             told.append(f"{item} ${usd:,.4f}")
         else:
@@ -338,6 +340,8 @@ def _costs(
         )
     if unseen:
         yield Check(f"{' and '.join(unseen)} of {contestant.name}", None, "what it was reckoned from is gone")
+    if unpriced:
+        yield Check(f"{' and '.join(unpriced)} of {contestant.name}", None, "what it cost is unknown")
 
 
 def _inference(store: Store, contestant: StoredContestant, model: str, kinds: set[str], prices: Prices) -> float:

@@ -246,7 +246,9 @@ class Experiments:
         rows = self._db.rows(
             "SELECT e.id, e.name, d.name AS dataset, e.profile, e.created_at,"
             " (SELECT COALESCE(SUM(usd), 0) FROM costs c JOIN jobs j ON j.id = c.job_id"
-            "  WHERE j.experiment_id = e.id) AS usd"
+            "  WHERE j.experiment_id = e.id) AS usd,"
+            " (SELECT COUNT(*) FROM charges c JOIN jobs j ON j.id = c.job_id"
+            "  WHERE j.experiment_id = e.id AND c.usd IS NULL) AS unpriced"
             " FROM experiments e LEFT JOIN datasets d ON d.id = e.dataset_id ORDER BY e.id DESC"
         )
         states: dict[int, list[str]] = {}
@@ -262,6 +264,7 @@ class Experiments:
                 jobs_done=states.get(r["id"], []).count(JobState.SUCCEEDED),
                 jobs_total=len(states.get(r["id"], [])),
                 cost_usd=r["usd"],
+                cost_is_known=not r["unpriced"],
             )
             for r in rows
         ]

@@ -243,12 +243,15 @@ class Predictions:
         """Return the tokens of the latency probe."""
         return self._sum("latencies", contestant_id)
 
-    def costs(self, contestant_id: int) -> dict[str, float]:
-        """Return what a contestant has cost in US dollars, by item."""
+    def costs(self, contestant_id: int) -> dict[str, float | None]:
+        """Return what a contestant has cost in US dollars, by item; None where the price of a part is not known."""
         rows = self._db.rows(
-            "SELECT item, SUM(usd) AS usd FROM costs WHERE contestant_id = ? GROUP BY item", contestant_id
+            "SELECT item, CASE WHEN SUM(unpriced) = 0 THEN SUM(usd) END AS usd FROM (SELECT job_id, item,"
+            " MAX(contestant_id) AS contestant_id, SUM(usd) AS usd, SUM(usd IS NULL) AS unpriced FROM charges"
+            " GROUP BY job_id, item) WHERE contestant_id = ? GROUP BY item",
+            contestant_id,
         )
-        return {r["item"]: r["usd"] for r in rows if r["usd"] is not None}
+        return {r["item"]: r["usd"] for r in rows}
 
     def estimates(self, contestant_id: int) -> dict[str, float]:
         """Return what a contestant was expected to cost in US dollars, by item; empty where nobody estimated."""

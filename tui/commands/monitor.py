@@ -8,7 +8,7 @@ from engine import ACTIVE, Engine
 from tui.commands.common import out, say, with_engine
 from tui.commands.follow import follow
 from tui.commands.jobs import job_line
-from tui.text import dollars, one_line
+from tui.text import cost, dollars, one_line
 
 
 def once(context: typer.Context) -> None:
@@ -20,13 +20,14 @@ def once(context: typer.Context) -> None:
         running = sum(job.state in ACTIVE for job in jobs)
         emulated = engine.profile == "demo"  # the emulator's money and real money are never added up
         own = [e for e in await engine.experiments() if (e.profile == "demo") == emulated]
-        spent, whose = dollars(sum(e.cost_usd for e in own)), "emulated" if emulated else "spent"
+        spent = cost(sum(e.cost_usd for e in own), all(e.cost_is_known for e in own))
+        whose = "emulated" if emulated else "spent"
         out(f"{len(jobs)} jobs, {running} running, {spent} {whose}")
         for job in jobs:
             out(job_line(job))
-        for cost in await engine.browse.standing():
-            price = f"{dollars(cost.usd_per_hour)} an hour, {dollars(cost.usd)} so far"
-            out(f"deployment {cost.deployment} costs {price if cost.price_is_known else 'an unknown sum an hour'}")
+        for each in await engine.browse.standing():
+            price = f"{dollars(each.usd_per_hour)} an hour, {dollars(each.usd)} so far"
+            out(f"deployment {each.deployment} costs {price if each.price_is_known else 'an unknown sum an hour'}")
         for s in await engine.browse.scores():
             share = f"{s.right / s.asked:.1%}" if s.asked else "–"
             name = one_line(f"{s.experiment}: {s.contestant}", 60) + (" (emulated)" if s.emulated else "")

@@ -157,7 +157,8 @@ class JobRoom(Room):
         """Ask, then delete the chosen job's deployment."""
         cost = self._deployment()
         if cost is not None:
-            told = f"Its model stays; it cost {dollars(cost.usd)} since {moment(cost.since)}."
+            spent = dollars(cost.usd if cost.price_is_known else None)
+            told = f"Its model stays; it cost {spent} since {moment(cost.since)}."
             needed = await self.engine.browse.needed("deployment", cost.deployment)
             if needed:
                 told = f"It is {needed}: that job fails, or makes another when it is resumed. {told}"

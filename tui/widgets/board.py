@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from engine import ACTIVE, RESUMABLE
 from tui.styles.theme import look
-from tui.text import dollars, moment, one_line, span
+from tui.text import cost, dollars, moment, one_line, span
 from tui.widgets.bar import bar
 from tui.widgets.comparison import ComparisonTable
 from tui.widgets.lists import List
@@ -74,10 +74,10 @@ def _now(message: Looked, pace: Pace, strangers: Mapping[str, float | None]) -> 
         grid.add_row(Text(f"and {len(running) - MOST_JOBS} more", look().dim), "")
     if not running:
         grid.add_row(Text("Nothing runs.", look().dim), "")
-    for cost in message.standing:
-        name = Text.assemble(("$ ", look().warn), one_line(cost.deployment, 40))
+    for each in message.standing:
+        name = Text.assemble(("$ ", look().warn), one_line(each.deployment, 40))
         hourly = (
-            f"{dollars(cost.usd_per_hour)}/h, {dollars(cost.usd)} so far" if cost.price_is_known else "price unknown"
+            f"{dollars(each.usd_per_hour)}/h, {dollars(each.usd)} so far" if each.price_is_known else "price unknown"
         )
         grid.add_row(name, Text(hourly, look().warn))
     for stranger, usd in strangers.items():
@@ -101,7 +101,8 @@ def _stages(jobs: list[JobView]) -> list[Text]:
 
 def _line(experiment: ExperimentView, scores: list[Score], room: int) -> Text:
     mark, style = look().state(experiment.state)
-    begun = f"  {moment(experiment.created_at)[5:16]}  {dollars(experiment.cost_usd)}" if room >= WIDE else ""
+    spent = cost(experiment.cost_usd, experiment.cost_is_known)
+    begun = f"  {moment(experiment.created_at)[5:16]}  {spent}" if room >= WIDE else ""
     done = [s for s in scores if s.experiment == experiment.name and s.n and s.asked == s.n]
     best = max(done, key=lambda s: s.right / s.n, default=None)
     tail = Text(f" {experiment.jobs_done}/{experiment.jobs_total}", look().dim)

@@ -69,7 +69,7 @@ def spent(comparison: Comparison, width: int) -> Group:
     expected = any(c.estimate is not None for c in found)
     for justify in ("left", "right", *(("right", "right") if expected else ()), "left"):
         table.add_column(justify=justify, no_wrap=True)
-    most = max((c.cost.total for c in found), default=0.0)
+    most = max((c.cost.total or 0.0 for c in found), default=0.0)
     cells = max(10, width - (57 if expected else 38))
     parts, marks = (("training", at.accent), ("hosting", at.bad), ("inference", at.info)), "█▒░"
     legend = Text()
@@ -80,7 +80,8 @@ def spent(comparison: Comparison, width: int) -> Group:
     table.add_row("", *heads, "" if apart else legend)
     for c in found:
         name = Text(one_line(c.name, 24), at.contestant(c.kind))
-        drawn = stacked([(getattr(c.cost, part), style) for part, style in parts], most, cells, marks)
+        known = [(getattr(c.cost, part) or 0.0, style) for part, style in parts]
+        drawn = Text() if c.cost.total is None else stacked(known, most, cells, marks)
         guess = [_estimated(c), _over(c)] if expected else []
         table.add_row(name, Text(dollars(c.cost.total)), *guess, drawn)
     return Group(table, *([legend] if apart else []))
@@ -94,7 +95,7 @@ def _estimated(result: ContestantResult) -> Text:
 def _over(result: ContestantResult) -> Text:
     """Return by how much it came out dearer or cheaper, once it is complete."""
     estimate = result.estimate.total if result.estimate is not None else 0.0
-    if not result.complete or not estimate:
+    if not result.complete or not estimate or result.cost.total is None:
         return Text("")
     off = result.cost.total / estimate - 1
     return Text(f"{off:+.0%}", look().warn if off > NOTABLE else look().dim)

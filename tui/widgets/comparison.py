@@ -163,7 +163,7 @@ def _sorted(contestants: list[ContestantResult], order: str) -> list[ContestantR
     if order == "accuracy":
         return sorted(contestants, key=lambda c: -c.accuracy)
     if order == "price":
-        return sorted(contestants, key=lambda c: c.cost.total)
+        return sorted(contestants, key=lambda c: float("inf") if c.cost.total is None else c.cost.total)
     if order == "latency":
         return sorted(contestants, key=lambda c: c.latency.p50 if c.latency else float("inf"))
     return contestants

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from engine import ACTIVE
 from tui.keys import ROOMS
 from tui.styles.theme import look
-from tui.text import dollars, literal
+from tui.text import cost, literal
 
 if TYPE_CHECKING:
     from engine import ExperimentView, JobView, StandingCost
@@ -63,10 +63,12 @@ class TopBar(Static):
         running = sum(job.state in ACTIVE for job in jobs)
         right = [Text(f"● {running}  " if running else "", look().accent)]
         # The emulator's money and real money are never added up.
-        own = {e.name: e.cost_usd for e in experiments if (e.profile == "demo") == emulated}
-        hourly = sum(cost.usd_per_hour for cost in standing if cost.experiment in own)
-        right.append(Text(f"{dollars(hourly)}/h  " if hourly else "", look().warn))
-        right.append(Text(dollars(sum(own.values())) if own else "", look().dim))
+        own = {e.name: e for e in experiments if (e.profile == "demo") == emulated}
+        living = [s for s in standing if s.experiment in own]
+        hourly, known = sum(s.usd_per_hour for s in living), all(s.price_is_known for s in living)
+        right.append(Text(f"{cost(hourly, known)}/h  " if hourly or not known else "", look().warn))
+        known = all(e.cost_is_known for e in own.values())
+        right.append(Text(cost(sum(e.cost_usd for e in own.values()), known) if own else "", look().dim))
         right.append(Text((" emulated" if emulated else " spent") if own else "", look().dim))
         seen = (right, faults, look().name)  # texts are equal in any colours
         if seen != self._seen:

@@ -81,11 +81,17 @@ async def take_down(store: Store, home: Home, azure: Azure, job: StoredJob, say:
     usd = charge_hours(store, home, job, ended=True)
     await deployments.wait_deleted(azure, name, lost=lost, say=say)
     store.jobs.ended(job.id, OPERATION, name)
-    say(f"deployment {name} deleted on the service; hosting cost ${usd:.4f}")
+    cost = "an unknown sum" if usd is None else f"${usd:.4f}"
+    say(f"deployment {name} deleted on the service; hosting cost {cost}")
 
 
-def charge_hours(store: Store, home: Home, job: StoredJob, *, ended: bool = False) -> float:
-    """Charge each life of a job's deployment so far, and return US dollars; `ended` closes the last one."""
+def charge_hours(store: Store, home: Home, job: StoredJob, *, ended: bool = False) -> float | None:
+    """Charge each life of a job's deployment so far; `ended` closes the last one.
+
+    Returns:
+        US dollars; None where the price is not known.
+
+    """
     folder, prices, model = home.job(job), load_prices(home.prices), str(job.parameters["model"])
     hosted_seconds(folder, ended=ended)
     lives = [(until or clock.now()) - since for since, until in _hosted(folder)]
@@ -94,7 +100,8 @@ def charge_hours(store: Store, home: Home, job: StoredJob, *, ended: bool = Fals
         for n, s in enumerate(lives, start=1)
     ]
     store.jobs.record_all(job.id, job.contestant_id, "hosting", charges)
-    return sum(charge.usd or 0.0 for charge in charges)
+    known = [charge.usd for charge in charges if charge.usd is not None]
+    return sum(known) if len(known) == len(charges) else None
 
 
 async def ensure_deployed(context: Context, azure: Azure, name: str, model: str, folder: Path) -> None:

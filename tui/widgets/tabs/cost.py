@@ -107,11 +107,15 @@ def _totals(found: Findings, kinds: dict[str, str]) -> Table:
         table.add_column(justify="right" if n else "left", no_wrap=True)
     heads = ("", "per 1,000", "once", "hosting", "machine", "inference", "in all")
     table.add_row(*(Text(name, at.dim) for name in heads))
-    least = min((t.usd for t in found.totals), default=0.0)
-    for t, each in zip(found.totals, found.per_thousand, strict=True):
+    least = min((t.usd for t in found.totals if t is not None), default=0.0)
+    for e, t, each in zip(found.economics, found.totals, found.per_thousand, strict=True):
+        name = Text(short(e.name, 20), at.contestant(kinds.get(e.name)))
+        if t is None or each is None:
+            table.add_row(name, *[Text(dollars(None), at.warn)] * 6)
+            continue
         sums = (each, t.training, t.hosting, t.machine, t.inference)
         table.add_row(
-            Text(short(t.name, 20), at.contestant(kinds.get(t.name))),
+            name,
             *(Text(_usd(usd), at.dim if usd == 0 else "") for usd in sums),
             Text(_usd(t.usd), f"bold {at.ok}" if t.usd <= least else "bold"),
         )
