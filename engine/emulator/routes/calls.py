@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
@@ -23,16 +23,22 @@ def operation(name: str, method: str, path: str, handler: Handler) -> Route:
     async def endpoint(request: Request) -> Response:
         fault = service_of(request).control.call(name)
         if fault is None:
-            return await handler(request)
+            return await _answered(request)
         if fault in BEFORE:
             raise refusal(fault)
         if fault == "refuse":
             return _Broken()
         request.state.filtered = fault == "filtered_answer"
-        response = await handler(request)
+        response = await _answered(request)
         if fault == "hang":
             return _Silent()
         return _Torn(response) if fault == "drop" else response
+
+    async def _answered(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except ClientDisconnect:  # the client has gone before the end of its body
+            return _Silent()
 
     endpoint.__doc__ = handler.__doc__
     return Route(path, endpoint, methods=[method])
