@@ -45,12 +45,20 @@ class Context:
         identity: what a file of an earlier attempt has to be made for.
         known: whether an earlier attempt had a folder, also one that the store no longer knows of (a restored copy).
 
+    Args:
+        home: has the job's folder.
+        store: is guarded for the attempt.
+        job: the job at this attempt.
+        cancels: whether this is the end of a job that is to be cancelled: only the end of the process and a lost lease
+            stop it, no request, and its time is not the job's work.
+
     """
 
-    def __init__(self, home: Home, store: Store, job: StoredJob) -> None:
+    def __init__(self, home: Home, store: Store, job: StoredJob, *, cancels: bool = False) -> None:
         self.home = home
         self.store = store.guarded(job.id, job.attempt, waits=lambda: not self._terminated.is_set())
         self.job = job
+        self._cancels = cancels
         self.identity = Identity.of(store, job)
         self.known = home.job(job).exists()
         self.folder, self._foreign = own_folder(home.job(job), self.identity)
@@ -83,7 +91,7 @@ class Context:
         while True:
             closed = self._closed.is_set()  # the last beat counts the last second
             try:
-                seconds = time.monotonic() - self._began
+                seconds = None if self._cancels else time.monotonic() - self._began
                 self._request = self._all.jobs.heartbeat(self.job.id, self.job.attempt, seconds)
                 self._proved = time.monotonic()
             except LostClaim as lost:
@@ -174,14 +182,15 @@ class Context:
 
     def asked(self) -> bool:
         """Tell whether a stop is wanted, without raising."""
-        return bool(self._request or self._lost or self._terminated.is_set())
+        requested = self._request is not None and not self._cancels
+        return bool(requested or self._lost or self._terminated.is_set())
 
     def check(self) -> None:
         """Raise `Stopped` or `LostClaim` when this attempt must end here."""
         self.prove_lease()
         if self._terminated.is_set():
             raise Stopped(None)
-        if self._request is not None:
+        if self._request is not None and not self._cancels:
             raise Stopped(self._request)
 
     async def sleep(self, seconds: float) -> None:

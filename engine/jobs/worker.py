@@ -14,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine.azure.patience import stoppable
 from engine.errors import DogclsError, ForeignResource, LostClaim, NotFoundError, StoreError, UnexpectedError
 from engine.failures import described
-from engine.jobs import service
+from engine.jobs import kinds, service
 from engine.jobs.cancelling import cancel_on_service
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds import run
@@ -29,6 +30,7 @@ from engine.store import Store, reserve
 from engine.store.jobs import StoredJob
 
 END_SECONDS = 20.0
+AT_ONCE_SECONDS = 5.0
 _ENDS = {
     Request.CANCEL: (JobState.CANCELLED, "cancelled"),
     Request.PAUSE: (JobState.PAUSED, "paused"),
@@ -127,8 +129,11 @@ def _run(home: Home, store: Store, job: StoredJob) -> int:
             result = asyncio.run(run(context))
         end(JobState.SUCCEEDED, "succeeded", result=result)
     except Stopped as stopped:
-        state, message = _ENDS[stopped.request]
-        end(state, message, error=None if stopped.request else message)
+        request = stopped.request
+        if request == Request.CANCEL and not _cancel_at_once(home, store, job):
+            request = None  # the process must end meanwhile: another continues to cancel
+        state, message = _ENDS[request]
+        end(state, message, error=None if request else message)
     except LostClaim as lost:
         print(lost, file=sys.stderr)
     except ForeignResource as error:  # another process may have the settings of its resource
@@ -150,9 +155,37 @@ def _run(home: Home, store: Store, job: StoredJob) -> int:
     return 0
 
 
+def _cancel_at_once(home: Home, store: Store, job: StoredJob) -> bool:
+    """Try for some seconds to end what the job has on the service, before it is shown as `cancelling` for longer.
+
+    Returns:
+        False where the process was told to end meanwhile.
+
+    """
+    if not store.jobs.on_service(job.id):
+        return True
+    context = Context(home, store, job, cancels=True)
+    _obey_signals(context)
+
+    async def work() -> None:
+        async with asyncio.timeout(AT_ONCE_SECONDS):
+            await stoppable(kinds.cancel(context), context.check)
+
+    try:
+        with context:
+            asyncio.run(work())
+    except Stopped:
+        return False
+    except LostClaim as lost:
+        print(lost, file=sys.stderr)
+    except Exception as error:  # it is tried again, and reported, while the job is `cancelling`
+        print(f"not cancelled on the service at once: {error or type(error).__name__}", file=sys.stderr)
+    return True
+
+
 def _cancel(home: Home, store: Store, job: StoredJob) -> None:
     """End what the job has on the service; a process that must end leaves the job to another."""
-    context = Context(home, store, job)
+    context = Context(home, store, job, cancels=True)
     _obey_signals(context)
     try:
         with context:

@@ -225,7 +225,8 @@ class Jobs(OpenCalls, Charges, Measurements):
             return self.change(job_id, JobState.CANCELLED, message=message, **how)
         message = f"{message}; what it has on the service is cancelled next"
         changed = self.change(job_id, JobState.CANCELLING, message=message, released=released, **how)
-        self.describe(job_id, "cancelling on the service", None)
+        if changed:
+            self.describe(job_id, "cancelling on the service", None)
         return changed
 
     def replan(self, job_id: int, changes: dict[str, Any], *, states: Collection[JobState]) -> None:

@@ -272,7 +272,10 @@ def test_what_a_batch_has_answered_is_fetched_and_charged(store, home, made, pla
     assert store.jobs.view(job).cost_usd > 0
 
 
-def test_a_running_job_becomes_cancelling_and_is_cancelled_by_its_own_worker(store, home, made, place, started):
+@pytest.mark.parametrize(("seconds", "state"), [(60.0, "running"), (0.0, "cancelling")])
+def test_a_running_job_is_cancelled_by_its_own_worker_and_is_cancelling_only_if_that_takes_long(
+    store, home, made, place, started, seconds, state
+):
     job = made(JobKind.BATCH)
     assert store.jobs.change(job, JobState.QUEUED, expected=(JobState.WAITING,), message="queued")
     real, seen = kinds.run, []
@@ -292,8 +295,9 @@ def test_a_running_job_becomes_cancelling_and_is_cancelled_by_its_own_worker(sto
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "run", run)
         patch.setattr(kinds, "cancel", cancels)
+        patch.setattr(worker, "AT_ONCE_SECONDS", seconds)
         assert worker.main(["--home", str(home.root), str(job), "1"]) == 0
-    assert seen == [("cancelling", 1)]
+    assert seen[-1] == (state, 1)
     assert place.living() == [] and store.jobs.get(job).state == JobState.CANCELLED and started == []
 
 

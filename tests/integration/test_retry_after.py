@@ -59,12 +59,18 @@ def limited(server, value):
     server.answer = (429, "application/json", BUSY, *headers)
 
 
+async def first_request(server):
+    async with asyncio.timeout(60):
+        while not server.requests:  # noqa: ASYNC110 - the server has threads of its own
+            await asyncio.sleep(0.01)
+
+
 async def rate(server, call, seconds=1.0):
-    """Return the requests of a call's first second, and how long it takes to end once it is cancelled."""
-    before = len(server.requests)
+    """Return the requests in a second from a call's first one, and how long it takes to end once it is cancelled."""
     task = asyncio.create_task(call)
+    await first_request(server)
     await asyncio.sleep(seconds)
-    sent = len(server.requests) - before
+    sent = len(server.requests)
     cancelled = time.monotonic()
     task.cancel()
     await asyncio.wait({task}, timeout=10)
@@ -84,7 +90,7 @@ async def test_no_value_makes_a_flood_and_every_wait_can_be_left():
     found = await asyncio.gather(*(one(value) for value in VALUES))
     for value, (sent, left) in zip(VALUES, found, strict=True):
         assert 1 <= sent <= 10, value
-        assert left < 2, value
+        assert left < 5, value
 
 
 async def test_no_value_makes_a_flood_of_single_requests():
@@ -107,6 +113,7 @@ async def test_no_value_makes_a_flood_of_single_requests():
                         pace=Pace(8),
                     )
                 )
+                await first_request(server)
                 await asyncio.sleep(2.0)
                 sent, asked_at = len(server.requests), time.monotonic()
                 stop.append(True)
@@ -116,4 +123,4 @@ async def test_no_value_makes_a_flood_of_single_requests():
     found = await asyncio.gather(*(one(value) for value in VALUES))
     for value, (sent, left) in zip(VALUES, found, strict=True):
         assert 1 <= sent <= 8 + 2 * 10, value
-        assert left < 2, value
+        assert left < 5, value

@@ -46,11 +46,11 @@ import sys
 from engine import Engine
 from tui.app import DogclsApp
 from pathlib import Path
-class Broken(Engine):
-    async def experiments(self):
+class Broken(DogclsApp):
+    def on_mount(self):
         key = "sesame-" + "0123456789"
         raise RuntimeError("a defect")
-DogclsApp(Broken(Path(sys.argv[1]))).run(headless=True)
+Broken(Engine(Path(sys.argv[1]))).run(headless=True)
 """,
         tmp_path,
     )

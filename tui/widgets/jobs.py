@@ -111,7 +111,7 @@ def _cells(job: JobView, columns: Sequence[str], at: float, pace: Pace, wide: bo
         "experiment": Text(one_line(job.experiment, 24), dim),
         "for": Text(one_line(job.contestant or "–", 24), look().contestant(job.contestant)),
         "state": state_of(job),
-        "progress": bar(job.progress, 10 if wide else 8, style),
+        "progress": bar(job.progress, 10 if wide else 4 if "left" in columns else 8, style),
         "time": Text(span(age) if age is not None else "", dim, justify="right"),
         "left": Text(span(left) if left is not None else "", dim, justify="right"),
         "cost": Text(
