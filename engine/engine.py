@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from engine import error_log
 from engine.browsing import Browser
 from engine.curating import Curating, stoppable
 from engine.emulation import Emulation
@@ -70,6 +71,7 @@ class Engine:
         self.store = Store(self.home.store, readonly=readonly)
         if not readonly:
             reserve.keep(self.home.root)
+        error_log.keep_in(None if readonly else self.home.root)
         self.curate = Curating(self.store, self.home, readonly=readonly)
         self.browse = Browser(self.store, self.home, self.profile)
         self.pilots = Piloting(self.store, self.home, self.profile, readonly=readonly)
@@ -92,6 +94,7 @@ class Engine:
         """Close the store. Jobs go on."""
         self.browse.close()
         self.store.close()
+        error_log.leave(self.home.root)
 
     # -- datasets
 
@@ -274,9 +277,8 @@ class Engine:
 
     async def tick(self) -> None:
         """Recover dead jobs and start ready ones. Call it now and then while watching."""
-        if self.readonly:
-            return
-        await _to_its_end(scheduler.advance, self.store, self.home)
+        if not self.readonly:
+            await _to_its_end(scheduler.advance, self.store, self.home)
 
     async def recover(self) -> None:
         """Only mark dead jobs as interrupted, and continue what was cancelled; start nothing else."""
@@ -307,10 +309,8 @@ class Engine:
     async def give_up(self, job_id: int) -> tuple[str, ...]:
         """Make a job `cancelled` that cannot be cancelled on the service; return what may still run and cost there.
 
-        `Browser.remains` returns the same before.
-
         Raises:
-            InputError: a worker has the job, or it has nothing on the service.
+            InputError: a worker has the job, or it has nothing on the service (`Browser.remains` returns what).
 
         """
         from engine.jobs.giving_up import give_up

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from engine import error_log
 from engine.errors import DiskError, DogclsError, ServiceUnavailable, StoreError, UnexpectedError
 
 C = TypeVar("C", bound=type)
@@ -42,6 +43,8 @@ _ROOT = Path(__file__).parents[1]
 def described(error: BaseException, place: Path | None = None) -> DogclsError:
     """Return an exception as an error with one line that names the thing and the fact, and a hint.
 
+    The traceback of a fault of our own is written to the home's `logs/errors.log`; the hint names that file.
+
     Args:
         error: any.
         place: what is named where the system names no file: it does not for a write to an open one.
@@ -59,9 +62,10 @@ def described(error: BaseException, place: Path | None = None) -> DogclsError:
         return StoreError(f"The store cannot be used ({type(error).__name__}: {error}).", "Check its disk.")
     if isinstance(error, MemoryError):
         return DiskError("The system has no more memory.", "Close other programs, then try again.")
+    kept = error_log.record(error)
     return UnexpectedError(
         f"Unexpected {type(error).__name__} in {_place(error)}.",
-        "This is a fault of dogcls-tui: report it with this line.",
+        f"This is a fault of dogcls-tui: report it with {'this line' if kept is None else f'the end of {kept}'}.",
     )
 
 
