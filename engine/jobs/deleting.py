@@ -6,8 +6,9 @@ import shutil
 
 from engine.errors import InputError
 from engine.jobs.paths import Home
+from engine.jobs.scheduler import way_out
 from engine.jobs.standing import standing_costs
-from engine.states import ACTIVE
+from engine.states import ACTIVE, JobState
 from engine.store import Store
 
 
@@ -19,6 +20,9 @@ def delete_experiment(store: Store, home: Home, name: str) -> None:
 
     """
     jobs = store.jobs.views(name)
+    for job in jobs:
+        if job.state == JobState.CANCELLING:
+            raise InputError(f"Job {job.id} of {name!r} is still being cancelled.", f"Wait. {way_out(job.id)}")
     if any(job.state in ACTIVE for job in jobs):
         raise InputError(f"Experiment {name!r} is still running.", "Cancel its jobs first.")
     if any(cost.experiment == name for cost in standing_costs(store, home)):

@@ -38,7 +38,7 @@ def test_the_job_is_cancelled_named_and_can_be_deleted(store, home):
     call(store, job, "batch", "batch-1", "batch_77")
     scheduler.cancel(store, job)
     store.jobs.describe(job, "cancelling on the service", "403")
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=f"dogcls-tui cancel {job} --give-up"):
         delete_experiment(store, home, "e")
     (line,) = giving_up.remains(store, home, job)
     assert line.startswith("Batch batch_77: ") and "nothing by the hour" in line
