@@ -109,7 +109,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kind", action="append", choices=list(KINDS))
     parser.add_argument("--stop", action="append", choices=STOPS)
-    parser.add_argument("--every", type=int, default=1, help="of the runs, each so many-th")
+    parser.add_argument(
+        "--every", type=int, default=1, help="of the runs, each so many-th; prime to the number of stops"
+    )
     parser.add_argument("--first", type=int, default=0, help="the first run that is taken")
     parser.add_argument("--lanes", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="a folder for everything, which then stays")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.process.kill_matrix import SCENARIOS, TESTS, resolve, run
 from tests.process.stop_matrix import STOPS, describe, stop_in_turn, work_of
 
 FEW = 97
@@ -14,6 +15,15 @@ def test_a_stopped_job_leaves_nothing_there_and_ends_well(lanes, explored, stop)
     assert len(work) >= 2
     outcomes = lanes.map(stop_in_turn, work)
     assert [describe(outcome) for outcome in outcomes if outcome.wrong] == []
+
+
+def test_killed_while_it_deletes_the_files_of_a_cancelled_round(lanes):
+    """The round is over before its request files go: a resume would need them."""
+    scenario = next(s for s in SCENARIOS if s.name == "killed before the creation, then cancelled")
+    kill = (1, resolve("rounds:Round.cancel:await self._drop"), "after")
+    [outcome] = lanes.map(lambda lane, one: run(lane, one, kill), [scenario])
+    assert outcome.wrong == []
+    assert outcome.images == f"{TESTS}/{TESTS}"
 
 
 @pytest.mark.full

@@ -108,9 +108,10 @@ class Round:
                 context.store.jobs.ended(context.job.id, "batch", self._key(file))
             else:
                 await self._collect(file, state)
-        for file in self._open():  # uploaded, and without a batch
+        unsent = self._open()  # perhaps uploaded, and without a batch
+        self._end("cancelled")  # first: a round that is not over needs its request files
+        for file in unsent:
             await self._drop(file)
-        self._end("cancelled")
 
     async def _request_end(self, file: File) -> bool:
         """Cancel a file's batch unless it has ended; return whether there is one."""
