@@ -519,7 +519,9 @@ def _verify_tuning(lane, home, store, outcome, mine):
     db.close()
     if not events.keys() <= logged.keys() or max(logged.values()) > 1:
         wrong.append(f"events: {len(events)} told, {len(logged)} logged, {max(logged.values())} times at most")
-    if steps != set(range(1, 1 + 2 * TRAINS // 2)):
+    if outcome.stop == "cancel, clean":
+        pass  # the results file may be deleted before it is read; the events name each tenth step
+    elif steps != set(range(1, 1 + 2 * TRAINS // 2)):
         wrong.append(f"steps measured: {sorted(steps)}")
     if len(result["checkpoints"]) != 2:
         wrong.append(f"checkpoints: {result['checkpoints']}")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.process.kill_matrix import SCENARIOS, TESTS, resolve, run
-from tests.process.stop_matrix import STOPS, describe, stop_in_turn, work_of
+from tests.process.kill_matrix import SCENARIOS, TESTS, TRAINS, resolve, run
+from tests.process.stop_matrix import STOPS, describe, stop_at, stop_in_turn, work_of
 
 FEW = 97
 """Of the runs of one stop, each so many-th."""
@@ -31,3 +31,12 @@ def test_killed_while_it_deletes_the_files_of_a_cancelled_round(lanes):
 def test_at_each_point(lanes, explored, stop):
     outcomes = lanes.map(stop_in_turn, work_of(explored, [stop]))
     assert [describe(outcome) for outcome in outcomes if outcome.wrong] == []
+
+
+def test_a_results_file_that_was_deleted_does_not_count_images_as_left_out(lanes):
+    """Cancelled when it had succeeded on the service, then cleaned up: the events name each tenth of the 12 steps."""
+    scenario = next(s for s in SCENARIOS if (s.kind, s.name) == ("fine_tune", "as it should be"))
+    point = (0, resolve("fine_tune:run:steps = await stoppable(_results"), "before")
+    [outcome] = lanes.map(lambda lane, one: stop_at(lane, one, point, "cancel, clean"), [scenario])
+    assert outcome.wrong == []
+    assert outcome.images == f"{TRAINS}/{TRAINS}"

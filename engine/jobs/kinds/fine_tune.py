@@ -103,7 +103,8 @@ async def run(context: Context) -> dict[str, Any]:
     context.say(f"model {status.fine_tuned_model}; {about}{billed:,} tokens billed, {about}${usd:.2f}")
     if estimated:
         context.say("the service did not report the billed tokens: the training cost is an estimate", "warning")
-    left_out = await asyncio.to_thread(_left_out, made, status, billed, max(steps, made.step))
+    steps = max([steps, *(point.step for point in points)])  # events name each tenth step, not the last one
+    left_out = await asyncio.to_thread(_left_out, made, status, billed, steps)
     if context.job.contestant_id is not None:
         took = status.finished_at - status.created_at if status.finished_at and status.created_at else None
         context.store.experiments.describe_contestant(
