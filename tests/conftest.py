@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -44,6 +45,7 @@ def clean_environment(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.tempdir)  # the emulator sets its own for its whole process
 
 
 @pytest.fixture(scope="session", autouse=True)
