@@ -249,7 +249,7 @@ async def test_a_deployment_of_another_model_is_replaced_and_never_queried(tunin
         calls.append(("delete", name))
         there.clear()
 
-    async def create(_azure, name, model):
+    async def create(_azure, name, model, **_):
         calls.append(("create", name, model))
 
     async def wait_ready(*_, **__):
