@@ -81,7 +81,7 @@ def resource_of(endpoint: str) -> str:
     try:
         url = urlsplit(clean_endpoint(endpoint))
     except ConfigurationError:
-        return endpoint  # no address: whoever uses it is told so
+        return endpoint  # no address: its first use reports that
     host = url.hostname or ""
     for end in _AZURE_HOSTS:
         if host.endswith(end) and url.port is None:

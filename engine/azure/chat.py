@@ -272,7 +272,7 @@ class _Scoring:
         return bool(self.pace.answered) and now - self.denied_since < patience.DENIED_SECONDS
 
     async def _lives(self) -> bool:
-        """Tell whether the deployment answers a call that costs nothing; requests that fail together share one call."""
+        """Whether the deployment answers a call that costs nothing; requests that fail together share one call."""
         failed_at = time.monotonic()
 
         def check() -> None:

@@ -62,7 +62,7 @@ async def list_deployments(azure: Azure) -> list[Deployment]:
 
 
 async def get(azure: Azure, name: str, *, say: Say | None = None) -> Deployment | None:
-    """Return a deployment, or None where there is none of this name; `say` is told of outages."""
+    """Return a deployment, or None where there is none of this name; `say` receives a line for each outage."""
     place = azure.endpoint
     arm = await azure.arm()
 
@@ -91,7 +91,7 @@ async def create(
         model: a tuned model, or one of its checkpoints.
         sku: its kind.
         capacity: thousands of tokens a minute.
-        say: is told of outages.
+        say: receives a line for each outage.
 
     """
     from azure.mgmt.cognitiveservices.models import Deployment as ArmDeployment

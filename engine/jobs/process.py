@@ -2,7 +2,7 @@
 
 Two signs show that a worker lives, and neither depends on a clock that can be set: its process, by its id, the boot and
 the ticks since that boot; and a lock on a file in its job's folder, which the kernel frees when the process ends. The
-lock is seen from other containers and by other users too, for whom the process id means nothing.
+lock is seen from other containers and by other users too, to which the process id means nothing.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def alive(pid: int | None, started: float | None) -> bool:
 def locked(path: Path) -> Iterator[bool]:
     """Hold a lock for as long as this process lives at most; yield False where another process holds it.
 
-    Where the file system knows no locks, nobody is kept out: the process id has to do then.
+    Where the file system knows no locks, no process is kept out: then only the process id counts.
     """
     try:
         private_folder(path.parent)

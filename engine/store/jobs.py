@@ -271,7 +271,7 @@ class Jobs(OpenCalls, Charges, Measurements):
         Args:
             job_id: the job.
             attempt: the worker's.
-            seconds: how long this attempt has worked so far, by a clock that nobody sets.
+            seconds: how long this attempt has worked so far, by a clock that cannot be set.
 
         Raises:
             LostClaim: the job is no longer this attempt's.

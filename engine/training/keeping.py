@@ -92,7 +92,7 @@ def load_best(folder: Path, member: int, say: Say, identity: Mapping[str, Any] |
     Args:
         folder: of the run's checkpoints.
         member: the backbone's number.
-        say: is told (message, level) when a checkpoint is passed over.
+        say: receives (message, level) when a checkpoint is passed over.
         identity: of the run; a checkpoint of another run is passed over.
 
     Raises:

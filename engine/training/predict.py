@@ -134,7 +134,7 @@ def load_predictor(
     Args:
         folder: of its checkpoints.
         cache: of backbones.
-        say: is told (message, level) when a checkpoint is passed over.
+        say: receives (message, level) when a checkpoint is passed over.
         identity: of the run, as far as it is known: `job` is its job's nonce.
 
     Raises:

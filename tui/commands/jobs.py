@@ -203,7 +203,7 @@ async def accepted_corrections(engine: Engine, job: int, retry: str | None, yes:
     """Show which deployments a resume takes from the settings instead of the job's; return them if that is accepted.
 
     Raises:
-        typer.Exit: with 2, where nobody can be asked, or the answer was no.
+        typer.Exit: with 2, without a terminal to confirm in, or where the answer was no.
 
     """
     found = await engine.remote.corrections(job, retry)
