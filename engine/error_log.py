@@ -10,7 +10,6 @@ from pathlib import Path
 
 from engine import clock
 from engine.secrets import redact
-from engine.store.files import private_folder
 
 LARGEST_BYTES = 1_000_000
 """From this size on the file is renamed to `errors.log.1`, in the place of an earlier one, and a new one begun."""
@@ -54,6 +53,8 @@ def record(error: BaseException) -> Path | None:
 
 
 def _append(path: Path, text: str) -> None:
+    from engine.store.files import private_folder  # not before the app's first screen
+
     private_folder(path.parent)
     if path.exists() and path.stat().st_size >= LARGEST_BYTES:
         path.replace(path.with_name(f"{path.name}.1"))
