@@ -48,7 +48,7 @@ def _interrupted(store: Store, job: StoredJob) -> bool:
         expected=expected,
         attempt=job.attempt,
         level="warning",
-        message="the worker is gone; resume goes on from here",
+        message="the worker is gone; a resume continues from here",
         error="the worker process is gone",
     )
 
