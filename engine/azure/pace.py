@@ -115,7 +115,9 @@ class Pace:
 
     @property
     def limit(self) -> int:
-        """How many requests may be under way."""
+        """How many requests may be under way; one, while the service has refused twice and answered none since."""
+        if self._delay > 2 * FIRST_DELAY:
+            return 1
         return max(1, min(self.most, int(self._allowed)))
 
     @property

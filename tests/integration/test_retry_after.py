@@ -122,5 +122,5 @@ async def test_no_value_makes_a_flood_of_single_requests():
 
     found = await asyncio.gather(*(one(value) for value in VALUES))
     for value, (sent, left) in zip(VALUES, found, strict=True):
-        assert 1 <= sent <= 8 + 2 * 10, value
+        assert 1 <= sent <= 8 + 8 + 6, value
         assert left < 5, value

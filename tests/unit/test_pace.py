@@ -213,3 +213,20 @@ def test_refusals_of_one_moment_are_one_event():
         pace.leave()
     assert pace.refused == 8
     assert pace.limit >= 5  # not 8 / 2 ** 8
+
+
+def test_one_request_at_a_time_while_nothing_is_answered():
+    """A service whose waits are too short would else get eight requests after each of them."""
+    now = 0.0
+    pace = Pace(8, now=lambda: now)
+    tickets = [pace.take() for _ in range(8)]
+    for _ in range(2):
+        for ticket in tickets:
+            pace.went_badly(ticket, 0.1)
+            pace.leave()
+        now += 1.0
+        tickets = [pace.take() for _ in range(pace.limit)]
+    assert len(tickets) == 1
+    assert pace.wait() is None
+    pace.went_well(tickets[0], {})
+    assert pace.limit > 1
