@@ -175,7 +175,7 @@ def gain_interval(only_a: int, only_b: int, n: int, *, seed: int = 0) -> tuple[f
     return float(low), float(high), "paired bootstrap"
 
 
-def tango(only_a: int, only_b: int, n: int) -> tuple[float, float]:
+def tango(only_a: int, only_b: int, n: int, level: float = LEVEL) -> tuple[float, float]:
     """Return the 95% score interval of a difference of paired shares (Tango 1998, Statistics in Medicine 17).
 
     It holds where no image tells the two apart, or every one does. Raises ValueError when n is 0.
@@ -185,7 +185,7 @@ def tango(only_a: int, only_b: int, n: int) -> tuple[float, float]:
 
     if n < 1:
         raise ValueError("no images")
-    z = float(norm.ppf(1 - LEVEL / 2))
+    z = float(norm.ppf(1 - level / 2))
     gain = (only_a - only_b) / n
 
     def score(delta: float) -> float:
