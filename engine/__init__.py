@@ -62,7 +62,6 @@ if TYPE_CHECKING:
     from engine.evaluation.latency import Waits as Waits
     from engine.evaluation.quality import ClassQuality as ClassQuality
     from engine.evaluation.sections import Section as Section
-    from engine.evaluation.sections import against as against
     from engine.evaluation.sections import overloads as overloads
     from engine.evaluation.sections import reading as reading
     from engine.evaluation.verdict import said_paired as said_paired
@@ -144,7 +143,7 @@ _ROOMS = {
     "evaluation.frontier": "Point",
     "evaluation.latency": "Figure Latencies LatencyProfile Waits",
     "evaluation.quality": "ClassQuality",
-    "evaluation.sections": "Section against overloads reading",
+    "evaluation.sections": "Section overloads reading",
     "evaluation.verdict": "said_paired",
     "evaluation.volumes": "Stretch",
     "evaluation.details": "Answers ConfusionMap ContestantAnswers confusion_map disagreements mistakes per_class",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from engine.evaluation.comparison import ContestantInput, shown_name
-from engine.evaluation.differences import PairedDifference, holm, paired
+from engine.evaluation.differences import PairedDifference, holm, paired, shared
 from engine.evaluation.latency import Latencies, latencies
 from engine.evaluation.properties import Bucket, ImageProperties, by_property
 from engine.evaluation.quality import Quality, quality, right
@@ -113,7 +113,7 @@ def analyse(
     check_alike(labels, inputs)
     reader = Reader(labels, synonyms)
     contestants = tuple(_contestant(i, labels, properties, reader, prices or {}) for i in inputs)
-    differences = holm([_difference(a, b, seed) for a, b in combinations(contestants, 2)])
+    differences = holm([_difference(a, b, seed) for a, b in combinations(contestants, 2)], seed=seed)
     standings = [
         Standing(c.name, c.quality, c.price, c.complete, c.emulated, c.prompt, c.answer_format) for c in contestants
     ]
@@ -234,8 +234,5 @@ def _own_price(given: ContestantInput) -> Price | None:
 
 def _difference(a: ContestantAnalysis, b: ContestantAnalysis, seed: int) -> PairedDifference:
     """Compare two contestants; where one is unfinished, on the images that both were asked about."""
-    among = None
-    if not (a.complete and b.complete):
-        both = zip(a.outcomes, b.outcomes, strict=True)
-        among = [n for n, ends in enumerate(both) if Outcome.MISSING not in ends]
+    among = shared(a.outcomes, b.outcomes, complete=a.complete and b.complete)
     return paired(a.name, b.name, a.hits, b.hits, said_a=a.predictions, said_b=b.predictions, among=among, seed=seed)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
+from engine.evaluation.differences import LEVEL, corrected, shared
 from engine.evaluation.metrics import Latency, Requests, latency, macro_f1, mcnemar, requests, wilson
 from engine.states import ContestantKind, Outcome
 
@@ -101,7 +103,8 @@ class ContestantResult:
 class Difference:
     """One contestant against the baseline, image by image.
 
-    `gain` is in accuracy (fraction); `p` is McNemar's exact p of the images that only one got right.
+    `gain` is in accuracy (fraction); `p` is McNemar's exact p of the images that only one got right, `p_holm` the same
+    after Holm's correction for the `pairs` of all contestants, as everywhere: whichever of them are shown here.
     """
 
     name: str
@@ -110,6 +113,13 @@ class Difference:
     only_this: int
     only_baseline: int
     p: float
+    p_holm: float
+    pairs: int = 1
+
+    @property
+    def real(self) -> bool:
+        """Whether the difference is beyond chance at 5%, all pairs considered."""
+        return self.p_holm < LEVEL
 
 
 @dataclass(frozen=True)
@@ -149,19 +159,22 @@ def compare(
     if any(list(i.truths) != list(inputs[0].truths) for i in inputs):
         raise ValueError("the contestants were not tested on the same images")
     results = [_result(i, labels) for i in inputs]
-    hits = {r.name: _hits(i) for r, i in zip(results, inputs, strict=True)}
+    hits = [_hits(i) for i in inputs]
     base = next((r for r in results if r.name == baseline), None) or next(
         (r for r in results if r.kind == ContestantKind.ZERO_SHOT), results[0] if results else None
     )
+    pairs = list(combinations(range(len(results)), 2))
+    only = [_only(inputs[a], inputs[b], hits[a], hits[b]) for a, b in pairs]
+    tested = [mcnemar(*counts) for counts in only]
     differences = []
-    for result in results:
-        if base is None or result is base or not (result.complete and base.complete):
+    for (a, b), (only_a, only_b), p, (p_holm, _) in zip(pairs, only, tested, corrected(tested), strict=True):
+        one, other = results[a], results[b]
+        if base not in (one, other) or not (one.complete and other.complete):
             continue
-        pairs = Counter(zip(hits[result.name], hits[base.name], strict=True))
-        this, other = pairs[True, False], pairs[False, True]
-        differences.append(
-            Difference(result.name, base.name, result.accuracy - base.accuracy, this, other, mcnemar(this, other))
-        )
+        if one is base:
+            one, other, only_a, only_b = other, one, only_b, only_a
+        gain = one.accuracy - other.accuracy
+        differences.append(Difference(one.name, other.name, gain, only_a, only_b, p, p_holm, len(pairs)))
     return Comparison(experiment, dataset, split, results, differences)
 
 
@@ -172,6 +185,13 @@ def shown_name(contestant: ContestantInput) -> str:
 
 def _hits(contestant: ContestantInput) -> list[bool]:
     return [p is not None and p == t for p, t in zip(contestant.predictions, contestant.truths, strict=True)]
+
+
+def _only(a: ContestantInput, b: ContestantInput, hits_a: Sequence[bool], hits_b: Sequence[bool]) -> tuple[int, int]:
+    """Return how many images only the one got right, and only the other, among those that both were asked about."""
+    among = shared(a.outcomes, b.outcomes, complete=a.complete and b.complete)
+    pairs = Counter((hits_a[i], hits_b[i]) for i in (range(len(hits_a)) if among is None else among))
+    return pairs[True, False], pairs[False, True]
 
 
 def _result(contestant: ContestantInput, labels: Sequence[str]) -> ContestantResult:

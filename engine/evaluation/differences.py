@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from engine.evaluation.metrics import mcnemar
 from engine.evaluation.quality import Share, share
+from engine.states import Outcome
 
 RESAMPLES = 20_000
 FEW = 10
@@ -23,8 +24,10 @@ LEVEL = 0.05
 class PairedDifference:
     """Contestant `a` against `b` on the same `n` images.
 
-    `gain` is a's accuracy minus b's as a fraction, with its 95% interval, which `interval` names the method of. `p` is
-    McNemar's exact p, `p_holm` the same after Holm's correction for all pairs of the comparison. `only_a` and `only_b`
+    `gain` is a's accuracy minus b's as a fraction, with its interval, which `interval` names the method of. `p` is
+    McNemar's exact p, `p_holm` the same after Holm's correction for all pairs of the comparison; `low` and `high` are
+    corrected with it: the 95% interval of one pair, the interval at Holm's level of one among several (see `holm`), so
+    that an interval leaves out 0 where the difference is `real`, and nowhere else. `only_a` and `only_b`
     are positions of the images that only one got right, `both` and `neither` count the rest; `differ` has the images
     about which they said different things. `needed` is the number of test images it would take to tell the two apart,
     all pairs considered, if they differ as much as they do here (see `images_needed`); None where they do not differ.
@@ -60,7 +63,8 @@ class UnpairedDifference:
 
     `gain` is a's share minus b's with Newcombe's 95% interval, `p` is of the two-proportion score test, `needed` is the
     number of images for each of the two. `p_if_paired` is what McNemar's exact p would be at least and at most if both
-    had the same images, whichever those were that they got right; None where the numbers of images differ.
+    had the same images, whichever those were that they got right; None where the numbers of images differ. After
+    `holm_unpaired` all of them are corrected for the number of pairs, `pairs`.
     """
 
     a: Share
@@ -71,6 +75,7 @@ class UnpairedDifference:
     p: float
     needed: int | None
     p_if_paired: tuple[float, float] | None
+    pairs: int = 1
 
 
 def paired(
@@ -130,37 +135,68 @@ def paired(
     )
 
 
-def holm(differences: Sequence[PairedDifference]) -> tuple[PairedDifference, ...]:
-    """Return the differences with p corrected for their number (Holm 1979).
+def shared(a: Sequence[Outcome], b: Sequence[Outcome], *, complete: bool) -> list[int] | None:
+    """Return the images that both contestants were asked about, by their outcomes; None: all, for both are complete."""
+    if complete:
+        return None
+    return [n for n, ends in enumerate(zip(a, b, strict=True)) if Outcome.MISSING not in ends]
 
-    Images needed are for the level that is the strictest of Holm's: else fewer than there are could be said to be
-    enough for a pair that these have not told apart.
+
+def holm(differences: Sequence[PairedDifference], *, seed: int = 0) -> tuple[PairedDifference, ...]:
+    """Return the differences with p and intervals corrected for their number (Holm 1979).
+
+    An interval is at the level at which Holm's procedure has tested its pair (Serlin 1993, Journal of Experimental
+    Education 61). Images needed are for the level that is the strictest of Holm's: else fewer than there are could be
+    said to be enough for a pair that these have not told apart.
+
+    Args:
+        differences: of all pairs, none of them corrected yet.
+        seed: of the bootstrap.
+
     """
-    if not differences:
-        return ()
-    from statsmodels.stats.multitest import multipletests
+    if len(differences) < 2:
+        return tuple(differences)
+    found, strictest = [], LEVEL / len(differences)
+    for d, (p, level) in zip(differences, corrected([d.p for d in differences]), strict=True):
+        k_a, k_b = len(d.only_a), len(d.only_b)
+        low, high, interval = gain_interval(k_a, k_b, d.n, seed=seed, level=level)
+        needed = images_needed(k_a, k_b, d.n, level=strictest)
+        found.append(replace(d, p_holm=p, low=low, high=high, interval=interval, needed=needed))
+    return tuple(found)
 
-    corrected = multipletests([d.p for d in differences], method="holm")[1]
-    level = LEVEL / len(differences)
-    return tuple(
-        replace(d, p_holm=float(p), needed=images_needed(len(d.only_a), len(d.only_b), d.n, level=level))
-        for d, p in zip(differences, corrected, strict=True)
-    )
+
+def corrected(p_values: Sequence[float]) -> list[tuple[float, float]]:
+    """Return of each p, (p after Holm's correction for all of them, level at which the procedure has tested it).
+
+    Holm tests the smallest of m p-values at 5% / m, the next at 5% / (m − 1), and stops at the first that is not below
+    its level: all further ones are tested at that level.
+    """
+    m, level, highest, stopped = len(p_values), LEVEL, 0.0, False
+    found = [(1.0, LEVEL)] * m
+    for rank, at in enumerate(sorted(range(m), key=lambda i: p_values[i])):
+        level = level if stopped else LEVEL / (m - rank)
+        stopped = stopped or p_values[at] >= level
+        highest = max(highest, min(1.0, (m - rank) * p_values[at]))
+        found[at] = highest, level
+    return found
 
 
-def gain_interval(only_a: int, only_b: int, n: int, *, seed: int = 0) -> tuple[float, float, str]:
-    """Return the 95% interval of the paired gain, as fractions, and how it was made.
+def gain_interval(only_a: int, only_b: int, n: int, *, seed: int = 0, level: float = LEVEL) -> tuple[float, float, str]:
+    """Return the interval of the paired gain, 95% unless told, as fractions, and how it was made.
 
     The paired bootstrap (Efron 1979): images are drawn with replacement, both answers of each together, and of 20,000
     draws the middle 95% of the gains are kept. Drawing images makes the numbers of those that only one got right
     multinomial, so that these are drawn directly, at any number of images. From fewer than ten images that tell the
     two apart, or where every image does, there is too little to draw from: then it is Tango's score interval (1998).
+    Either way it reaches to 0 where McNemar's exact test, which is the stricter one, does not find a difference at
+    this level: a test and an interval never contradict each other.
 
     Args:
         only_a: images that only the one got right.
         only_b: images that only the other got right.
         n: all images.
         seed: of the draws; the same seed gives the same interval.
+        level: 1 less the confidence.
 
     """
     import numpy as np
@@ -169,16 +205,21 @@ def gain_interval(only_a: int, only_b: int, n: int, *, seed: int = 0) -> tuple[f
         return -1.0, 1.0, "no images"
     telling = only_a + only_b
     if telling < FEW or telling == n:
-        return (*tango(only_a, only_b, n), "score interval")
+        return (*_reaching(tango(only_a, only_b, n, level), only_a, only_b, level), "score interval")
     drawn = np.random.default_rng(seed).multinomial(n, (only_a / n, only_b / n, 1 - telling / n), size=RESAMPLES)
-    low, high = np.percentile((drawn[:, 0] - drawn[:, 1]) / n, (2.5, 97.5))
-    return float(low), float(high), "paired bootstrap"
+    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / n, (level / 2, 1 - level / 2))
+    return (*_reaching((float(low), float(high)), only_a, only_b, level), "paired bootstrap")
+
+
+def _reaching(ends: tuple[float, float], only_a: int, only_b: int, level: float) -> tuple[float, float]:
+    """Return the interval, with 0 in it where the exact test does not leave it out."""
+    return ends if mcnemar(only_a, only_b) < level else (min(ends[0], 0.0), max(ends[1], 0.0))
 
 
 def tango(only_a: int, only_b: int, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """Return the 95% score interval of a difference of paired shares (Tango 1998, Statistics in Medicine 17).
+    """Return the score interval of a difference of paired shares (Tango 1998, Statistics in Medicine 17).
 
-    It holds where no image tells the two apart, or every one does. Raises ValueError when n is 0.
+    It is the 95% one unless a level is given. It holds where no image tells the two apart, or every one does. Raises ValueError when n is 0.
     """
     from scipy.optimize import brentq
     from scipy.stats import norm
@@ -229,6 +270,17 @@ def images_needed(only_a: int, only_b: int, n: int, power: float = POWER, *, lev
     return max(math.ceil((root / delta) ** 2), math.ceil(fewest / psi))
 
 
+def holm_unpaired(differences: Sequence[UnpairedDifference]) -> list[UnpairedDifference]:
+    """Return the differences corrected for their number, as `holm` does; bounds of a paired p are Bonferroni's."""
+    m, found = len(differences), []
+    for d, (p, level) in zip(differences, corrected([d.p for d in differences]), strict=True):
+        bounds = d.p_if_paired and (min(1.0, m * d.p_if_paired[0]), min(1.0, m * d.p_if_paired[1]))
+        low, high = _newcombe(d.a, d.b, level)
+        needed = _needed_each(d.a, d.b, LEVEL / m)
+        found.append(replace(d, p=p, low=low, high=high, needed=needed, p_if_paired=bounds, pairs=m))
+    return found
+
+
 def unpaired(correct_a: int, n_a: int, correct_b: int, n_b: int) -> UnpairedDifference:
     """Compare two shares by their counts alone, as of published results; this needs more images than pairs do.
 
@@ -239,24 +291,35 @@ def unpaired(correct_a: int, n_a: int, correct_b: int, n_b: int) -> UnpairedDiff
         ValueError: there are no images, or more are correct than there are.
 
     """
-    from scipy.stats import chi2_contingency, norm
-    from statsmodels.stats.proportion import confint_proportions_2indep
+    from scipy.stats import chi2_contingency
 
     if not (0 <= correct_a <= n_a and 0 <= correct_b <= n_b and n_a and n_b):
         raise ValueError(f"{correct_a} of {n_a} against {correct_b} of {n_b} images cannot be")
     a, b = share(correct_a, n_a), share(correct_b, n_b)
-    gain = a.value - b.value
-    low, high = confint_proportions_2indep(correct_a, n_a, correct_b, n_b, method="newcomb", compare="diff")
-    p, needed = 1.0, None
+    p = 1.0
     if correct_a * n_b != correct_b * n_a:
         table = [[correct_a, n_a - correct_a], [correct_b, n_b - correct_b]]
         p = float(chi2_contingency(table, correction=False).pvalue)
-        middle = (a.value + b.value) / 2
-        spread = math.sqrt(a.value * (1 - a.value) + b.value * (1 - b.value))
-        root = norm.ppf(1 - LEVEL / 2) * math.sqrt(2 * middle * (1 - middle)) + norm.ppf(POWER) * spread
-        needed = math.ceil((root / gain) ** 2)
     bounds = mcnemar_bounds(correct_a, correct_b, n_a) if n_a == n_b else None
-    return UnpairedDifference(a, b, gain, float(low), float(high), p, needed, bounds)
+    return UnpairedDifference(a, b, a.value - b.value, *_newcombe(a, b, LEVEL), p, _needed_each(a, b, LEVEL), bounds)
+
+
+def _newcombe(a: Share, b: Share, level: float) -> tuple[float, float]:
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    low, high = confint_proportions_2indep(a.k, a.n, b.k, b.n, method="newcomb", compare="diff", alpha=level)
+    return float(low), float(high)
+
+
+def _needed_each(a: Share, b: Share, level: float) -> int | None:
+    from scipy.stats import norm
+
+    if a.k * b.n == b.k * a.n:
+        return None
+    middle = (a.value + b.value) / 2
+    spread = math.sqrt(a.value * (1 - a.value) + b.value * (1 - b.value))
+    root = norm.ppf(1 - level / 2) * math.sqrt(2 * middle * (1 - middle)) + norm.ppf(POWER) * spread
+    return math.ceil((root / (a.value - b.value)) ** 2)
 
 
 def mcnemar_bounds(correct_a: int, correct_b: int, n: int) -> tuple[float, float]:

@@ -247,9 +247,9 @@ def full_json(found: Findings) -> dict[str, Any]:
                 "accuracy_low": c.low,
                 "accuracy_high": c.high,
                 "per_thousand_more": c.per_thousand(found.terms),
-                "against_its_better_member": _difference(sections.against(found, c)),
+                "against_its_better_member": _difference(d),
             }
-            for c in found.cascades
+            for c, d in zip(found.cascades, found.cascade_differences, strict=True)
         ],
         "frontier": [{**_value(p), "dominated": p.dominated} for p in found.frontier],
         "suspects": [

@@ -10,6 +10,7 @@ from engine.evaluation.analysis import Analysis, analyse
 from engine.evaluation.cascade import Cascade, Sweep, cascades, members, sweep
 from engine.evaluation.comparison import Comparison, ContestantInput, shown_name
 from engine.evaluation.details import Answers
+from engine.evaluation.differences import PairedDifference, holm, paired
 from engine.evaluation.economics import BreakEven, Economics, Terms, Total, by_name, pairs, per_thousand, total
 from engine.evaluation.frontier import Point, frontier, points
 from engine.evaluation.properties import ImageProperties
@@ -91,7 +92,8 @@ class Findings:
     """What came out, under the terms that money is reckoned by.
 
     `totals` and `per_thousand` have None where what a contestant costs is not known.
-    `cautions` say why figures may promise too much, `notes` what else has to be known. `sweeps` has a cascade of each
+    `cautions` say why figures may promise too much, `notes` what else has to be known. `cascade_differences`
+    has each cascade against the better of its members, corrected for the number of cascades. `sweeps` has a cascade of each
     pair over its whole range. `evidence` is what all of it was made of.
     """
 
@@ -106,6 +108,7 @@ class Findings:
     break_evens: tuple[BreakEven, ...]
     returns: tuple[Return, ...]
     cascades: tuple[Cascade, ...]
+    cascade_differences: tuple[PairedDifference, ...]
     frontier: tuple[Point, ...]
     suspects: tuple[Suspect, ...]
     references: tuple[Reference, ...]
@@ -167,6 +170,7 @@ def find(evidence: Evidence, terms: Terms) -> Findings:
         break_evens=tuple(pairs(priced, terms)),
         returns=tuple(_returns(analysis, priced, terms)),
         cascades=tuple(mixed),
+        cascade_differences=_cascade_differences(mixed, answers),
         frontier=tuple(frontier(points(settled, mixed, named, terms))),
         suspects=tuple(
             suspects(
@@ -238,6 +242,20 @@ def _worth(analysis: Analysis, by_value: Sequence[Stretch], terms: Terms) -> Ana
         f" accuracies are as measured."
     )
     return replace(analysis, verdict=replace(v, would_change=(told, *v.would_change)))
+
+
+def _cascade_differences(mixed: Sequence[Cascade], answers: Answers) -> tuple[PairedDifference, ...]:
+    """Return each cascade against the better of its members, image by image."""
+
+    def hits(predicted: Sequence[int | None]) -> list[bool]:
+        return [said == truth for said, truth in zip(predicted, answers.truths, strict=True)]
+
+    found = []
+    for cascade in mixed:
+        rest = {name: hits(answers.of(name).predicted) for name in (cascade.second, cascade.first)}
+        better = max(rest, key=lambda name: sum(rest[name]))
+        found.append(paired(cascade.name, better, hits(cascade.predicted), rest[better]))
+    return holm(found)
 
 
 def _returns(analysis: Analysis, known: Sequence[Economics], terms: Terms) -> list[Return]:

@@ -67,7 +67,7 @@ def points(
 def frontier(candidates: Iterable[Point]) -> list[Point]:
     """Return all of them, the cheapest first, each with those that dominate it (Pareto).
 
-    Measured accuracies are compared as they are: two whose intervals overlap may as well stand the other way round.
+    Measured accuracies are compared as they are; whether a difference is beyond chance is for the paired test to find.
     """
     everyone = sorted(candidates, key=lambda p: (p.usd, -p.accuracy))
     return [

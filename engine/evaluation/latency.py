@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 PERCENTILES = (50, 90, 95, 99)
+FEWEST = 5
+"""Times from which on their mean has an interval."""
 
 Timing = tuple[float | None, float, int]
 """Of one request: ms of the first attempt (None where it failed), ms in all, number of attempts."""
@@ -86,9 +88,10 @@ def waits(timings: Sequence[Timing]) -> Waits | None:
 def profile(milliseconds: Sequence[float]) -> LatencyProfile | None:
     """Return mean and percentiles with 95% intervals, or None without times.
 
-    The mean's interval is Student's; the percentiles' are the order statistics between which the true percentile lies
-    with at least 95% (Conover 1999, section 3.2), which asks nothing of the times' distribution but that requests are
-    alike and independent.
+    The mean's interval is Student's of its logarithm (delta method), for times are skewed and never negative; fewer
+    than five times give none. The percentiles' are the order statistics between which the true percentile lies with at
+    least 95% (Conover 1999, section 3.2), which requires nothing of the times' distribution but that requests are alike
+    and independent.
 
     Raises:
         ValueError: a time is negative, infinite or no number.
@@ -103,7 +106,11 @@ def profile(milliseconds: Sequence[float]) -> LatencyProfile | None:
     if not (np.isfinite(times) & (times >= 0)).all():
         raise ValueError("a latency is no number of milliseconds")
     n, mean = int(times.size), float(times.mean())
-    half = float(t.ppf(0.975, n - 1) * times.std(ddof=1) / np.sqrt(n)) if n > 1 else None
+    ends: tuple[float | None, float | None] = (None, None)
+    if n >= FEWEST:
+        error = float(t.ppf(0.975, n - 1) * times.std(ddof=1) / np.sqrt(n))
+        ratio = float(np.exp(error / mean)) if mean else 1.0  # of n times the error is at most t / √n of the mean
+        ends = mean / ratio, mean * ratio
     found = {}
     for percentile in PERCENTILES:
         value = float(np.percentile(times, percentile))
@@ -111,5 +118,4 @@ def profile(milliseconds: Sequence[float]) -> LatencyProfile | None:
         low, high = (None if np.isnan(end) else float(end) for end in interval)
         # Of a handful of times even the last may be below a high percentile, and the interpolated one below that.
         found[percentile] = Figure(value, None if low is None else min(low, value), high)
-    ends = (None, None) if half is None else (mean - half, mean + half)
     return LatencyProfile(n, Figure(mean, *ends), found)

@@ -97,7 +97,7 @@ def _header(found: Findings, nav: list[Markup]) -> Markup:
 
 def _footer(found: Findings) -> Markup:
     made = dict(found.provenance.lines()).get("reckoned", "")
-    return tag("footer", f"Intervals are 95%: Wilson's of shares, of differences as told in the table. Made {made}.")
+    return tag("footer", f"Intervals are 95%: Wilson's of shares, of differences corrected as their p is. Made {made}.")
 
 
 def _block(name: str, title: str, body: Child, found: Findings) -> Markup:
@@ -205,7 +205,11 @@ def _cost(found: Findings, kinds: dict[str, str]) -> Markup | None:
         drawn += [
             tag("h3", "Accuracy over cost"),
             charts.frontier(points),
-            tag("p", "Nobody beats those on the dashed line in both; upright lines are 95% intervals.", class_="under"),
+            tag(
+                "p",
+                "As measured, nobody beats those on the dashed line in both; upright lines are 95% intervals of each share alone.",
+                class_="under",
+            ),
         ]
     if found.curves is not None and any(usd > 0 for line in found.curves.usd.values() for usd in line):
         lines = {name: (kinds.get(name, "cascade"), usd) for name, usd in found.curves.usd.items()}

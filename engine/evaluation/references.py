@@ -10,7 +10,7 @@ from importlib.resources import files
 from itertools import combinations
 from typing import Any
 
-from engine.evaluation.differences import unpaired
+from engine.evaluation.differences import holm_unpaired, unpaired
 from engine.evaluation.metrics import wilson
 from engine.evaluation.verdict import said_unpaired
 
@@ -105,12 +105,12 @@ def references(dataset: DatasetInfo) -> list[Reference]:
 
 def among(published: Sequence[Reference]) -> list[str]:
     """Return what the counts of every two rows of one publication say, without the pairs that it does not tell."""
+    pairs = [(b, a) for a, b in combinations(published, 2) if a.source == b.source]
+    counted = [unpaired(a.correct, a.n, b.correct, b.n) for a, b in pairs]
     told = []
-    for a, b in combinations(published, 2):
-        if a.source == b.source:
-            found = unpaired(b.correct, b.n, a.correct, a.n)
-            alike = found if not (a.apart or b.apart) else replace(found, p_if_paired=None)
-            told.append(said_unpaired(b.name, a.name, alike))
+    for (a, b), found in zip(pairs, holm_unpaired(counted), strict=True):
+        alike = found if not (a.apart or b.apart) else replace(found, p_if_paired=None)
+        told.append(said_unpaired(a.name, b.name, alike))
     return told
 
 

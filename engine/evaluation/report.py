@@ -10,7 +10,7 @@ from engine.evaluation import sections
 from engine.evaluation.comparison import Comparison, ContestantResult, Cost
 from engine.evaluation.findings import Findings
 from engine.evaluation.sections import Section
-from engine.evaluation.words import UNKNOWN
+from engine.evaluation.words import UNKNOWN, corrected_p
 from engine.states import Outcome
 
 # C0 and C1 controls, and the marks that turn the direction of what follows.
@@ -177,11 +177,10 @@ def notes(comparison: Comparison, *, differences: bool = True, priced: bool = Tr
     """Return what has to be known to read the figures: differences, failures, cautions, prompts, emulation."""
     found = []
     for d in comparison.differences if differences else ():
-        sure = f"p = {d.p:.3f}" if d.p >= 0.001 else "p < 0.001"
-        verdict = "a real difference" if d.p < 0.05 else "may be chance"
         found.append(
             f"{literal(d.name)} vs {literal(d.baseline)}: {d.gain * 100:+.1f} points"
-            f" ({d.only_this} images only it got right, {d.only_baseline} only the other; {sure}: {verdict})."
+            f" ({d.only_this} images only it got right, {d.only_baseline} only the other;"
+            f" {corrected_p(d.p_holm, d.pairs)}: {'a real difference' if d.real else 'may be chance'})."
         )
     for c in comparison.contestants:
         lost = [f"{count:,} {_LOST[outcome]}" for outcome, count in c.outcomes.items() if count and outcome in _LOST]

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from engine.evaluation.analysis import ContestantAnalysis
-from engine.evaluation.cascade import Cascade
-from engine.evaluation.differences import PairedDifference, paired
+from engine.evaluation.differences import PairedDifference
 from engine.evaluation.economics import overloaded
 from engine.evaluation.findings import Findings
 from engine.evaluation.latency import PERCENTILES, Figure, LatencyProfile
@@ -60,7 +59,7 @@ def differences(found: Findings) -> Section | None:
         return None
     told = "Image by image: points with a 95% interval, McNemar's exact p"
     if len(pairs) > 1:
-        told += f" corrected for {len(pairs)} pairs (Holm; intervals are each pair's own)"
+        told += f", both corrected for {len(pairs)} pairs (Holm)"
     told += "; how many test images would tell the two apart four times in five, if they differ as they do here."
     return Section(
         "Differences",
@@ -276,7 +275,8 @@ def frontier(found: Findings) -> Section | None:
     ]
     how = (
         "By what 1,000 images cost with their share of all that is paid. Whom nobody beats is on the frontier; to beat"
-        " is to be better in cost or accuracy, and in neither worse."
+        " is to be better in cost or accuracy, and in neither worse, as measured: which differences in accuracy are"
+        " beyond chance is under Differences."
     )
     headings = ("contestant or cascade", "per 1,000 in all", "accuracy", "beaten by")
     return Section("Frontier", (how,), headings, tuple(rows))
@@ -287,33 +287,22 @@ def cascades(found: Findings) -> Section | None:
     if not found.cascades:
         return None
     rows = []
-    for c in found.cascades:
+    for c, d in zip(found.cascades, found.cascade_differences, strict=True):
         usd = c.per_thousand(found.terms)
         share = f"{c.accuracy:.1%} ({interval(c.low, c.high)})"
-        d = against(found, c)
         points = f"{100 * d.gain:+.1f} ({100 * d.low:+.1f} to {100 * d.high:+.1f})"
         per_thousand = "–" if usd is None else dollars(usd)
-        rows.append((c.name, f"{c.threshold:.3f}", percent(c.share_to_second), share, points, per_thousand))
+        p = p_value(d.p_holm).removeprefix("p ").removeprefix("= ")
+        rows.append((c.name, f"{c.threshold:.3f}", percent(c.share_to_second), share, points, p, per_thousand))
+    several = f", both corrected for {len(rows)} cascades (Holm)" if len(rows) > 1 else ""
     how = (
         "Computed from stored answers: the first answers where it is sure, the second where it is not. Points are those"
-        " that it has more than the better of its two, with the paired 95% interval; no p is told, and none of the"
-        " contestants' is corrected for cascades."
+        f" that it has more than the better of its two, with a 95% interval and McNemar's exact p{several}; the"
+        " contestants' own are not corrected for cascades."
     )
     told = (how, *(f"{c.name}: {c.chosen_on}" for c in found.cascades))
-    headings = ("cascade", "threshold", "goes on", "accuracy", "points", "per 1,000 more")
+    headings = ("cascade", "threshold", "goes on", "accuracy", "points", "p", "per 1,000 more")
     return Section("Cascades", told, headings, tuple(rows))
-
-
-def against(found: Findings, cascade: Cascade) -> PairedDifference:
-    """Return a cascade against the better of its members, image by image; p is of this pair alone."""
-    truths = found.answers.truths
-
-    def hits(predicted: Sequence[int | None]) -> list[bool]:
-        return [said == truth for said, truth in zip(predicted, truths, strict=True)]
-
-    rest = {name: hits(found.answers.of(name).predicted) for name in (cascade.second, cascade.first)}
-    better = max(rest, key=lambda name: sum(rest[name]))
-    return paired(cascade.name, better, hits(cascade.predicted), rest[better])
 
 
 def properties(found: Findings) -> Section | None:
@@ -330,7 +319,7 @@ def properties(found: Findings) -> Section | None:
             rows.append((f"{bucket.name} ({bucket.property})", f"{bucket.share.n:,}", *figures))
     if not rows:
         return None
-    told = ("Thirds of each property; whether intervals overlap says whether a difference is more than chance.",)
+    told = ("Thirds of each property, each share with a 95% interval of its own; whether they differ is not tested.",)
     return Section("By image property", told, ("images", "n", *map(_who, contestants)), tuple(rows))
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from engine.evaluation.differences import LEVEL, PairedDifference, UnpairedDifference
 from engine.evaluation.quality import Quality
-from engine.evaluation.words import dollars, images, listed, p_value, told_share
+from engine.evaluation.words import corrected_p, dollars, images, listed, p_value, told_share
 from engine.states import Outcome
 
 
@@ -144,7 +144,7 @@ def said_unpaired(a: str, b: str, d: UnpairedDifference) -> str:
     low, high = sorted((sign * d.low, sign * d.high))
     said = (
         f"Unpaired, for only the counts of {a} and {b} are known: {better} has {abs(100 * d.gain):.1f} points more than"
-        f" {other} (95% interval {100 * low:.1f} to {100 * high:.1f}; {p_value(d.p)})."
+        f" {other} (95% interval {100 * low:.1f} to {100 * high:.1f}; {corrected_p(d.p, d.pairs)})."
     )
     if d.p >= LEVEL and d.needed is not None:
         said += f" That is within chance; it would take about {d.needed:,} images each to tell them apart."
@@ -260,7 +260,7 @@ def _real(d: PairedDifference, pairs: int) -> str:
 
 
 def _p(d: PairedDifference, pairs: int) -> str:
-    return p_value(d.p_holm) + (f" corrected for {pairs} pairs" if pairs > 1 else "")
+    return corrected_p(d.p_holm, pairs)
 
 
 def _chance(d: PairedDifference, pairs: int) -> str:

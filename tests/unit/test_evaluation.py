@@ -1,8 +1,10 @@
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
+from engine.evaluation.analysis import analyse
 from engine.evaluation.comparison import ContestantInput, compare
 from engine.evaluation.exports import as_text, rows, to_json, written
 from engine.evaluation.metrics import latency, macro_f1, mcnemar, wilson
@@ -168,3 +170,37 @@ def test_text_from_outside_cannot_steer_the_terminal():
     text = to_table(compare("e", "d", {"train": 1, "val": 1, "test": 9}, LABELS, [given]))
     assert "\x1b" not in text
     assert "\x07" not in text
+
+
+@pytest.mark.parametrize("unfinished", [False, True])
+@pytest.mark.parametrize(("gains", "losses"), [(14, 4), (20, 4), (30, 4), (6, 6)])
+def test_every_surface_holds_one_standard_of_significance(gains, losses, unfinished):
+    """14 to 4 is p = 0.031 alone, and no longer below 5% among three pairs."""
+    n, right = 200, range(150)
+    hits = {
+        "zero-shot": [i in right for i in range(n)],
+        "fine-tuned": [losses <= i < 150 + gains for i in range(n)],
+        "cnn": [3 <= i < 155 for i in range(n)],
+    }
+    truths = ["x"] * n
+    inputs = [
+        ContestantInput(
+            name, name, "m", False, "", "class", truths, ["x" if hit else "y" for hit in found], [Outcome.ANSWERED] * n
+        )
+        for name, found in hits.items()
+    ]
+    if unfinished:
+        half = [Outcome.ANSWERED] * 100 + [Outcome.MISSING] * 100
+        inputs[2] = replace(
+            inputs[2], outcomes=half, predictions=[*inputs[2].predictions[:100], *[None] * 100], complete=False
+        )
+    split = {"train": 1, "val": 1, "test": n}
+    made, whole = compare("e", "d", split, ["x", "y"], inputs), analyse("e", "d", split, ["x", "y"], inputs)
+    d, same = made.differences[0], whole.between("fine-tuned", "zero-shot")
+    assert (d.p, d.p_holm, d.real, d.pairs) == (same.p, same.p_holm, same.real, 3)
+    assert d.p_holm == pytest.approx(3 * d.p if gains > 6 else 1.0)
+    assert d.real == (gains > 14)
+    (line,) = [line for line in to_table(made).splitlines() if line.startswith("fine-tuned vs ")]
+    assert ("a real difference" in line) == d.real and "corrected for 3 pairs" in line
+    assert ("fine-tuned is better than zero-shot" in " ".join(whole.verdict.may)) == d.real
+    assert len(made.differences) == (1 if unfinished else 2)

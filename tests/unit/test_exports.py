@@ -284,7 +284,7 @@ def with_cascade(store, home, tmp_path, **terms):
 def test_a_cascade_is_held_against_its_better_member(store, home, tmp_path):
     found = with_cascade(store, home, tmp_path)
     (cascade,) = found.cascades
-    d = sections.against(found, cascade)
+    (d,) = found.cascade_differences
     assert d.b == "cnn"  # who is right more often than zero-shot
     assert d.gain == pytest.approx((cascade.correct - found.comparison.contestants[1].correct) / 40)
     (row,) = sections.cascades(found).rows

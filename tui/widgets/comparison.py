@@ -87,8 +87,8 @@ class ComparisonTable(Static, can_focus=True):
         if self._words and self.screen.size.height >= TALL:
             told = Text("\n", look().dim)
             for d in comparison.differences:
-                sure = f"p = {d.p:.3f}" if d.p >= 0.001 else "p < 0.001"
-                verdict = "a real difference" if d.p < 0.05 else "may be chance"
+                sure = f"p = {d.p_holm:.3f}" if d.p_holm >= 0.001 else "p < 0.001"
+                verdict = "a real difference" if d.real else "may be chance"
                 told.append(f"{one_line(d.name, 40)} against {one_line(d.baseline, 40)}: {d.gain * 100:+.1f} points, ")
                 only = f", {d.only_this} to {d.only_baseline}" if self.content_size.width >= 108 else ""
                 told.append(f"{verdict}", look().foreground).append(f" ({sure}{only})\n")
@@ -110,8 +110,8 @@ class ComparisonTable(Static, can_focus=True):
         rows = {c.name: _cells(c, c.complete and c.accuracy == best) for c in contestants}
         for d in comparison.differences:
             if "accuracy" in rows.get(d.name, {}):
-                sure = d.p < 0.05
-                rows[d.name]["Δ"] = Text(f"{d.gain * 100:+.1f}{'' if sure else '?'}", "" if sure else look().dim)
+                mark, style = ("", "") if d.real else ("?", look().dim)
+                rows[d.name]["Δ"] = Text(f"{d.gain * 100:+.1f}{mark}", style)
             if "accuracy" in rows.get(d.baseline, {}):
                 rows[d.baseline]["Δ"] = Text("base", look().dim)
         without = {"Δ"} if not comparison.differences else set()

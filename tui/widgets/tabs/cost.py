@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from engine import against, overloads
+from engine import overloads
 from tui.styles.theme import look
 from tui.text import dollars, one_line
 from tui.widgets.charts import spent
@@ -62,9 +62,9 @@ class CostTab(Sheet):
             parts.append(back)
         if found.cascades:
             asked = Text.assemble(("cascades: the network answers where it is sure, another where it is not\n", "bold"))
-            for c in found.cascades:
-                d = against(found, c)
+            for c, d in zip(found.cascades, found.cascade_differences, strict=True):
                 better = f"{points(d.gain)} points ({points(d.low)} to {points(d.high)}) beside {one_line(d.b, 40)}"
+                better += "" if d.real else ", which may be chance"
                 asked.append(
                     f"  {one_line(c.name, 60)}: {c.accuracy:.1%} ({c.low:.1%} to {c.high:.1%}), {better};"
                     f" {c.share_to_second:.0%} go on.",

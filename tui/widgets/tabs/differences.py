@@ -20,9 +20,6 @@ from tui.widgets.tabs.base import Sheet, View, points, short
 if TYPE_CHECKING:
     from engine import PairedDifference
 
-TIGHT = 100
-"""Cells below which p is told after Holm's correction only."""
-
 
 class DifferencesTab(Sheet):
     """A row a pair; what may be concluded of the chosen one below."""
@@ -50,14 +47,13 @@ class DifferencesTab(Sheet):
             table.fill(("",), {})
             self.query_one("#difference-told", Static).update("")
             return
-        several = f" after Holm, {len(found)} pairs" if len(found) > 1 else ""
+        several = f" · both after Holm, {len(found)} pairs" if len(found) > 1 else ""
         self.head(f"points of accuracy with 95% intervals · McNemar's exact p{several}")
-        wide = self.size.width >= TIGHT
         kinds = {c.name: c.kind for c in view.found.analysis.contestants}
         least = min([0.0, *(_better(d)[2][1] for d in found if d.n)])
         most = max([0.0, *(_better(d)[2][2] for d in found if d.n)])
         names = max(len(short(n, 16)) for d in found for n in (d.a, d.b))
-        cells = max(8, min(40, self.size.width - 2 * names - (57 if wide else 49)))
+        cells = max(8, min(40, self.size.width - 2 * names - 49))
         rows = {}
         for n, d in enumerate(found):
             better, other, (gain, low, high) = _better(d)
@@ -65,7 +61,7 @@ class DifferencesTab(Sheet):
             shares = [(value - least) / spread for value in (low, gain, high)]
             if not d.n:
                 pair = [Text(short(name, 16), at.contestant(kinds.get(name))) for name in (better, other)]
-                blank = [Text("–", at.dim, justify="right")] * (6 if wide else 5)
+                blank = [Text("–", at.dim, justify="right")] * 5
                 rows[str(n)] = [Text("…", at.dim), *pair, *blank]
                 continue
             real = d.real
@@ -76,12 +72,11 @@ class DifferencesTab(Sheet):
                 Text(points(gain), "bold" if real else "", justify="right"),
                 whiskers(shares, cells, at.ok if real else at.warn),
                 Text(f"{100 * low:.1f}–{100 * high:.1f}" if low >= 0 else f"{points(low)} {points(high)}", at.dim),
-                *([Text(_p(d.p), at.dim, justify="right")] if wide else []),
                 Text(_p(d.p_holm), justify="right"),
                 Text(f"{d.needed:,}" if d.needed is not None else "–", justify="right"),
             ]
         axis = f"{100 * least:.0f}{f'{100 * most:.0f}':>{cells - len(f'{100 * least:.0f}')}}"
-        heads = ("", "better", "than", "points", axis, "95%", *(("p",) if wide else ()), "Holm p", "needed")
+        heads = ("", "better", "than", "points", axis, "95%", "Holm p", "needed")
         table.fill(heads, rows)
         if table.cursor_row != view.pair:
             table.move_cursor(row=view.pair)
