@@ -219,7 +219,8 @@ def _reaching(ends: tuple[float, float], only_a: int, only_b: int, level: float)
 def tango(only_a: int, only_b: int, n: int, level: float = LEVEL) -> tuple[float, float]:
     """Return the score interval of a difference of paired shares (Tango 1998, Statistics in Medicine 17).
 
-    It is the 95% one unless a level is given. It holds where no image tells the two apart, or every one does. Raises ValueError when n is 0.
+    It is the 95% one unless a level is given. It holds where no image tells the two apart, or every one does. Raises
+    ValueError when n is 0.
     """
     from scipy.optimize import brentq
     from scipy.stats import norm
@@ -318,7 +319,8 @@ def _needed_each(a: Share, b: Share, level: float) -> int | None:
         return None
     middle = (a.value + b.value) / 2
     spread = math.sqrt(a.value * (1 - a.value) + b.value * (1 - b.value))
-    root = norm.ppf(1 - level / 2) * math.sqrt(2 * middle * (1 - middle)) + norm.ppf(POWER) * spread
+    one, other = float(norm.ppf(1 - level / 2)), float(norm.ppf(POWER))
+    root = one * math.sqrt(2 * middle * (1 - middle)) + other * spread
     return math.ceil((root / (a.value - b.value)) ** 2)
 
 

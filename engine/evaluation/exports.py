@@ -12,7 +12,6 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from engine.evaluation import sections
 from engine.evaluation.comparison import Comparison, ContestantResult
 from engine.evaluation.differences import PairedDifference
 from engine.evaluation.economics import Total

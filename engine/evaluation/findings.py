@@ -93,8 +93,8 @@ class Findings:
 
     `totals` and `per_thousand` have None where what a contestant costs is not known.
     `cautions` say why figures may promise too much, `notes` what else has to be known. `cascade_differences`
-    has each cascade against the better of its members, corrected for the number of cascades. `sweeps` has a cascade of each
-    pair over its whole range. `evidence` is what all of it was made of.
+    has each cascade against the better of its members, corrected for the number of cascades. `sweeps` has a cascade of
+    each pair over its whole range. `evidence` is what all of it was made of.
     """
 
     analysis: Analysis

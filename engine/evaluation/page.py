@@ -207,7 +207,7 @@ def _cost(found: Findings, kinds: dict[str, str]) -> Markup | None:
             charts.frontier(points),
             tag(
                 "p",
-                "As measured, nobody beats those on the dashed line in both; upright lines are 95% intervals of each share alone.",
+                "As measured, nobody beats those on the dashed line in both; upright lines are 95% intervals.",
                 class_="under",
             ),
         ]

@@ -10,7 +10,7 @@ from engine.evaluation import sections
 from engine.evaluation.comparison import Comparison, ContestantResult, Cost
 from engine.evaluation.findings import Findings
 from engine.evaluation.sections import Section
-from engine.evaluation.words import UNKNOWN, corrected_p
+from engine.evaluation.words import UNKNOWN, corrected_p, points
 from engine.states import Outcome
 
 # C0 and C1 controls, and the marks that turn the direction of what follows.
@@ -178,7 +178,7 @@ def notes(comparison: Comparison, *, differences: bool = True, priced: bool = Tr
     found = []
     for d in comparison.differences if differences else ():
         found.append(
-            f"{literal(d.name)} vs {literal(d.baseline)}: {d.gain * 100:+.1f} points"
+            f"{literal(d.name)} vs {literal(d.baseline)}: {points(d.gain)} points"
             f" ({d.only_this} images only it got right, {d.only_baseline} only the other;"
             f" {corrected_p(d.p_holm, d.pairs)}: {'a real difference' if d.real else 'may be chance'})."
         )

@@ -16,7 +16,7 @@ from engine.evaluation.reading import Rule
 from engine.evaluation.references import Reference
 from engine.evaluation.suspects import kinship
 from engine.evaluation.volumes import Stretch
-from engine.evaluation.words import dollars, p_value
+from engine.evaluation.words import dollars, p_value, points
 from engine.states import Outcome
 
 
@@ -72,8 +72,8 @@ def differences(found: Findings) -> Section | None:
 def _difference(d: PairedDifference) -> tuple[str, ...]:
     return (
         f"{d.a} – {d.b}" + (f" (on {d.n:,} that both were asked)" if d.partial else ""),
-        f"{100 * d.gain:+.1f}",
-        f"{100 * d.low:+.1f} to {100 * d.high:+.1f}",
+        points(d.gain),
+        f"{points(d.low)} to {points(d.high)}",
         f"{len(d.only_a):,}",
         f"{len(d.only_b):,}",
         p_value(d.p_holm).removeprefix("p ").removeprefix("= "),
@@ -290,10 +290,10 @@ def cascades(found: Findings) -> Section | None:
     for c, d in zip(found.cascades, found.cascade_differences, strict=True):
         usd = c.per_thousand(found.terms)
         share = f"{c.accuracy:.1%} ({interval(c.low, c.high)})"
-        points = f"{100 * d.gain:+.1f} ({100 * d.low:+.1f} to {100 * d.high:+.1f})"
+        gained = f"{points(d.gain)} ({points(d.low)} to {points(d.high)})"
         per_thousand = "–" if usd is None else dollars(usd)
         p = p_value(d.p_holm).removeprefix("p ").removeprefix("= ")
-        rows.append((c.name, f"{c.threshold:.3f}", percent(c.share_to_second), share, points, p, per_thousand))
+        rows.append((c.name, f"{c.threshold:.3f}", percent(c.share_to_second), share, gained, p, per_thousand))
     several = f", both corrected for {len(rows)} cascades (Holm)" if len(rows) > 1 else ""
     how = (
         "Computed from stored answers: the first answers where it is sure, the second where it is not. Points are those"

@@ -8,7 +8,7 @@ from typing import Literal
 
 from engine.evaluation.differences import LEVEL, PairedDifference, UnpairedDifference
 from engine.evaluation.quality import Quality
-from engine.evaluation.words import corrected_p, dollars, images, listed, p_value, told_share
+from engine.evaluation.words import corrected_p, dollars, images, listed, p_value, points, told_share
 from engine.states import Outcome
 
 
@@ -144,7 +144,7 @@ def said_unpaired(a: str, b: str, d: UnpairedDifference) -> str:
     low, high = sorted((sign * d.low, sign * d.high))
     said = (
         f"Unpaired, for only the counts of {a} and {b} are known: {better} has {abs(100 * d.gain):.1f} points more than"
-        f" {other} (95% interval {100 * low:.1f} to {100 * high:.1f}; {corrected_p(d.p, d.pairs)})."
+        f" {other} (95% interval {_unsigned(low)} to {_unsigned(high)}; {corrected_p(d.p, d.pairs)})."
     )
     if d.p >= LEVEL and d.needed is not None:
         said += f" That is within chance; it would take about {d.needed:,} images each to tell them apart."
@@ -167,10 +167,14 @@ def priced(price: Price) -> str:
     return " + ".join(parts)
 
 
+def _unsigned(share: float) -> str:
+    return points(share).removeprefix("+")
+
+
 def _points(d: PairedDifference, name: str) -> tuple[float, float, float]:
     """Return a difference as points that `name` has more, with its interval."""
     signed = (d.gain, d.low, d.high) if d.a == name else (-d.gain, -d.high, -d.low)
-    gain, low, high = (100 * value for value in signed)
+    gain, low, high = (round(100 * value, 1) + 0.0 for value in signed)  # never -0.0
     return gain, low, high
 
 

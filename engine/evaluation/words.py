@@ -12,6 +12,11 @@ def p_value(p: float) -> str:
     return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
 
 
+def points(share: float) -> str:
+    """Return a difference of shares as points with their sign; what rounds to nothing is `+0.0`, never `-0.0`."""
+    return f"{round(100 * share, 1) + 0.0:+.1f}"
+
+
 def corrected_p(p: float, pairs: int) -> str:
     """Return a p after Holm's correction for so many pairs, as it is written."""
     return p_value(p) + (f" corrected for {pairs} pairs" if pairs > 1 else "")

@@ -12,7 +12,7 @@ from engine.evaluation.comparison import ContestantInput, compare
 from engine.evaluation.differences import unpaired
 from engine.evaluation.properties import ImageProperties
 from engine.evaluation.verdict import Price, said_paired, said_unpaired
-from engine.evaluation.words import dollars
+from engine.evaluation.words import dollars, points
 from engine.states import ContestantKind, Outcome
 from tests.properties import quick
 
@@ -299,3 +299,11 @@ def test_where_nobody_is_right_nobody_is_chosen_in_words():
     for more, words in ((unknown, "recognised any of"), (lost, "answered about any of")):
         found = analysis(*(replace(contestant(name, hits(0)), **more) for name in "ab"), prices={"a": Price(1, 1)})
         assert found.verdict.sentence == f"Nobody {words} these 600 images: there is nothing to choose by."
+
+
+def test_a_difference_of_nothing_has_no_minus():
+    one = [True] * 300 + [False] * 100
+    found = analysis(contestant("a", one), contestant("b", one), contestant("c", [False] * 100 + [True] * 300))
+    told = " ".join((found.verdict.sentence, *found.verdict.may, *found.verdict.may_not))
+    assert "-0.0" not in told
+    assert (points(-0.0004), points(0.0), points(0.0051), points(-0.09)) == ("+0.0", "+0.0", "+0.5", "-9.0")

@@ -13,7 +13,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from tui.styles.theme import look
-from tui.text import dollars, one_line, span
+from tui.text import dollars, one_line, points, span
 from tui.widgets.bar import whiskers
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class ComparisonTable(Static, can_focus=True):
             for d in comparison.differences:
                 sure = f"p = {d.p_holm:.3f}" if d.p_holm >= 0.001 else "p < 0.001"
                 verdict = "a real difference" if d.real else "may be chance"
-                told.append(f"{one_line(d.name, 40)} against {one_line(d.baseline, 40)}: {d.gain * 100:+.1f} points, ")
+                told.append(f"{one_line(d.name, 40)} against {one_line(d.baseline, 40)}: {points(d.gain)} points, ")
                 only = f", {d.only_this} to {d.only_baseline}" if self.content_size.width >= 108 else ""
                 told.append(f"{verdict}", look().foreground).append(f" ({sure}{only})\n")
             told.rstrip()
@@ -111,7 +111,7 @@ class ComparisonTable(Static, can_focus=True):
         for d in comparison.differences:
             if "accuracy" in rows.get(d.name, {}):
                 mark, style = ("", "") if d.real else ("?", look().dim)
-                rows[d.name]["Δ"] = Text(f"{d.gain * 100:+.1f}{mark}", style)
+                rows[d.name]["Δ"] = Text(f"{points(d.gain)}{mark}", style)
             if "accuracy" in rows.get(d.baseline, {}):
                 rows[d.baseline]["Δ"] = Text("base", look().dim)
         without = {"Δ"} if not comparison.differences else set()

@@ -33,11 +33,6 @@ def short(name: str, most: int = 24) -> str:
     return one_line(name.replace(EMULATED, ""), most)
 
 
-def points(share: float) -> str:
-    """Return a difference in percentage points."""
-    return f"{100 * share:+.1f}"
-
-
 class Sheet(Vertical):
     """One tab: a line that says what it shows, and its own below. It is drawn when it is in front."""
 

@@ -12,9 +12,9 @@ from textual.widgets import Static
 
 from engine import overloads
 from tui.styles.theme import look
-from tui.text import dollars, one_line
+from tui.text import dollars, one_line, points
 from tui.widgets.charts import spent
-from tui.widgets.tabs.base import Sheet, View, points, short
+from tui.widgets.tabs.base import Sheet, View, short
 from tui.widgets.tabs.frontier import frontier
 from tui.widgets.tabs.latency import Scrolled
 from tui.widgets.tabs.stretches import stretches

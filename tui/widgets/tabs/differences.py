@@ -12,10 +12,10 @@ from textual.widgets import DataTable, Static
 
 from engine import said_paired
 from tui.styles.theme import look
-from tui.text import one_line
+from tui.text import one_line, points
 from tui.widgets.bar import whiskers
 from tui.widgets.tables import Table
-from tui.widgets.tabs.base import Sheet, View, points, short
+from tui.widgets.tabs.base import Sheet, View, short
 
 if TYPE_CHECKING:
     from engine import PairedDifference
@@ -48,7 +48,7 @@ class DifferencesTab(Sheet):
             self.query_one("#difference-told", Static).update("")
             return
         several = f" · both after Holm, {len(found)} pairs" if len(found) > 1 else ""
-        self.head(f"points of accuracy with 95% intervals · McNemar's exact p{several}")
+        self.head(f"points, 95% intervals · McNemar's exact p{several}")
         kinds = {c.name: c.kind for c in view.found.analysis.contestants}
         least = min([0.0, *(_better(d)[2][1] for d in found if d.n)])
         most = max([0.0, *(_better(d)[2][2] for d in found if d.n)])
