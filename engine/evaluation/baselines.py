@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.evaluation.costs import plain
-from engine.evaluation.differences import LEVEL
-from engine.evaluation.measured import chance_p, contrasts, corrected, interval
+from engine.evaluation.differences import LEVEL, corrected
+from engine.evaluation.measured import chance_p, contrasts, interval
 from engine.evaluation.measures import STANDARD, Cells, Measure, against_constant
 from engine.evaluation.metrics import wilson
 

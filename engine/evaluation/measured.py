@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.evaluation.differences import FEW, LEVEL, POWER
+from engine.evaluation.differences import FEW, LEVEL, POWER, corrected
 from engine.evaluation.measures import Cells, Measure, MeasureKind, Pairs
 from engine.evaluation.metrics import mcnemar, wilson
 from engine.evaluation.score_intervals import ROUNDING, class_interval, pair_interval, worth, z
@@ -124,22 +124,6 @@ class _Test:
         if abs(self._gain) > ROUNDING:
             needed = math.ceil(self._n * ((z(1 - strictest / 2) + z(POWER)) * error / self._gain) ** 2)
         return Contrast(self._gain, low, high, how, self.p, p_holm, needed)
-
-
-def corrected(p_values: Sequence[float]) -> list[tuple[float, float]]:
-    """Return of each p, (p after Holm's correction for all of them, level at which the procedure has tested it).
-
-    Holm tests the smallest of m p-values at 5% / m, the next at 5% / (m − 1), and stops at the first that is not below
-    its level: all further ones are tested at that level.
-    """
-    m, level, highest, stopped = len(p_values), LEVEL, 0.0, False
-    found = [(1.0, LEVEL)] * m
-    for rank, at in enumerate(sorted(range(m), key=lambda i: p_values[i])):
-        level = level if stopped else LEVEL / (m - rank)
-        stopped = stopped or p_values[at] >= level
-        highest = max(highest, min(1.0, (m - rank) * p_values[at]))
-        found[at] = highest, level
-    return found
 
 
 def chance_p(measure: Measure, cells: Cells, *, seed: int = 0) -> float:

@@ -15,8 +15,8 @@ from statsmodels.stats import contingency_tables, multitest, proportion
 from engine.errors import InputError
 from engine.evaluation.baselines import CHANCE, MAJORITY, baselines
 from engine.evaluation.costs import load_costs, parse_costs
-from engine.evaluation.differences import gain_interval, tango
-from engine.evaluation.measured import chance_p, contrasts, corrected, interval
+from engine.evaluation.differences import corrected, gain_interval, tango
+from engine.evaluation.measured import chance_p, contrasts, interval
 from engine.evaluation.measures import (
     ACCURACY,
     BALANCED,
