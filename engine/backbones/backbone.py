@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from engine.backbones.download import patient_lock
+from engine.backbones.images import READING
 from engine.backbones.lite import LITES, packaged_lite
 from engine.backbones.modules import check_cut, check_name, downloads, find_weights
 from engine.backbones.runner import Runner
@@ -69,7 +70,7 @@ class Backbone:
     @property
     def identity(self) -> str:
         """A short string that changes whenever the features would."""
-        return f"{self.name}-{self.size}-cut{self.cut}-{self.sha256[:12]}-{self.prepared}"
+        return f"{self.name}-{self.size}-cut{self.cut}-{self.sha256[:12]}-{self.prepared}-{READING}"
 
     def features(self, pixels: np.ndarray | Sequence[np.ndarray], mirrored: bool = False) -> np.ndarray:
         """Look at pictures.

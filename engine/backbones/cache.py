@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,7 @@ def _seen(
     ahead = 1 + -(-2 * workers * AT_ONCE // CHUNK)
 
     def see(few: Sequence[Picture], views: list[bool]) -> list[np.ndarray]:
-        pictures = np.stack([_look(source, backbone.size) for source in few])
+        pictures = np.stack([read_picture(source, partial(pixels, size=backbone.size)) for source in few])
         return [backbone.features(pictures, mirrored=view) for view in views]
 
     pool = ThreadPoolExecutor(workers, "looking")
@@ -216,15 +217,24 @@ def _seen(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _look(source: Picture, size: int) -> np.ndarray:
-    if not isinstance(source, Path):
-        return pixels(source(), size)
+def read_picture(source: Picture, read: Callable[[Path | bytes], np.ndarray]) -> np.ndarray:
+    """Read a picture.
+
+    Args:
+        source: the picture. A function that is the method of something with a `path` is that file's.
+        read: decodes a file, or its bytes.
+
+    Raises:
+        OSError, ValueError: it cannot be decoded; names its file, where that is known.
+
+    """
     try:
-        return pixels(source, size)
+        return read(source if isinstance(source, Path) else source())
     except (OSError, ValueError) as error:
-        if str(source) in str(error):
+        name = str(source if isinstance(source, Path) else getattr(getattr(source, "__self__", None), "path", ""))
+        if not name or name in str(error):
             raise
-        raise type(error)(f"{source}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
 
 
 def _name(digests: Sequence[str]) -> str:

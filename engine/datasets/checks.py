@@ -14,11 +14,11 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from engine.backbones.images import MAX_PIXELS
 from engine.datasets.likeness import SMALLEST, Print, fingerprint
 
 MAX_BYTES = 10_000_000
 """The service's limit for one image (Azure OpenAI, vision fine-tuning)."""
-MAX_PIXELS = 100_000_000
 MANY_PIXELS = 16_000_000
 """Pictures of more pixels are decoded one at a time, so that many threads need the memory of one."""
 SMALL_PIXELS = 64
@@ -98,8 +98,8 @@ def check_image(data: bytes, name: str = "") -> Checked:
                 if image.width * image.height > MAX_PIXELS:
                     raise BadImageError(f"{image.width}×{image.height} pixels", "Scale it down.", "pixels")
                 (width, height), mode = image.size, _mode(image, data)
-                flags = [*_flags(image, form, mode, frames, name)]
                 alike = _decode(image)
+                flags = [*_flags(image, (width, height), form, mode, frames, name)]
                 if alike is None or min(width, height) < SMALLEST:
                     flags.append(("unsure", f"{width}×{height}" if alike else "nearly one colour"))
     except BadImageError:
@@ -138,10 +138,8 @@ def _decode(image: Image.Image) -> Print | None:
     if image.format in ("JPEG", "MPO"):
         image.draft("L", (64, 64))
     if image.width * image.height <= MANY_PIXELS:
-        image.load()
         return fingerprint(image)
     with _large:
-        image.load()
         return fingerprint(image)
 
 
@@ -152,7 +150,9 @@ def _mode(image: Image.Image, data: bytes) -> str:
     return image.mode
 
 
-def _flags(image: Image.Image, form: str, mode: str, frames: int, name: str) -> list[tuple[str, str]]:
+def _flags(
+    image: Image.Image, size: tuple[int, int], form: str, mode: str, frames: int, name: str
+) -> list[tuple[str, str]]:
     found = []
     if mode not in TRAINED:
         found.append(("mode", mode))
@@ -164,8 +164,8 @@ def _flags(image: Image.Image, form: str, mode: str, frames: int, name: str) -> 
     suffix = PurePath(name).suffix.lower()
     if suffix and suffix not in _EXTENSIONS[form]:
         found.append(("extension", f"content: {form}"))
-    if min(image.size) < SMALL_PIXELS:
-        found.append(("small", f"{image.width}×{image.height}"))
+    if min(size) < SMALL_PIXELS:
+        found.append(("small", "{}×{}".format(*size)))
     return found
 
 

@@ -6,8 +6,8 @@ import io
 import warnings
 from pathlib import Path
 
-from PIL import Image, ImageOps
-
+from engine.backbones.images import as_seen, opened
+from engine.errors import InputError
 from engine.store.frozen import Picture
 
 TRAINED = ("RGB", "RGBA")
@@ -18,29 +18,22 @@ QUALITY = 95
 def rgb_jpeg(data: bytes) -> tuple[bytes, str]:
     """Return a picture as an RGB JPEG, and the mode that it had; one that is RGB or RGBA stays byte for byte.
 
-    It is turned as its EXIF says, for the copy has none; what is transparent becomes white.
+    The copy is what models see of the picture: turned as its EXIF says, for the copy has none, and on white.
+
+    Raises:
+        OSError, ValueError: it cannot be decoded.
+
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(data)) as image:
+        with opened(data) as image:
             mode = image.mode
             if mode in TRAINED:
                 return data, mode
-            made = to_rgb(ImageOps.exif_transpose(image))
+            made = as_seen(image)
     copy = io.BytesIO()
     made.save(copy, "JPEG", quality=QUALITY, subsampling=0)
     return copy.getvalue(), mode
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return a picture in RGB; what is transparent becomes white."""
-    if image.mode.startswith("I"):  # 16 bits, which `convert` would cut off instead of scaling them down
-        return image.convert("I").point(lambda value: value * (1 / 257)).convert("L").convert("RGB")
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
 
 
 class Converter:
@@ -51,8 +44,16 @@ class Converter:
         """Each with the mode that it had."""
 
     def read(self, image: Picture) -> bytes:
-        """Return an image's bytes as the service takes them."""
-        data, mode = rgb_jpeg(image.read())
+        """Return an image's bytes as the service takes them.
+
+        Raises:
+            InputError: it cannot be read or decoded, or has changed.
+
+        """
+        try:
+            data, mode = rgb_jpeg(image.read())
+        except (OSError, ValueError) as error:
+            raise InputError(f"{image.path}: it cannot be decoded ({error}).", "Replace it.") from None
         if mode not in TRAINED:
             self.converted[image.path] = mode
         return data

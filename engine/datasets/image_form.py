@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 LOW_SIDE = 512
 HIGH_SIDE, HIGH_SHORT = 2048, 768
 QUALITY = 85
-MOST_PIXELS = 100_000_000
-"""Of a picture that is decoded."""
 FormatName = Literal["as-is", "jpeg", "webp", "png"]
 _ORIENTATION = 0x0112
 
@@ -78,12 +76,10 @@ class Form:
             if mime is None:
                 raise BadImage("it is neither JPEG, PNG nor WEBP; --format jpeg converts it")
             return data, mime
-        from PIL import Image, ImageOps  # not for bytes that are passed through
+        from engine.backbones.images import opened  # Pillow: not for bytes that are passed through
 
         try:
-            with Image.open(io.BytesIO(data)) as image:
-                if image.width * image.height > MOST_PIXELS:
-                    raise BadImage(f"{image.width}×{image.height} pixels are too many to decode")
+            with opened(data) as image:
                 wanted = f"image/{self.format}" if self.format != "as-is" else mime or "image/jpeg"
                 orientation = image.getexif().get(_ORIENTATION, 1)
                 as_sent = mime == wanted and image.mode in ("RGB", "RGBA") and orientation == 1
@@ -93,21 +89,21 @@ class Form:
                     return data, wanted
                 if scaled:  # a JPEG decodes straight to a half, a quarter or an eighth
                     image.draft(None, (2 * size[0], 2 * size[1]))
-                upright = ImageOps.exif_transpose(image)
-                made = self._encode(upright, size[::-1] if orientation >= 5 else size, wanted)
-        except BadImage:
-            raise
-        except Exception as error:  # decoders raise what they like on broken bytes
+                made = self._encode(image, size[::-1] if orientation >= 5 else size, wanted)
+        except (OSError, ValueError) as error:
             raise BadImage(f"it cannot be decoded ({error})") from None
         return (data, wanted) if as_sent and not scaled and len(data) <= len(made) else (made, wanted)
 
     def _encode(self, image: Image.Image, size: tuple[int, int], mime: str) -> bytes:
         from PIL import Image
 
-        from engine.datasets.convert import to_rgb
+        from engine.backbones.images import to_rgb, turn
 
-        if image.mode not in ("RGB", "RGBA") or (image.mode == "RGBA" and mime == "image/jpeg"):
+        source = image
+        if image.mode != "RGBA" or mime == "image/jpeg":
             image = to_rgb(image)
+        if (how := turn(source)) is not None:
+            image = image.transpose(how)
         if image.size != size:
             image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
         for name in ("exif", "icc_profile", "xmp", "comment"):  # Pillow would write some of them again

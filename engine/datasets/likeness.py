@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from engine.backbones.images import as_seen
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -66,11 +68,11 @@ class Print(NamedTuple):
 
 
 def fingerprint(image: Image.Image) -> Print | None:
-    """Return a decoded picture's fingerprints: low cosine frequencies, and steps from left to right.
+    """Return the fingerprints of a picture as it is seen: low cosine frequencies, and steps from left to right.
 
     None where the picture has no detail.
     """
-    small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+    small = as_seen(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
     pixels = np.asarray(small, dtype=np.float32)
     if float(pixels.std()) < FLAT:
         return None

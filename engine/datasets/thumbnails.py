@@ -6,9 +6,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps
-
-from engine.datasets.checks import MAX_BYTES, MAX_PIXELS
+from engine.backbones.images import as_seen, opened
+from engine.datasets.checks import MAX_BYTES
 from engine.errors import InputError
 
 
@@ -22,7 +21,7 @@ class Thumbnail:
 
 
 def thumbnail(path: Path, width: int, height: int) -> Thumbnail:
-    """Fit a picture into width × height pixels, upright and whole.
+    """Fit a picture as models see it into width × height pixels, whole.
 
     Raises:
         InputError: the file is gone, too large, or no picture.
@@ -33,14 +32,12 @@ def thumbnail(path: Path, width: int, height: int) -> Thumbnail:
             raise InputError(f"{path}: too large to show.")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise InputError(f"{path}: {image.width}×{image.height} pixels.")
+            with opened(path) as image:
                 image.draft("RGB", (2 * width, 2 * height))  # JPEG decodes small pictures many times faster
-                small = ImageOps.exif_transpose(image).convert("RGB")
+                small = as_seen(image)
                 small.thumbnail((width, height))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or 'cannot be decoded'}.", "Check the file.") from None
-    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: it cannot be decoded ({error}).", "Check the file.") from None
     return Thumbnail(small.width, small.height, small.tobytes())

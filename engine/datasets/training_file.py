@@ -18,7 +18,8 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from engine.datasets.checks import MAX_BYTES, MAX_PIXELS, MIME
+from engine.backbones.images import MAX_PIXELS
+from engine.datasets.checks import MAX_BYTES, MIME
 from engine.datasets.convert import TRAINED
 from engine.datasets.jsonl import TRAINING_BYTES
 from engine.errors import InputError

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageStat
+from PIL import ImageStat
 
-from engine.datasets.checks import MAX_PIXELS
+from engine.backbones.images import READING, as_seen, opened
 from engine.errors import InputError
 from engine.store.datasets import StoredImage
 from engine.store.files import write_atomic
@@ -21,7 +20,7 @@ SIDE = 64
 
 
 def brightness(images: Sequence[StoredImage], cache: Path, *, measure: bool) -> list[float | None]:
-    """Return the mean grey of each picture from 0 to 255, None where it is not known; nothing if none is.
+    """Return the mean grey of each picture as seen, from 0 to 255, None where it is not known; nothing if none is.
 
     Args:
         images: any.
@@ -29,7 +28,7 @@ def brightness(images: Sequence[StoredImage], cache: Path, *, measure: bool) -> 
         measure: look at those that are not known yet. A picture that is gone or cannot be decoded stays unknown.
 
     """
-    kept = cache / "brightness.json"
+    kept = cache / f"brightness-{READING}.json"
     known: dict[str, float] = {}
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):  # a cache that cannot be read is no cache
         known = {str(sha): float(grey) for sha, grey in json.loads(kept.read_text(encoding="ascii")).items()}
@@ -47,12 +46,9 @@ def _grey(picture: StoredImage) -> float | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(picture.read())) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    return None
+            with opened(picture.read()) as image:
                 image.draft("L", (SIDE, SIDE))  # JPEG decodes small grey pictures many times faster
-                return round(
-                    float(ImageStat.Stat(image.convert("L").reduce(max(1, min(image.size) // SIDE))).mean[0]), 2
-                )
-    except (InputError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+                grey = as_seen(image).convert("L")
+                return round(float(ImageStat.Stat(grey.reduce(max(1, min(grey.size) // SIDE))).mean[0]), 2)
+    except (InputError, OSError, ValueError):
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -291,24 +290,24 @@ def _read(path: str, answer: Answer | None, reader: Reader) -> Predicted:
 
 def _size(source: Path | bytes) -> tuple[int, int] | None:
     """Return a picture's width and height in pixels, or None where it cannot be read; nothing is decoded."""
-    from PIL import Image
+    from engine.backbones.images import opened
 
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with opened(source) as image:
             return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError):
         return None
 
 
 def _decode(data: bytes) -> None:
     """Raise InputError where a picture is damaged: the service would look at a grey half of it, for money."""
-    from PIL import Image
+    from engine.backbones.images import opened
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with opened(data) as image:
             image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(str(error)) from error
+    except (OSError, ValueError) as error:
+        raise InputError(str(error)) from None
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from engine.backbones.images import READERS
 from engine.evaluation.metrics import Latency, wilson
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -111,15 +113,18 @@ def example(files: Sequence[str], *, whole: bool) -> str:
     # As the classes of `engine.training.predict` do: those with a frozen part see the picture's centre square; those
     # trained whole see what is left of it where 256 in 224 parts are scaled and the centre is cut out (torchvision).
     fit = "Image.Resampling.BILINEAR, bleed=1 / 16" if whole else "Image.Resampling.BICUBIC"
+    reading = "\n".join(inspect.getsource(reader) for reader in READERS)  # pictures are read as they are here
     # ONNX Runtime sends usage events to Microsoft unless the variable is set before the import.
     return f"""import json, os, sys
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # no usage events to Microsoft
 import numpy as np, onnxruntime
 from PIL import Image, ImageOps
+
+{reading}
 models = [onnxruntime.InferenceSession(file) for file in {json.dumps(list(files))}]
 labels = json.loads(models[0].get_modelmeta().custom_metadata_map["labels"])
 for path in sys.argv[1:]:
-    picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    picture = as_seen(Image.open(path))
     views = [ImageOps.fit(picture, m.get_inputs()[0].shape[1:3], {fit}) for m in models]
     p = np.mean([m.run(None, {{"pixels": np.array(v)[None]}})[0][0] for m, v in zip(models, views)], axis=0)
     print(path, labels[p.argmax()], f"{{p.max():.4f}}")

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from engine.backbones.images import READING
 from engine.backbones.weights import file_sha256
 from engine.errors import InputError, JobError, LostClaim
 from engine.training.data import Example, Watch
@@ -119,6 +120,7 @@ class Trainer:
             "labels": list(run.labels),
             "seed": run.seed,
             "given": file_sha256(run.weights) if run.weights else "",
+            "reading": READING,
         }
         self._keeper = Keeper(folder, identity, run.watch.say)
         self._teller = Teller(run.watch, run.runtime)

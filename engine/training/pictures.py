@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from engine.backbones.images import decoded
+from engine.backbones.images import READING, decoded
 from engine.backbones.torchvision_import import import_torchvision
 from engine.training.data import Example
 
@@ -62,7 +62,7 @@ class Pack:
         """Nothing is read or written yet; see `fill`. Can be sent to another process."""
         self.form = form
         self._examples = list(examples)
-        self._folder = folder / f"{form.side}-{form.crop}"
+        self._folder = folder / f"{form.side}-{form.crop}-{READING}"
         self._names = [
             hashlib.sha256("".join(e.sha256 for e in examples[start : start + CHUNK]).encode()).hexdigest()
             for start in range(0, len(examples), CHUNK)

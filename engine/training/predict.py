@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,8 @@ import torch
 
 from engine.backbones import load_backbone, pixels, whole_module
 from engine.backbones.backbone import usable_cores
-from engine.backbones.cache import Picture
+from engine.backbones.cache import Picture, read_picture
+from engine.backbones.images import READING
 from engine.errors import WeightsError
 from engine.training.keeping import load_best
 from engine.training.models import BACKBONES, Classifier, network
@@ -97,12 +99,12 @@ class Predictor:
             sources: each picture as a file, or as a function that gives its encoded bytes.
 
         Raises:
-            OSError, ValueError: an image cannot be read; names it, if it is a file.
+            OSError, ValueError: an image cannot be read; names its file, where that is known.
 
         """
         found = []
         for member in self.members:
-            pictures = np.stack(list(self._pool.map(lambda source, m=member: _picture(m, source), sources)))
+            pictures = np.stack(list(self._pool.map(partial(read_picture, read=member.picture), sources)))
             found.append(member.predict(pictures))
         return np.asarray(np.mean(found, axis=0, dtype=np.float32))
 
@@ -112,15 +114,6 @@ class Predictor:
         (probabilities,) = self.predict([source])
         best = int(probabilities.argmax())
         return self.labels[best], float(probabilities[best]), (time.perf_counter() - started) * 1000
-
-
-def _picture(member: Member, source: Picture) -> np.ndarray:
-    if not isinstance(source, Path):
-        return member.picture(source())
-    try:
-        return member.picture(source)
-    except (OSError, ValueError) as error:
-        raise type(error)(f"{source}: {error}") from error
 
 
 def load_predictor(
@@ -143,6 +136,12 @@ def load_predictor(
 
     """
     first = load_best(folder, 0, say, identity)
+    if first.get("reading") != READING:
+        say(
+            "trained by a version that saw transparent, palette and 16-bit pictures otherwise: if there are such, train"
+            " again",
+            "warning",
+        )
     recipe = Recipe(**first["recipe"])
     members: list[Member] = []
     for number in range(len(recipe.backbones)):

@@ -7,6 +7,7 @@ import sqlite3
 
 import pytest
 
+from engine.backbones.images import READING
 from engine.store import Store
 from tests.outcomes import HOSTILE, experiment
 
@@ -57,7 +58,13 @@ def test_html_goes_to_the_named_file_and_nowhere_else(dogcls, pets, tmp_path):
     text = target.read_text()
     assert text.startswith("<!DOCTYPE html>") and "data:image/jpeg;base64," in text and "<script" not in text
     new = {path for path in set(tmp_path.rglob("*")) - before if path.is_file()}
-    assert {p.name for p in new} <= {"report.html", "brightness.json", "reserve", "store.db-wal", "store.db-shm"}
+    assert {p.name for p in new} <= {
+        "report.html",
+        f"brightness-{READING}.json",
+        "reserve",
+        "store.db-wal",
+        "store.db-shm",
+    }
     assert target.stat().st_mode & 0o777 == 0o644
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import onnxruntime
 import pytest
+from PIL import Image
 from safetensors import safe_open
 
 from engine.errors import InputError, JobError
@@ -19,6 +20,7 @@ from engine.training.keeping import load_best
 from engine.training.loop import train
 from engine.training.predict import load_predictor
 from engine.training.recipes import Phase, Recipe, get_recipe
+from tests.forms import BLACK, GREY, LOSSLESS, shape
 from tests.pictures import KENNEL
 from tests.unit.test_training import BLOCKS, Watch, examples
 
@@ -94,14 +96,19 @@ def test_what_is_exported_says_what_the_checkpoints_say(name, runs, backbones, p
 def test_the_cards_program_really_runs(name, runs, backbones, pictures, tmp_path):
     made = export_model(runs(name), backbones, tmp_path / "out", FACTS, pictures)
     code = made[-1].read_text().partition("```python\n")[2].partition("```")[0]
-    assert len(code.splitlines()) == 11
+    with Image.open(pictures[0]) as picture:
+        forms = [LOSSLESS["16 bits, opaque alpha"](picture), LOSSLESS["EXIF 6, WEBP"](picture)]
+    pictures = pictures[:1]
+    for number, data in enumerate([*forms, BLACK["P with an index"](shape()), GREY["I;16"](shape())]):
+        pictures.append(tmp_path / f"{number}.picture")
+        pictures[-1].write_bytes(data)
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, pictures[:3])], cwd=tmp_path / "out", capture_output=True, text=True
+        [sys.executable, "-c", code, *map(str, pictures)], cwd=tmp_path / "out", capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    expected = load_predictor(runs(name), backbones).predict(pictures[:3])
+    expected = load_predictor(runs(name), backbones).predict(pictures)
     # A label may have a line's end in it.
-    for path, row in zip(pictures, expected, strict=False):
+    for path, row in zip(pictures, expected, strict=True):
         said, probability = done.stdout.partition(f"{path} ")[2].partition("\n/")[0].rsplit(maxsplit=1)
         assert said == LABELS[row.argmax()]
         assert float(probability) == pytest.approx(row.max(), abs=0.02)
