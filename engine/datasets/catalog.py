@@ -150,7 +150,7 @@ def digest_of(contents: Iterable[str]) -> str:
 
 def _list(source: Source, staging: Staging, progress: Progress | None) -> list[str]:
     """Stage all of a source's images; return their labels."""
-    labels = Labels(given=source.labels_given)
+    labels = Labels()
     rows: list[StagedRow] = []
     passed: list[Passed] = []
     count = 0
@@ -168,7 +168,8 @@ def _list(source: Source, staging: Staging, progress: Progress | None) -> list[s
             passed.append(entry)
         else:
             count += 1
-            rows.append((entry.path, entry.where, entry.origin, labels.of(entry.folder), entry.split, None))
+            label = entry.folder if source.labels_given else labels.of(entry.folder)
+            rows.append((entry.path, entry.where, entry.origin, label, entry.split, None))
         if len(rows) >= BATCH or len(passed) >= BATCH:
             keep()
             if progress is not None and count % (10 * BATCH) == 0:
@@ -182,6 +183,7 @@ def _list(source: Source, staging: Staging, progress: Progress | None) -> list[s
             f"{source.path}: no images in class folders.",
             "Put each class's images into a folder of its name.",
         )
+    labels.check()
     staging.index_labels()
     found = staging.labels()
     if len(found) < 2:

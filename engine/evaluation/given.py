@@ -1,20 +1,19 @@
-"""Predictions that were made elsewhere, read from a CSV file: whatever is wrong is told with its line and a cure."""
+"""Predictions that were made elsewhere, read from a table: whatever is wrong is told with its line and a hint."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.datasets.labels import Labels
+from engine.datasets.tables import Table, read_text, wrong
 from engine.errors import InputError
 
 NEEDED = ("contestant", "image", "truth", "answer")
 OPTIONAL = ("latency_ms", "probability")
 _COLUMNS = f"Give it the columns {','.join(NEEDED)}, and if you like {' and '.join(OPTIONAL)}."
-_UTF8 = "Save it as UTF-8, for example: iconv -f latin1 -t utf-8."
-_QUOTED = "Write it as CSV: a quote inside quotes twice, and no field of more than 131,072 characters."
 _COMMON = "Give all contestants the same images (an empty answer counts as missing), or add --common."
 
 
@@ -46,88 +45,110 @@ class Predictions:
     left_out: int = 0
 
 
-def read_predictions(path: Path, labels: Sequence[str] = (), *, common: bool = False) -> Predictions:
+def read_predictions(path: Path, labels: Labels | None = None, *, common: bool = False) -> Predictions:
     """Read a file of predictions, row by row.
 
     Args:
-        path: of the CSV file: UTF-8, commas, a header.
-        labels: all labels, where they are known: every truth must be one of them.
+        path: of the table, with a header; see `engine.datasets.tables`.
+        labels: all labels, where they are known: every truth must mean one of them.
         common: keep only the images that all contestants have, where they have different ones.
 
     Raises:
-        InputError: names the file, the line, and the cure.
+        InputError: names the file, the line, and the hint.
 
     """
-    found, lines = Predictions(), _lines(path)
-    header_at, header = next(lines, (0, []))
-    columns = [name.strip().lower() for name in header]
-    _check_header(path, header_at, columns)
+    found = Predictions()
+    table = Table(path, [(name,) for name in (*NEEDED, *OPTIONAL)])
+    rows = table.rows()
+    line, header = next(rows, (0, []))
+    columns = [name.lower() for name in header]
+    _check_header(path, line, columns)
     found.ignored = tuple(name for name in columns if name not in (*NEEDED, *OPTIONAL))
-    known = set(labels)
+    truths = _Truths(path, labels)
     first_at: dict[str, int] = {}
-    for line, cells in lines:
-        if len(cells) != len(columns):
-            raise _wrong(path, line, f"{len(cells)} fields, the header has {len(columns)}", _COLUMNS)
+    for line, cells in rows:
         row = dict(zip(columns, cells, strict=True))
-        _take(path, line, row, found, first_at, known)
+        if table.separator == ";":  # where it separates columns, a comma may be the decimal point
+            row |= {name: row[name].replace(",", ".") for name in OPTIONAL if name in row}
+        _take(path, line, row, found, first_at, truths)
     if not found.rows:
         raise InputError(f"{path}: there are no predictions in it.", _COLUMNS)
+    truths.check()
     _align(path, found, common=common)
     return found
 
 
-def read_labels(path: Path) -> list[str]:
+def read_labels(path: Path) -> Labels:
     """Read a list of labels, one a line; blank lines are nothing.
 
     Raises:
         InputError: the file cannot be read, has no label, or one twice; names the line.
 
     """
+    labels = Labels(given=True, source=str(path))
     found: dict[str, int] = {}
-    for number, line in enumerate(_text(path).splitlines(), start=1):
-        label = line.strip()
-        if not label:
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip():
             continue
+        label = labels.of(line, f"line {number}", listed=True)
         if label in found:
-            raise _wrong(path, number, f"the label {label!r} is there already, in line {found[label]}", "Take one out.")
+            raise wrong(path, number, f"the label {label!r} is there already, in line {found[label]}", "Take one out.")
         found[label] = number
     if not found:
         raise InputError(f"{path}: there is no label in it.", "Write one label a line.")
-    return list(found)
+    return labels
+
+
+class _Truths:
+    """Reads true labels: by the list of labels, or, where there is none, by those that came before."""
+
+    def __init__(self, path: Path, labels: Labels | None) -> None:
+        self._path, self._listed, self._met = path, labels, Labels(given=True, source=str(path))
+
+    def read(self, text: str, line: int) -> str:
+        """Return the label that a truth means."""
+        if self._listed is None:
+            return self._met.of(text, f"line {line}")
+        label = self._listed.find(text)
+        if label is None:
+            fact = f"the truth {text.strip()!r} is not among the labels"
+            raise wrong(self._path, line, fact, "Add it to --labels, or correct it.")
+        return label
+
+    def check(self) -> None:
+        """Compare the labels, once all were read."""
+        self._met.check()
 
 
 def _check_header(path: Path, line: int, columns: Sequence[str]) -> None:
     if not columns:
         raise InputError(f"{path}: it is empty.", _COLUMNS)
     if twice := {name for name in columns if columns.count(name) > 1 and name in (*NEEDED, *OPTIONAL)}:
-        raise _wrong(path, line, f"the column {min(twice)} is there twice", "Take one out.")
+        raise wrong(path, line, f"the column {min(twice)} is there twice", "Take one out.")
     if missing := [name for name in NEEDED if name not in columns]:
         told = (
             f"the column{'s' * (len(missing) > 1)} {', '.join(missing)} {'are' if len(missing) > 1 else 'is'} missing"
         )
-        if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
-            raise _wrong(path, line, f"{told}; it is not separated by commas", "Separate its columns by commas.")
-        raise _wrong(path, line, f"{told}; there are: {', '.join(columns)}", _COLUMNS)
+        raise wrong(path, line, f"{told}; there are: {', '.join(columns)}", _COLUMNS)
 
 
 def _take(
-    path: Path, line: int, row: dict[str, str], found: Predictions, first_at: dict[str, int], known: set[str]
+    path: Path, line: int, row: dict[str, str], found: Predictions, first_at: dict[str, int], truths: _Truths
 ) -> None:
     contestant, image, truth = (row[name].strip() for name in ("contestant", "image", "truth"))
     for name, value in (("contestant", contestant), ("image", image), ("truth", truth)):
         if not value:
-            raise _wrong(path, line, f"no {name}", "Fill it in, or take the line out.")
-    if known and truth not in known:
-        raise _wrong(path, line, f"the truth {truth!r} is not among the labels", "Add it to --labels, or correct it.")
+            raise wrong(path, line, f"no {name}", "Fill it in, or take the line out.")
+    truth = truths.read(truth, line)
     before = found.truths.setdefault(image, truth)
     at = first_at.setdefault(image, line)
     if before != truth:
         told = f"{image!r} is {truth!r} here and {before!r} in line {at}"
-        raise _wrong(path, line, told, "Give each image one truth.")
+        raise wrong(path, line, told, "Give each image one truth.")
     rows = found.rows.setdefault(contestant, {})
     if image in rows:
         told = f"{contestant} has answered about {image!r} already, in line {rows[image].line}"
-        raise _wrong(path, line, told, "Keep one of both lines.")
+        raise wrong(path, line, told, "Keep one of both lines.")
     latency = _number(path, line, row, "latency_ms", math.inf)
     rows[image] = Given(line, row["answer"].strip(), latency, _number(path, line, row, "probability", 1.0))
 
@@ -142,7 +163,7 @@ def _number(path: Path, line: int, row: dict[str, str], name: str, most: float) 
         value = math.nan
     if not (math.isfinite(value) and 0 <= value <= most):
         span = "from 0 to 1" if most == 1 else "of milliseconds, 0 or more"
-        raise _wrong(path, line, f"{name} {told!r} is no number {span}", "Correct it, or leave it empty.")
+        raise wrong(path, line, f"{name} {told!r} is no number {span}", "Correct it, or leave it empty.")
     return value
 
 
@@ -165,51 +186,3 @@ def _align(path: Path, found: Predictions, *, common: bool) -> None:
     found.left_out = len(found.truths) - len(shared)
     found.truths = {image: truth for image, truth in found.truths.items() if image in shared}
     found.rows = {name: {i: row for i, row in rows.items() if i in shared} for name, rows in found.rows.items()}
-
-
-# -- text
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line, fields) of a CSV file; blank lines are nothing. The line is where the row begins."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, strict=True)
-            line = 1
-            while True:
-                try:
-                    cells = next(rows)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    raise _wrong(path, line, str(error), _QUOTED) from None
-                if any(cell.strip() for cell in cells):
-                    yield line, cells
-                line = rows.line_num + 1
-    except UnicodeDecodeError:
-        raise _not_utf8(path) from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}.", "Name a CSV file.") from error
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise _not_utf8(path) from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}.", "Name a text file.") from error
-
-
-def _not_utf8(path: Path) -> InputError:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return _wrong(path, number, "it is not UTF-8", _UTF8)
-    return InputError(f"{path}: it is not UTF-8.", _UTF8)
-
-
-def _wrong(path: Path, line: int, told: str, cure: str) -> InputError:
-    return InputError(f"{path}, line {line}: {told}.", cure)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
+
+from engine.datasets.labels import canonical, number
 
 MAX_LENGTH = 10_000
 
@@ -38,11 +40,14 @@ class Rule(StrEnum):
         "as-json",
         'A JSON object whose only member is "label", or what the prompt calls it, exactly a label in it: that label.',
     )
-    AS_TEXT = "as-text", "Exactly a label, spaces around it aside: that label."
+    AS_TEXT = "as-text", "Exactly a label, spaces around it and what does not show aside: that label."
     PROBABILITY = "probability", "A label and its probability, as the local CNN is recorded – Pug (0.98): that label."
     CUT_OFF = "cut-off", "A JSON object that was begun and never closed: unknown, for its label may be cut off as well."
     WRAPPED = "wrapped", "Exactly a label, but in a code fence, in quotes, or in JSON of another shape: that label."
-    SPELLING = "spelling", "A label once case, accents, punctuation and spaces are disregarded: that label."
+    SPELLING = (
+        "spelling",
+        "A label once case, accents, punctuation and spaces are disregarded, or the same number (1.0, 1): that label.",
+    )
     SYNONYM = "synonym", "Another name of a label by the table of synonyms: that label."
     REFUSAL = "refusal", "Declines or denies (sorry, cannot, not, neither, instead of …), whatever it names: unknown."
     SENTENCE = (
@@ -76,7 +81,12 @@ class Reading:
 
 _PROBABILITY = re.compile(r"\A(.+) \((?:0\.\d{1,9}|1\.0{1,9})\)\Z", re.DOTALL)
 _LANGUAGE = re.compile(r"\A(?:json|text|txt|plaintext|markdown)?\s|\A[a-zA-Z]*\n")
-_GAP = re.compile(r"[\W_]+")
+_WORD = re.compile(r"(?:(?<![^\s:=(])-)?\d+(?:[.,]\d+)*(?![^\W_])|[^\W_]+")
+"""A number with its sign and its point or comma, or a run of letters and digits."""
+_DIGIT = re.compile(r"\d")
+_SPACE = re.compile(r"(?<!\d) | (?!\d)")
+"""A space that is not between two numbers: 1 0 is not 10."""
+_MINUS = str.maketrans("\u2212", "-")
 _QUOTES = "\"'`“”„‘’«»"
 _EVERYDAY = re.compile(
     "a|an|and|as|at|be|by|do|he|i|if|in|is|it|me|my|no|not|of|on|or|she|so|the|this|to|up|us|we",
@@ -100,6 +110,7 @@ class Reader:
 
     def __init__(self, labels: Sequence[str], synonyms: Synonyms | None = None) -> None:
         self.labels = frozenset(labels)
+        self._exact = _unambiguous((canonical(label), label) for label in labels)
         # From the closest look to the most generous; two labels that look alike at one of them are told apart before.
         self._looks = [_unambiguous((look(label), label) for label in labels) for look in (_plain, folded, _compact)]
         owners = [
@@ -148,8 +159,8 @@ class Reader:
         return Reading(label, label if as_asked else None, rule)
 
     def _decide(self, text: str, key: str) -> tuple[str | None, Rule]:
-        if text in self.labels:
-            return text, Rule.AS_TEXT
+        if label := self._exactly(text):
+            return label, Rule.AS_TEXT
         with_probability = _PROBABILITY.match(text)
         if with_probability and with_probability[1] in self.labels:
             return with_probability[1], Rule.PROBABILITY
@@ -167,9 +178,9 @@ class Reader:
     def _in_json(self, value: Any, key: str | None) -> tuple[str | None, Rule]:
         if isinstance(value, _Object) and len(value) == 1 and value[0][0] == key:
             inner = value[0][1]
-            if isinstance(inner, str) and inner in self.labels:
-                return inner, Rule.AS_JSON
-        texts = list(_texts(value))
+            if isinstance(inner, str) and (label := self._exactly(inner)):
+                return label, Rule.AS_JSON
+        texts = _texts(value, ("label", (key or "label").casefold()))
         whole = [found for _, text in texts if (found := self._whole(text.strip()))]
         if len({label for label, _ in whole}) > 1:
             return None, Rule.SEVERAL
@@ -185,13 +196,19 @@ class Reader:
     def _whole(self, text: str) -> tuple[str, Rule] | None:
         """Return the label that a whole text is."""
         for bare in (text, text.strip(_QUOTES)):
-            if bare in self.labels:
-                return bare, Rule.WRAPPED
+            if label := self._exactly(bare):
+                return label, Rule.WRAPPED
         for look, known in zip((_plain, folded, _compact), self._looks, strict=True):
             if (label := known.get(look(text))) is not None:
                 return label, Rule.SPELLING
         label = self._synonyms.get(folded(text)) or self._compact_synonyms.get(_compact(text))
         return None if label is None else (label, Rule.SYNONYM)
+
+    def _exactly(self, text: str) -> str | None:
+        """Return the label that a text is but for what does not show, such as its Unicode form."""
+        if text in self.labels:
+            return text
+        return None if text.isascii() else self._exact.get(canonical(text))
 
     def _named(self, text: str) -> tuple[str | None, Rule]:
         """Return the label that a text names among other words."""
@@ -218,19 +235,32 @@ class _Object(list[tuple[str, Any]]):
     """A JSON object with every member in it, those of one name too."""
 
 
-def _texts(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield (key, text) of all strings and whole numbers in a JSON value; those in lists have the list's key."""
+def _texts(value: Any, named: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return (key, text) of all strings and numbers in a JSON value; those in lists have the list's key.
+
+    Numbers beside a member that is named as the label are about something else, such as how sure it is; and so are
+    numbers with a point, where nothing is named so.
+    """
+    found: list[tuple[str, str, bool]] = []
     left = [("", value)]
     while left:
         key, inner = left.pop()
         if isinstance(inner, str):
-            yield key, inner
-        elif isinstance(inner, int) and not isinstance(inner, bool):
-            yield key, str(inner)
+            found.append((key, inner, False))
+        elif isinstance(inner, bool) and key.casefold() in named:
+            found.append((key, str(inner), False))
+        elif isinstance(inner, int | float) and not isinstance(inner, bool):
+            found.append((key, str(inner), True))
         elif isinstance(inner, _Object):
             left += reversed(inner)
         elif isinstance(inner, list):
             left += [(key, item) for item in reversed(inner)]
+    any_named = any(key.casefold() in named for key, _, _ in found)
+    return [
+        (key, text)
+        for key, text, is_number in found
+        if not is_number or key.casefold() in named or not (any_named or "." in text)
+    ]
 
 
 def _unfenced(text: str) -> str:
@@ -258,17 +288,18 @@ def _refuses(words: Sequence[str]) -> bool:
 
 
 def _plain(text: str) -> str:
-    return _GAP.sub(" ", text.casefold()).strip()
+    return " ".join(_WORD.findall(text.casefold()))
 
 
 def folded(text: str) -> str:
-    """Return a text in lower case without accents and punctuation."""
-    letters = unicodedata.normalize("NFKD", text.casefold())
-    return _plain("".join(c for c in letters if not unicodedata.combining(c)))
+    """Return a text in lower case without accents and punctuation, its numbers in their shortest form."""
+    letters = unicodedata.normalize("NFKD", text.casefold()).translate(_MINUS)
+    words = _plain("".join(c for c in letters if not unicodedata.combining(c)))
+    return " ".join(number(word) or word for word in words.split()) if _DIGIT.search(words) else words
 
 
 def _compact(text: str) -> str:
-    return folded(text).replace(" ", "")
+    return _SPACE.sub("", folded(text))
 
 
 def _unambiguous(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from engine.datasets.tables import read_text
 from engine.errors import InputError
 from engine.evaluation.reading import folded
 
@@ -33,10 +34,7 @@ def load_synonyms(path: Path | None = None, labels: Sequence[str] = ()) -> dict[
     _check(table, text, "synonyms.toml", ())
     if path is None or not path.is_file():
         return table
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}.", _CURE) from None
+    text = read_text(path)
     own = _parse(text, str(path))
     _check(own, text, str(path), labels)
     taken = {folded(name) for key, others in own.items() for name in (key, *others)}

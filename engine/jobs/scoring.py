@@ -37,7 +37,7 @@ def score(file: Path, labels: Path | None, synonyms: Path, *, common: bool = Fal
         InputError: a file cannot be read or compared; names the line and the cure.
 
     """
-    named = read_labels(labels) if labels is not None else []
+    named = read_labels(labels) if labels is not None else None
     given = read_predictions(file, named, common=common)
     names = tuple(named or sorted(set(given.truths.values())))
     table = load_synonyms(synonyms, names)

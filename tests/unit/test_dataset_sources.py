@@ -99,7 +99,7 @@ def test_a_table_may_name_the_split_and_use_other_words(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (("x/000.jpg",), r"line 4: has 1 columns"),
+        (("x/000.jpg",), r"line 4: 1 field, the header has 2"),
         (("", "x"), "line 4: has no path"),
         (("x/000.jpg", " "), "line 4: has no label"),
         (("../../etc/passwd", "x"), r"line 4: '\.\./\.\./etc/passwd' leads out of .*--root"),
@@ -120,7 +120,7 @@ def test_lines_of_a_table_that_are_wrong_are_named(tmp_path, row, message):
 
 def test_a_table_that_is_none_is_refused(tmp_path):
     (tmp_path / "set.csv").write_bytes(b"path,label\nM\xfcller.jpg,a\n")
-    with pytest.raises(InputError, match=r"set\.csv: not UTF-8"):
+    with pytest.raises(InputError, match=r"set\.csv: line 2: this is not UTF-8"):
         catalog(tmp_path / "set.csv", tmp_path)
     (tmp_path / "set.csv").write_text("path,label\n" + "x" * 200_000 + ",a\n")
     with pytest.raises(InputError, match=r"set\.csv: line 2: field larger"):
@@ -203,7 +203,7 @@ def test_lines_that_are_wrong_are_named(tmp_path, line, problem):
 
 def test_a_line_that_is_no_utf8_is_named(tmp_path):
     (tmp_path / "set.jsonl").write_bytes(b'{"messages": "\xff"}\n')
-    with pytest.raises(InputError, match="line 1 is no UTF-8"):
+    with pytest.raises(InputError, match="line 1: this is not UTF-8"):
         catalog(tmp_path / "set.jsonl", tmp_path)
 
 

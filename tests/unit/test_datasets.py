@@ -4,7 +4,7 @@ import tarfile
 import pytest
 
 from engine.datasets.catalog import build_catalog
-from engine.datasets.labels import clean_label, clean_labels
+from engine.datasets.labels import Labels, clean_label
 from engine.datasets.splits import assign
 from engine.errors import InputError
 from engine.states import Split
@@ -30,7 +30,9 @@ def test_folder_names_become_labels(folder, label):
 
 def test_two_folders_of_one_label_are_refused():
     with pytest.raises(InputError, match=r"'n02085620-Pug' and 'pug' both mean"):
-        clean_labels(["pug", "n02085620-Pug"])
+        labels = Labels()
+        labels.of("pug")
+        labels.of("n02085620-Pug")
 
 
 def items(classes=3, count=60):

@@ -66,7 +66,7 @@ def test_json_is_shaped_as_that_of_results_with_differences(tmp_path):
         ("\n\n  \n", ("is empty",)),
         (HEAD + "\n", ("no predictions",)),
         ("contestant,image\na,1\n", ("line 1", "truth, answer are missing", "there are: contestant, image")),
-        ("contestant;image;truth;answer\na;1;x;x\n", ("line 1", "not separated by commas")),
+        ("contestant:image:truth:answer\na:1:x:x\n", ("line 1", "are missing", "contestant:image")),
         ("contestant,image,truth,answer,truth\n", ("line 1", "truth is there twice")),
         (rows("a,1,cat,cat", "a,2,dog"), ("line 3", "3 fields, the header has 4")),
         (rows("a,1,cat,cat,x"), ("line 2", "5 fields")),
@@ -118,7 +118,7 @@ def test_on_the_common_images_alone_it_says_how_many_were_left_out(tmp_path):
 
 def test_labels_of_a_file(tmp_path):
     labels = written(tmp_path, "cat\n\n dog \nwolf\n", "labels.txt")
-    assert read_labels(labels) == ["cat", "dog", "wolf"]
+    assert list(read_labels(labels)) == ["cat", "dog", "wolf"]
     found = scored(tmp_path, GOOD, labels)
     assert found.analysis.of("b").predictions == (None, "dog", "wolf")
     for text, words in (("cat\ncat\n", "line 2"), ("\n", "no label"), (b"\xff", "line 1")):

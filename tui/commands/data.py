@@ -30,7 +30,7 @@ def add(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder, .tar or .zip of class folders (perhaps below train, val, test); a .csv; a .jsonl;"
+            help="A folder, .tar or .zip of class folders (perhaps below train, val, test); a .csv or .tsv; a .jsonl;"
             " or the word demo, digits or stanford-dogs."
         ),
     ],

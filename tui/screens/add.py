@@ -28,7 +28,7 @@ from tui.text import one_line, size
 from tui.widgets.bar import bar
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
-_TABLES = (".csv",)
+_TABLES = (".csv", ".tsv")
 _LINES = (".jsonl", ".ndjson")
 _ENDINGS = (*_ARCHIVES, *_TABLES, *_LINES)
 _DEMO, _DIGITS, _STANFORD = "demo", "digits", "stanford-dogs"

@@ -14,7 +14,8 @@ from engine.errors import InputError
 __all__ = ["Entry", "Passed", "Source", "open_source"]
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-_CURE = "Give a folder, .tar or .zip of class folders, a .csv of paths and labels, or a .jsonl."
+TABLES = (".csv", ".tsv")
+_CURE = "Give a folder, .tar or .zip of class folders, a .csv or .tsv of paths and labels, or a .jsonl."
 
 
 def open_source(
@@ -26,7 +27,7 @@ def open_source(
     label_column: str | None = None,
     split_column: str | None = None,
 ) -> Source:
-    """Open a folder, a tar or zip of class folders, a CSV file, or a JSONL file.
+    """Open a folder, a tar or zip of class folders, a CSV or TSV file, or a JSONL file.
 
     Args:
         path: which.
@@ -49,8 +50,8 @@ def open_source(
         return TarSource(path)
     if name.endswith(".zip"):
         return ZipSource(path)
-    if name.endswith(".csv"):
+    if name.endswith(TABLES):
         return TableSource(path, root, path_column, label_column, split_column)
     if name.endswith((".jsonl", ".ndjson")):
         return LinesSource(path, labels)
-    raise InputError(f"{path}: neither a folder nor a .tar, .zip, .csv or .jsonl.", _CURE)
+    raise InputError(f"{path}: neither a folder nor a .tar, .zip, .csv, .tsv or .jsonl.", _CURE)

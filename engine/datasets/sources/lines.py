@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import base64
 import binascii
-import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from engine.datasets.checks import BadImageError
+from engine.datasets.imagenet import imagenet_name
+from engine.datasets.labels import LABEL_KEYS, Labels
 from engine.datasets.looking import Task
 from engine.datasets.sources.archive import ArchiveFile
 from engine.datasets.sources.base import Entry, Passed, shown
+from engine.datasets.tables import Table, refuse_other_than_utf8, undecodable, wrong
 from engine.errors import InputError
 
 LONGEST = 64_000_000
 """No line of one picture is longer: 10 MB of it are 13 MB of base64."""
 _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
+_MISSPELLED = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
+"""Media types that do not exist, and that the service refuses, whatever the picture is."""
 
 
 class LinesSource(ArchiveFile):
@@ -31,8 +35,9 @@ class LinesSource(ArchiveFile):
 
     def __init__(self, path: Path, labels: Path | None = None) -> None:
         super().__init__(path)
-        self._labels = None if labels is None else _read_labels(labels)
-        self._labels_from = labels
+        self._given = None if labels is None else _read_labels(labels)
+        self._given_in = labels
+        self._labels = Labels(given=True, source=str(path))
         try:
             self._file = path.open("rb")
         except OSError as error:
@@ -40,6 +45,7 @@ class LinesSource(ArchiveFile):
 
     def scan(self) -> Iterator[Entry | Passed]:
         """List the pictures."""
+        refuse_other_than_utf8(self.path)
         self._file.seek(0)
         number = at = 0
         while line := self._file.readline(LONGEST + 1):
@@ -49,6 +55,7 @@ class LinesSource(ArchiveFile):
             if line.strip():
                 yield self._entry(line.removeprefix(b"\xef\xbb\xbf"), number, at)
             at += len(line)
+        self._labels.check()
 
     def _wrong(self, number: int, what: str, cure: str) -> InputError:
         return InputError(f"{self.path}: line {number:,} {what}.", cure)
@@ -56,46 +63,50 @@ class LinesSource(ArchiveFile):
     def _entry(self, line: bytes, number: int, at: int) -> Entry | Passed:
         try:
             found = json.loads(line)
+        except UnicodeDecodeError:
+            raise undecodable(self.path) from None
         except (ValueError, RecursionError) as error:
-            reason = "UTF-8" if isinstance(error, UnicodeDecodeError) else "JSON"
-            raise self._wrong(number, f"is no {reason} ({error})", "Write one JSON object a line.") from None
+            raise self._wrong(number, f"is no JSON ({error})", "Write one JSON object a line.") from None
         is_batch = isinstance(found, dict) and isinstance(found.get("body"), dict)
         urls = _urls(found["body"] if is_batch else found)
         if len(urls) != 1:
             raise self._wrong(number, f"has {len(urls)} images", "Give files whose lines ask about one image each.")
-        media = urls[0].partition(";")[0].removeprefix("data:")
+        media = urls[0].partition(",")[0].partition(";")[0].removeprefix("data:").strip().lower()
         if media.startswith("image/") and media not in _SUFFIXES:
+            right = _MISSPELLED.get(media)
             problem = f"the service takes no {shown(media[:40])}"
-            return Passed(f"line {number:,}", "format", "", problem, "Convert it to JPEG or PNG.")
+            cure = f"Write data:{right} in its place." if right else "Convert it to JPEG or PNG."
+            return Passed(f"line {number:,}", "format", "", problem, cure)
         if media not in _SUFFIXES:
             cure = "Only images inside the file (data URLs of JPEG, PNG or WEBP) can be taken from it."
             raise self._wrong(number, f"has an image that lies elsewhere or is of another type ({urls[0][:40]})", cure)
         label = self._batch_label(found, number) if is_batch else self._answer(found, number)
         # Ten thousand to a folder: more make file browsers crawl.
-        path = f"images/{number // 10_000:03d}/line-{number:08d}{_SUFFIXES[media]}"
+        name = imagenet_name(found)
+        path = f"images/{number // 10_000:03d}/line-{number:08d}{name and f'-{name}'}{_SUFFIXES[media]}"
         self._bytes += len(urls[0]) * 3 // 4
         return Entry(label, path, f"{at}:{len(line)}", None, f"line {number:,}: ")
 
     def _answer(self, found: Any, number: int) -> str:
         messages = found.get("messages") if isinstance(found, dict) else None
         answers = [
-            m.get("content") for m in messages or () if isinstance(m, dict) and m.get("role") == "assistant"
-        ]  # fmt: skip
-        if not answers or not isinstance(answers[-1], str) or not answers[-1].strip():
+            _text(m.get("content")) for m in messages or () if isinstance(m, dict) and m.get("role") == "assistant"
+        ]
+        if not answers or not answers[-1].strip():
             raise self._wrong(number, "has no assistant's answer in text, which would be the label", "Complete it.")
-        return _label_in(answers[-1].strip())
+        return self._labels.of(answers[-1], f"line {number:,}")
 
     def _batch_label(self, found: dict[str, Any], number: int) -> str:
-        if self._labels is None:
+        if self._given is None:
             raise self._wrong(
                 number,
                 "is a batch request, which has no answer to take a label from",
                 "Give a CSV file with the columns custom_id and label: --labels FILE.csv.",
             )
-        label = self._labels.get(str(found.get("custom_id")))
+        label = self._given.get(str(found.get("custom_id")).strip())
         if label is None:
             raise self._wrong(
-                number, f"has the custom_id {found.get('custom_id')!r}, of which {self._labels_from} knows no label",
+                number, f"has the custom_id {found.get('custom_id')!r}, of which {self._given_in} knows no label",
                 "Add it there.",
             )  # fmt: skip
         return label
@@ -133,31 +144,29 @@ def _urls(request: Any) -> list[str]:
     return found
 
 
-def _label_in(answer: str) -> str:
-    """Return the label of an answer in JSON (an object with one text in it), or in plain text."""
-    try:
-        found = json.loads(answer)
-    except (ValueError, RecursionError):
-        return answer
-    if isinstance(found, dict) and len(found) == 1 and isinstance(value := next(iter(found.values())), str):
-        return value.strip() or answer
-    return answer
+def _text(content: Any) -> str:
+    """Return the text of a message's content, which may be a list of one text; "" where there is none."""
+    if isinstance(content, list) and len(content) == 1 and isinstance(content[0], dict):
+        content = content[0].get("text")
+    return content if isinstance(content, str) else ""
 
 
 def _read_labels(path: Path) -> dict[str, str]:
-    labels: dict[str, str] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if not {"custom_id", "label"} <= set(reader.fieldnames or ()):
-                raise InputError(f"{path}: line 1: not the columns custom_id and label.", "Name them so.")
-            for row in reader:
-                key, label = row["custom_id"] or "", (row["label"] or "").strip()
-                if not label or labels.setdefault(key, label) != label:
-                    what = f"two labels for {key!r}" if label else "no label"
-                    raise InputError(f"{path}: line {reader.line_num}: {what}.", "Correct the line.")
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: no readable CSV file ({error}).", "Save it as UTF-8.") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}.", "Check the file.") from None
-    return labels
+    """Return the label of each custom_id in a table."""
+    found: dict[str, str] = {}
+    table, labels = Table(path, [("custom_id",), LABEL_KEYS]), Labels(given=True, source=str(path))
+    rows = table.rows()
+    next(rows, None)
+    header = [name.casefold() for name in table.header]
+    if "custom_id" not in header or "label" not in header:
+        raise wrong(path, 1, "not the columns custom_id and label", "Name them so.")
+    key_at, label_at = header.index("custom_id"), header.index("label")
+    for line, row in rows:
+        key, text = row[key_at].strip(), row[label_at]
+        if not text.strip():
+            raise wrong(path, line, "no label", "Correct the line.")
+        label = labels.of(text, f"line {line}")
+        if found.setdefault(key, label) != label:
+            raise wrong(path, line, f"two labels for {key!r}", "Correct the line.")
+    labels.check()
+    return found

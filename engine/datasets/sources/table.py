@@ -1,23 +1,23 @@
-"""A CSV file with the path and the label of each picture, and perhaps its split."""
+"""A CSV or TSV file with the path and the label of each picture, and perhaps its split."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
+from engine.datasets.labels import LABEL_KEYS, Labels
 from engine.datasets.looking import Task
 from engine.datasets.sources.base import SPLIT_NAMES, Entry, Passed
 from engine.datasets.sources.folder import FolderSource
-from engine.errors import InputError
+from engine.datasets.tables import Table, wrong
 
 PATHS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path")
-LABELS = ("label", "class", "category", "class_name", "target", "breed")
 SPLITS = ("split", "set", "subset", "fold", "part")
+_USUAL = (PATHS, LABEL_KEYS, SPLITS)
 
 
 class TableSource:
-    """Reads a CSV file; its paths are relative to its own folder, or to another one."""
+    """Reads a table; its paths are relative to its own folder, or to another one."""
 
     in_place = True
     labels_given = True
@@ -37,67 +37,55 @@ class TableSource:
 
     def scan(self) -> Iterator[Entry | Passed]:
         """List the pictures."""
-        try:
-            with self.table.open(encoding="utf-8-sig", newline="") as file:
-                reader = csv.reader(file)
-                heads = [head.strip() for head in next(reader, [])]
-                path, label = (self._column(heads, n) for n in (0, 1))
-                split = self._column(heads, 2)
-                assert path is not None
-                assert label is not None
-                for row in reader:
-                    if row:
-                        yield self._entry(row, reader.line_num, path, label, split)
-        except UnicodeDecodeError as error:
-            raise InputError(f"{self.table}: not UTF-8 ({error.reason}).", "Save it as UTF-8.") from None
-        except csv.Error as error:
-            raise InputError(f"{self.table}: line {reader.line_num}: {error}.", "Correct the line.") from None
-        except OSError as error:
-            raise InputError(f"{self.table}: {error.strerror}.", "Check the file.") from None
+        names = [(wanted.casefold(),) if wanted else usual for wanted, usual in zip(self._columns, _USUAL, strict=True)]
+        table, labels = Table(self.table, names), Labels(given=True, source=str(self.table))
+        rows = table.rows()
+        next(rows, None)
+        path, label, split = (self._column(table.header, number) for number in range(3))
+        assert path is not None
+        assert label is not None
+        for line, row in rows:
+            yield self._entry(labels, line, row[path].strip(), row[label], None if split is None else row[split])
+        labels.check()
 
-    def _column(self, heads: list[str], number: int) -> int | None:
+    def _column(self, header: list[str], number: int) -> int | None:
         """Return the position of the column of paths (0), labels (1) or splits (2)."""
-        what, option, usual = (
-            ("paths", "--path-column", PATHS),
-            ("labels", "--label-column", LABELS),
-            ("splits", "--split-column", SPLITS),
-        )[number]
+        what, option = (("paths", "--path-column"), ("labels", "--label-column"), ("splits", "--split-column"))[number]
         wanted = self._columns[number]
-        folded = [head.casefold() for head in heads]
-        names = (wanted.casefold(),) if wanted is not None else usual
+        folded = [head.casefold() for head in header]
+        names = (wanted.casefold(),) if wanted is not None else _USUAL[number]
         for name in names:
+            if folded.count(name) > 1:
+                raise wrong(self.table, 1, f"there are several columns {name!r}", "Remove all but one.")
             if name in folded:
                 return folded.index(name)
         if wanted is None and number == 2:
             return None
-        raise InputError(
-            f"{self.table}: line 1: no column of {what} among {', '.join(map(repr, heads[:20])) or 'none'}.",
-            f"Call it {usual[0]}, or name it: {option}.",
+        raise wrong(
+            self.table,
+            1,
+            f"no column of {what} among {', '.join(map(repr, header[:20])) or 'none'}",
+            f"Call it {_USUAL[number][0]}, or name it: {option}.",
         )
 
-    def _entry(self, row: list[str], line: int, path_at: int, label_at: int, split_at: int | None) -> Entry | Passed:
-        def wrong(what: str, cure: str) -> InputError:
-            return InputError(f"{self.table}: line {line}: {what}.", cure)
-
-        if len(row) <= max(path_at, label_at, split_at or 0):
-            raise wrong(f"has {len(row)} columns", "Complete the line.")
-        path, label = row[path_at].strip(), row[label_at].strip()
-        if not path or not label:
-            raise wrong("has no path" if not path else "has no label", "Complete the line, or remove it.")
-        split = None
-        if split_at is not None:
-            split = SPLIT_NAMES.get(row[split_at].strip().lower())
-            if split is None:
-                raise wrong(f"the split {row[split_at]!r} is unknown", "Use train, val and test.")
-        if "\0" in path:
-            raise wrong("the path has a zero byte", "Correct the line.")
+    def _entry(self, labels: Labels, line: int, path: str, label: str, split: str | None) -> Entry:
+        if not path or not label.strip():
+            fact = "has no path" if not path else "has no label"
+            raise wrong(self.table, line, fact, "Complete the line, or remove it.")
+        part = None if split is None else SPLIT_NAMES.get(split.strip().lower())
+        if split is not None and part is None:
+            raise wrong(self.table, line, f"the split {split!r} is unknown", "Use train, val and test.")
+        if "\\" in path and not (self.path / path).exists():
+            path = PureWindowsPath(path).as_posix()
         target = (self.path / path).resolve()
         if not target.is_relative_to(self.path):
-            raise wrong(f"{path!r} leads out of {self.path}", "Give the folder of all pictures: --root.")
+            raise wrong(
+                self.table, line, f"{path!r} leads out of {self.path}", "Give the folder of all pictures: --root."
+            )
         # As it lies below the root: `a/../b.jpg` and `b.jpg` are one picture, but a link keeps its own name.
         inside = Path(path).is_absolute() or ".." in Path(path).parts
         relative = target.relative_to(self.path).as_posix() if inside else Path(path).as_posix()
-        return Entry(label, relative, relative, split, f"line {line}: ")
+        return Entry(labels.of(label, f"line {line}"), relative, relative, part, f"line {line}: ")
 
     def task(self, number: int, path: str, where: str, to: str | None) -> Task:
         """Let the file be read where it is looked at."""
