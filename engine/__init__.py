@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
+    from engine.about import about as about
     from engine.browsing import Browser as Browser
     from engine.curating import Curating as Curating
     from engine.datasets.export import Exported as Exported
@@ -107,6 +108,10 @@ if TYPE_CHECKING:
     from engine.jobs.verifying import Verification as Verification
     from engine.outcomes import RESULT_FORMS as RESULT_FORMS
     from engine.outcomes import Outcomes as Outcomes
+    from engine.outcomes import Scoring as Scoring
+    from engine.output_files import make_private as make_private
+    from engine.output_files import user_rights as user_rights
+    from engine.output_files import write_outputs as write_outputs
     from engine.remote import Remote as Remote
     from engine.secrets import guard_streams as guard_streams
     from engine.secrets import redact as redact
@@ -119,10 +124,17 @@ if TYPE_CHECKING:
     from engine.states import JobState as JobState
     from engine.states import Outcome as Outcome
     from engine.states import Split as Split
+    from engine.store.files import write_atomic as write_atomic
+    from engine.streams import LOOKALIKES as LOOKALIKES
+    from engine.streams import escape as escape
+    from engine.streams import give_up as give_up
+    from engine.streams import is_unicode as is_unicode
+    from engine.streams import open_closed as open_closed
 
 __version__ = "0.1.0"
 
 _ROOMS = {
+    "about": "about",
     "browsing": "Browser",
     "datasets.export": "Exported",
     "curating": "Curating",
@@ -164,10 +176,13 @@ _ROOMS = {
     "jobs.preview": "RequestPreview",
     "jobs.spec": "Parameter Spec make_spec parameters read_spec",
     "jobs.verifying": "Verification",
-    "outcomes": "RESULT_FORMS Outcomes",
+    "outcomes": "RESULT_FORMS Outcomes Scoring",
     "remote": "Remote",
     "secrets": "guard_streams redact",
     "states": "ACTIVE CANCELLABLE ENDED RESUMABLE ContestantKind JobKind JobState Outcome Split",
+    "output_files": "make_private user_rights write_outputs",
+    "store.files": "write_atomic",
+    "streams": "LOOKALIKES escape give_up is_unicode open_closed",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from engine.errors import InputError, ReadOnlyError
+from engine.errors import InputError
 from engine.exports import Exports
 from engine.failures import door
 from engine.jobs.paths import Home
@@ -55,7 +55,7 @@ class Curating:
         from engine.jobs.importing import check_dataset
 
         if self._readonly:
-            raise ReadOnlyError("A check writes down what it finds: --readonly.", "Leave --readonly out.")
+            raise self._home.refusal("A check stores its findings, which cannot be done")
         return await stoppable(lambda tell: check_dataset(self._store, dataset, tell), progress)
 
     async def report(self, dataset: str) -> CheckReport:
@@ -115,7 +115,7 @@ class Curating:
         from engine.datasets.prompt import Prompt
 
         if self._readonly:
-            raise ReadOnlyError("A prompt cannot be kept: --readonly.", "Leave --readonly out.")
+            raise self._home.refusal("A prompt cannot be kept")
         if "{labels}" not in prompt.words:
             raise InputError("The prompt never says {labels}.", "Put {labels} where the classes go.")
 

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from engine import dials
-from engine.errors import InputError, NotFoundError, ReadOnlyError, ServiceError, ServiceUnavailable
+from engine.errors import InputError, NotFoundError, ServiceError, ServiceUnavailable
 from engine.events import CallFault, EmulatorFaults, EmulatorSettings, EmulatorView, Payment
 from engine.failures import door
 from engine.jobs import embedded
@@ -77,7 +77,7 @@ class Emulation:
 
         """
         if self._readonly:
-            raise ReadOnlyError("Nothing can be changed: --readonly.", "Leave --readonly out.")
+            raise self._home.refusal()
         self._ours()
         return _settings(await asyncio.to_thread(self._change, dict(patch)))
 
@@ -289,6 +289,8 @@ def emulator_command(
 
     """
     place = open_home(home)
+    if place.readonly:
+        raise place.refusal("No emulator is started")
     folder = state.resolve() if state else place.root / "emulator-standalone"
     arguments = ["--state", str(folder), "--cache", str(place.cache), "--port", str(port)]
     if host is not None:

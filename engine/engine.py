@@ -17,7 +17,7 @@ from engine import error_log
 from engine.browsing import Browser
 from engine.curating import Curating, stoppable
 from engine.emulation import Emulation
-from engine.errors import InputError, PriceError, ReadOnlyError, StoreError
+from engine.errors import InputError, PriceError, StoreError
 from engine.events import DatasetView, ExperimentView, JobView, LogLine, Metric
 from engine.failures import door
 from engine.jobs import scheduler
@@ -63,6 +63,7 @@ class Engine:
 
         """
         self.home = open_home(home, readonly=readonly)
+        readonly = self.home.readonly
         settings = load_settings(self.home.root)
         self.profile = profile or settings.default_profile()
         if self.profile != DEMO:
@@ -88,7 +89,7 @@ class Engine:
 
         """
         if self.readonly:
-            raise ReadOnlyError("Nothing can be changed: --readonly.", "Leave --readonly out.")
+            raise self.home.refusal()
 
     def close(self) -> None:
         """Close the store. Jobs go on."""
@@ -250,12 +251,6 @@ class Engine:
         from engine.evaluation.report import to_table
 
         return await asyncio.to_thread(to_table, comparison)
-
-    async def about(self) -> dict[str, Any]:
-        """Return versions, device, paths, profile and the embedded emulator's state; no secrets."""
-        from engine.about import about
-
-        return await asyncio.to_thread(about, self.home, self.profile)
 
     # -- jobs
 

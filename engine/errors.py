@@ -55,7 +55,19 @@ class PriceError(InputError):
 
 
 class ReadOnlyError(InputError):
-    """Something was asked for that changes something, of an engine that only looks."""
+    """A change was requested of an engine that only reads.
+
+    Args:
+        what: cannot be done, in words.
+        unwritable: why the home cannot be written, in words; "" where `--readonly` was given.
+
+    """
+
+    def __init__(self, what: str = "Nothing can be changed", unwritable: str = "") -> None:
+        if unwritable:
+            super().__init__(f"{what}: {unwritable}.", "Make it writable, or choose another --home.")
+        else:
+            super().__init__(f"{what}: --readonly.", "Leave --readonly out.")
 
 
 class ConfigurationError(DogclsError):

@@ -29,7 +29,7 @@ class Exports:
     def open(cls, home: Path | None, *, readonly: bool = False) -> Exports:
         """Open a home's store alone, without its settings; see `Engine`."""
         found = open_home(home, readonly=readonly)
-        return cls(Database(found.store, readonly=readonly), found)
+        return cls(Database(found.store, readonly=found.readonly), found)
 
     def close(self) -> None:
         """Close the store."""

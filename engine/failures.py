@@ -28,6 +28,10 @@ _HINTS = {
     errno.EPERM: "Give your user access to it, or choose another --home.",
     errno.ENOENT: "Was it moved or deleted? Restore it, or choose another --home.",
     errno.EIO: "Check its disk.",
+    errno.ENOTDIR: "A part of its path is a file, not a folder: choose another place.",
+    errno.EISDIR: "It is a folder, not a file: choose another place.",
+    errno.ELOOP: "It is a link that leads back to itself: correct it, or choose another place.",
+    errno.EBADF: "It was closed by the program or script that started this one.",
     errno.ESTALE: "Connect its network disk again.",
     errno.EMFILE: "Raise the limit of open files (ulimit -n), or close other programs.",
     errno.ENFILE: "Close other programs: the system has no more open files.",
@@ -73,9 +77,21 @@ def _of_system(error: OSError, place: Path | None) -> DiskError:
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
     if not names and place is not None and error.errno in _FULL_DISK:
         names = [str(place)]
+    if error.errno == errno.ENOENT and not names and _is_folder_gone():
+        return DiskError("The working folder is not there any more.", "Change to one that is (cd), then try again.")
     fact = f"{(error.strerror or str(error) or type(error).__name__).rstrip('.')}."
     hint = _HINTS.get(error.errno or 0, "")
+    if error.errno == errno.ENOENT and "temporary directory" in fact:  # the standard library found none that it can use
+        hint = "Set TMPDIR to a folder that can be written."
     return DiskError(f"{' → '.join(names)}: {fact}" if names else fact, hint)
+
+
+def _is_folder_gone() -> bool:
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
 
 
 def _place(error: BaseException) -> str:

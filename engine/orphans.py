@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import tempfile
 import threading
 from multiprocessing import connection
 
@@ -26,8 +27,12 @@ def end_with_parent(*_: object) -> None:
 
 
 def can_share() -> bool:
-    """Return whether processes can share locks here: not without shared memory (`/dev/shm`), or on a full one."""
+    """Return whether processes can share locks here: not without shared memory (`/dev/shm`), or on a full one.
+
+    Nor can they without a folder for temporary files, in which they connect.
+    """
     try:
+        tempfile.gettempdir()
         multiprocessing.get_context("spawn").Lock()
     except (OSError, ImportError):
         return False

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError, NotFoundError
 from engine.failures import door
 from engine.jobs.paths import Home
+from engine.output_files import write_outputs
+from engine.places import home_folder
 from engine.store import Store
-from engine.store.files import write_atomic
+from engine.text_files import is_there
 
 if TYPE_CHECKING:
     from engine.evaluation.economics import Terms
@@ -24,28 +27,25 @@ CSV_PARTS = ("classes", "images")
 
 
 @door
-class Outcomes:
-    """Reads one home's results. Everything is reckoned in threads."""
+class Scoring:
+    """Evaluates predictions that were made elsewhere, and writes findings. It needs no store."""
 
-    def __init__(self, store: Store, home: Home) -> None:
-        self._store, self._home = store, home
+    def __init__(self, synonyms: Path | None) -> None:
+        """`synonyms` is the table of other names of labels; None, or a file that is not there, is none."""
+        self._synonyms = synonyms
 
-    async def findings(
-        self, experiment: str | None = None, terms: Terms | None = None, *, measure: bool = False
-    ) -> Findings:
-        """Return all that can be said of an experiment.
+    @classmethod
+    def of(cls, chosen: Path | None) -> Scoring:
+        """Return one for a home of which only that table is read, if there is one: nothing is made or opened.
 
         Args:
-            experiment: its name; the newest one with contestants unless told.
-            terms: by which money is reckoned; the standing ones, with the price table's machine, unless told.
-            measure: look at the test images' brightness where it is not known yet, some milliseconds each.
-
-        Raises:
-            NotFoundError: there is no such experiment, or it has no contestants.
-            InputError: contestants that cannot be compared, or a table of the home's that cannot be read.
+            chosen: `--home`; see `engine.places.home_folder`.
 
         """
-        return await asyncio.to_thread(self._findings, experiment, terms, measure)
+        with contextlib.suppress(InputError):  # the home cannot be found or read
+            path = home_folder(chosen) / "synonyms.toml"
+            return cls(path if is_there(path) else None)
+        return cls(None)
 
     async def score(self, file: Path, labels: Path | None = None, *, common: bool = False) -> Findings:
         """Return all that can be said of predictions that were made elsewhere; see `engine.jobs.scoring`.
@@ -61,16 +61,7 @@ class Outcomes:
         """
         from engine.jobs.scoring import score
 
-        return await asyncio.to_thread(score, file, labels, self._home.synonyms, common=common)
-
-    async def terms(self) -> Terms:
-        """Return the standing terms, with the machine that the price table has.
-
-        Raises:
-            InputError: the home's prices cannot be read.
-
-        """
-        return await asyncio.to_thread(self._terms)
+        return await asyncio.to_thread(score, file, labels, self._synonyms, common=common)
 
     async def render(self, found: Findings, form: str, *, references: bool = False) -> str:
         """Return findings as text, in one of `RESULT_FORMS`.
@@ -105,6 +96,48 @@ class Outcomes:
 
         """
         return await asyncio.to_thread(self._write, found, form, path, references)
+
+    def _write(self, found: Findings, form: str, path: Path, references: bool) -> list[Path]:
+        forms = (form,) if form != "csv" else (form, *(f"csv-{part}" for part in CSV_PARTS))
+        files = self.files(form, path)
+        texts = {file: _render(found, each, references) for file, each in zip(files, forms, strict=True)}
+        write_outputs({file: text.rstrip("\n") + "\n" for file, text in texts.items()})
+        return list(texts)
+
+
+@door
+class Outcomes(Scoring):
+    """Reads one home's results. Everything is reckoned in threads."""
+
+    def __init__(self, store: Store, home: Home) -> None:
+        super().__init__(home.synonyms)
+        self._store, self._home = store, home
+
+    async def findings(
+        self, experiment: str | None = None, terms: Terms | None = None, *, measure: bool = False
+    ) -> Findings:
+        """Return all that can be said of an experiment.
+
+        Args:
+            experiment: its name; the newest one with contestants unless told.
+            terms: by which money is reckoned; the standing ones, with the price table's machine, unless told.
+            measure: look at the test images' brightness where it is not known yet, some milliseconds each.
+
+        Raises:
+            NotFoundError: there is no such experiment, or it has no contestants.
+            InputError: contestants that cannot be compared, or a table of the home's that cannot be read.
+
+        """
+        return await asyncio.to_thread(self._findings, experiment, terms, measure)
+
+    async def terms(self) -> Terms:
+        """Return the standing terms, with the machine that the price table has.
+
+        Raises:
+            InputError: the home's prices cannot be read.
+
+        """
+        return await asyncio.to_thread(self._terms)
 
     async def verify(self, experiment: str | None = None, *, every_file: bool = False) -> Verification:
         """Reckon an experiment's results again from what is stored, and say whether they still hold.
@@ -143,17 +176,6 @@ class Outcomes:
         from engine.evaluation.economics import Terms
 
         return Terms(machine_hourly=load_prices(self._home.prices).machine)
-
-    def _write(self, found: Findings, form: str, path: Path, references: bool) -> list[Path]:
-        forms = (form,) if form != "csv" else (form, *(f"csv-{part}" for part in CSV_PARTS))
-        files = self.files(form, path)
-        texts = {file: _render(found, each, references) for file, each in zip(files, forms, strict=True)}
-        for file, text in texts.items():
-            try:
-                write_atomic(file, text.rstrip("\n") + "\n")
-            except OSError as error:
-                raise InputError(f"{file}: {error.strerror}.", "Choose another place.") from error
-        return list(texts)
 
 
 def _render(found: Findings, form: str, references: bool) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from engine.errors import PriceError, ReadOnlyError
+from engine.errors import PriceError
 from engine.failures import door
 from engine.jobs.paths import Home
 from engine.jobs.spec import Spec
@@ -63,7 +63,7 @@ class Piloting:
         from engine.jobs.pilot import Pilot
 
         if self._readonly:
-            raise ReadOnlyError("Nothing can be changed: --readonly.", "Leave --readonly out.")
+            raise self._home.refusal()
         made = await asyncio.to_thread(Pilot, self._store, self._home, self._profile, spec, images)
         cost = await asyncio.to_thread(made.cost)
         if spec.max_cost is not None and cost.usd > spec.max_cost:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import DogclsError, InputError, ReadOnlyError
+from engine.errors import DogclsError, InputError
 from engine.events import Checkup, Leftover, RemoteItem
 from engine.failures import door
 from engine.jobs.paths import Home
@@ -35,7 +35,7 @@ class Remote:
 
     def _writing(self) -> None:
         if self._readonly:
-            raise ReadOnlyError("Nothing can be changed: --readonly.", "Leave --readonly out.")
+            raise self._home.refusal()
 
     async def items(self) -> list[RemoteItem]:
         """Return the newest batches, fine-tuning jobs, deployments and files, ours or not.

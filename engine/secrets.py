@@ -20,10 +20,13 @@ from typing import Any, TextIO, cast
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from engine import errors
+from engine.streams import print_anything
 
 HIDDEN = "…"
 SHORTEST = 4
 """Characters below which nothing is a secret: hiding every `k` of a text would leave no text."""
+STDOUT = "stdout"
+"""The file that an error of printing names."""
 WHOLE_WORDS = 12
 """Characters below which a secret is hidden only where it is a word: it may be a part of an ordinary one."""
 ENVIRONMENT = (
@@ -117,11 +120,13 @@ def redacted(value: Any) -> Any:
 class _Redacting(TextIOBase):
     """A text stream before another one, which gets no secret. Everything but writing is the other's."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, *, narrates: bool) -> None:
+        """`narrates`: what is printed is no data, and a full disk loses some of it rather than what is at work."""
+        self._stream, self._narrates = stream, narrates
 
     def write(self, text: str) -> int:
-        self._stream.write(redact(text))
+        with self._losses():
+            self._stream.write(redact(text))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -129,7 +134,19 @@ class _Redacting(TextIOBase):
             self.write(line)
 
     def flush(self) -> None:
-        self._stream.flush()
+        with self._losses():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _losses(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:  # the reader has left: an end, and no loss
+            raise
+        except OSError as error:
+            if not self._narrates:
+                error.filename = STDOUT
+                raise
 
     def close(self) -> None:
         self._stream.close()
@@ -147,12 +164,16 @@ class _Redacting(TextIOBase):
 
 
 def guard_streams() -> None:
-    """Let nothing that this process prints hold a secret, tracebacks included: stdout and stderr are filtered."""
+    """Let nothing that this process prints hold a secret, tracebacks included, or fail for a character.
+
+    Stdout and stderr are filtered; see `engine.streams`.
+    """
     register_environment()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, _Redacting):
-            setattr(sys, name, cast(TextIO, _Redacting(stream)))
+            print_anything(stream)
+            setattr(sys, name, cast(TextIO, _Redacting(stream, narrates=name == "stderr")))
 
 
 @contextlib.contextmanager

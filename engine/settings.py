@@ -6,20 +6,22 @@ Secrets live in `SecretStr` and are handed to `engine.azure` alone.
 
 from __future__ import annotations
 
-import tomllib
+import contextlib
+import io
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
-    DotEnvSettingsSource,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from engine import secrets
@@ -27,6 +29,7 @@ from engine.endpoints import clean_endpoint, clean_key, clean_name, tidy
 from engine.errors import ConfigurationError, InputError
 from engine.places import home_folder as home_folder
 from engine.settings_sources import DOTENV, ENVIRONMENT, Source, combine
+from engine.text_files import read_text, read_toml_if_there
 
 API_VERSION = "2025-04-01-preview"
 ARM_ENDPOINT = "https://management.azure.com"
@@ -53,7 +56,7 @@ class Resource(BaseModel):
 class Variables(BaseSettings):
     """Each setting that has a variable: its alias, for the environment and `.env`."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
 
     endpoint: str | None = Field(default=None, validation_alias="AZURE_OPENAI_ENDPOINT")
     api_key: SecretStr | None = Field(default=None, validation_alias="AZURE_OPENAI_API_KEY")
@@ -165,7 +168,7 @@ def _cleaned(found: Resource, prefix: str) -> Resource:
         update={
             "endpoint": clean_endpoint(found.endpoint, named("endpoint")),
             "api_key": SecretStr(key) if key else None,
-            "api_version": tidy(found.api_version),
+            "api_version": clean_name(found.api_version, named("api_version")) or API_VERSION,
             "arm_endpoint": clean_endpoint(found.arm_endpoint, named("arm_endpoint")),
             **{name: clean_name(getattr(found, name), named(name)) for name in names},
         }
@@ -189,7 +192,9 @@ def load_settings(home: Path) -> Settings:
         InputError: a settings file cannot be read, or has a wrong value (which is not repeated in the message).
 
     """
-    files = [home / "settings.toml", user_config_path("dogcls-tui", appauthor=False) / "settings.toml"]
+    files = [home / "settings.toml"]
+    with contextlib.suppress(RuntimeError):  # the user has no home folder
+        files.append(user_config_path("dogcls-tui", appauthor=False) / "settings.toml")
     sources, tables = _read(files)
     profiles = [table for source in tables for table in source.values.values() if isinstance(table, dict)]
     _keep_secret([*(source.values for source in sources), *profiles])
@@ -216,17 +221,11 @@ def _read(files: Sequence[Path]) -> tuple[list[Source], list[Source]]:
             name, {fields[alias]: v for alias, v in values.items() if alias in fields and v not in (None, "")}
         )
 
-    try:
-        dotenv = DotEnvSettingsSource(Variables)()
-    except UnicodeDecodeError:
-        raise InputError(f"{DOTENV}: this is no UTF-8 text.", "Save it as UTF-8, or remove it.") from None
-    sources = [source(ENVIRONMENT, EnvSettingsSource(Variables)()), source(DOTENV, dotenv)]
+    environment = EnvSettingsSource(Variables)()
+    sources = [source(ENVIRONMENT, environment), source(DOTENV, _dotenv(Path(DOTENV), fields))]
     tables = []
     for file in files:
-        try:
-            found = TomlConfigSettingsSource(Variables, toml_file=file)()
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{file}: {error}.", "Correct it.") from None
+        found = read_toml_if_there(file) or {}
         mine = {name: value for name, value in found.items() if name in fields.values() and value not in (None, "")}
         sources.append(Source(str(file), mine))
         profiles = found.get("profiles", {})
@@ -234,3 +233,34 @@ def _read(files: Sequence[Path]) -> tuple[list[Source], list[Source]]:
             raise InputError(f"{file}: profiles is no table.", "Write [profiles.NAME] and its settings below.")
         tables.append(Source(str(file), profiles))
     return sources, tables
+
+
+def _dotenv(path: Path, names: Iterable[str]) -> dict[str, str | None]:
+    """Return what the working folder's `.env` sets of some variables.
+
+    The file is rarely written for this program: only what concerns these variables is an error. A folder or a pipe of
+    this name is another tool's, and no settings file.
+
+    Raises:
+        InputError: the file cannot be read, or a line that concerns one of the variables is not in the file's format.
+
+    """
+    if not path.is_file():
+        return {}
+    text = read_text(path, lenient=True)
+    ours = tuple(names)
+    for binding in parse_stream(io.StringIO(text)):
+        line, named = binding.original, next((n for n in ours if n in binding.original.string.upper()), None)
+        if named is not None and (binding.error or not _is_unicode(binding.value or "")):
+            what = "not in the form NAME=VALUE" if binding.error else "not UTF-8"
+            raise InputError(f"{DOTENV}, line {line.line}: {named}: {what}.", "Correct the line, and save it as UTF-8.")
+    logging.getLogger("dotenv.main").setLevel(logging.ERROR)  # it warns of each other line that it cannot read
+    return {name.upper(): value for name, value in dotenv_values(stream=io.StringIO(text)).items()}
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import ReadOnlyError
 from engine.failures import door
 from engine.jobs.paths import Home
 from engine.states import ContestantKind
@@ -87,7 +86,7 @@ class Trained:
 
         made = await asyncio.to_thread(Predicting, self._store, self._home, target, deployment)
         if self._readonly and made.found.contestant.kind != ContestantKind.CNN:
-            raise ReadOnlyError("Nothing can be spent: --readonly.", "Leave --readonly out.")
+            raise self._home.refusal("Nothing can be spent")
         return await made.run(images, top=top, progress=progress, say=say)
 
     async def export(

@@ -275,9 +275,10 @@ class DogclsApp(App[DogclsError | None]):
         """Send a text to the terminal's clipboard, and to a file for terminals that take none."""
         path, written = self.engine.home.root / "clipboard.txt", False
         if not self.engine.readonly:
+            from engine import write_atomic  # not before the first screen
+
             try:
-                path.touch(mode=0o600)
-                path.write_text(text, encoding="utf-8")
+                write_atomic(path, text)
                 written = True
             except OSError as error:
                 self.trouble(str(described(error)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +46,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"dogcls-tui {__version__}")
+        print(f"dogcls-tui {__version__}", flush=True)  # here an error of printing can be reported, at the exit not
         raise typer.Exit
 
 
@@ -77,16 +75,14 @@ def root(
 ) -> None:
     """Remember the options before the command; without one, open the app."""
     screen = OnScreen(theme.value, ascii_only, not no_mouse, pictures.value, not no_bell)
-    context.obj = Globals(home, profile, os.umask(0o077), readonly, screen)
+    context.obj = Globals(home, profile, readonly, screen)
     if context.invoked_subcommand is not None:
         return
     if once or plain:
         from tui.commands import monitor
 
         (monitor.once if once else monitor.narrate)(context)
-    elif sys.stdout.isatty():
+    else:
         from tui.opening import open_app
 
         open_app(context.obj)
-    else:
-        raise typer.BadParameter("the app needs a terminal; for data, name a command (see --help)")

@@ -7,6 +7,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
+from engine import InputError, is_unicode
 from tui import terminal
 from tui.options import Globals
 from tui.pictures import prepare
@@ -22,9 +23,12 @@ def open_app(options: Globals, *, start_demo: bool = False, experiment: str | No
     The engine is opened behind the first paint.
 
     Raises:
+        InputError: this terminal cannot show the app.
         DogclsError: the engine cannot be opened.
 
     """
+    if (why := terminal.problem()) is not None:
+        raise InputError(*why)
     prepare(options.screen.pictures)  # asks the terminal, so before the app
     from tui.app import DogclsApp, Manners
 
@@ -33,7 +37,8 @@ def open_app(options: Globals, *, start_demo: bool = False, experiment: str | No
 
         return Engine(options.home, options.profile, readonly=options.readonly)
 
-    manners = Manners(options.screen.theme, options.screen.ascii, options.screen.bell)
+    drawn_on = sys.stderr if sys.stderr.isatty() else sys.stdout
+    manners = Manners(options.screen.theme, options.screen.ascii or not is_unicode(drawn_on), options.screen.bell)
     app = DogclsApp(opening, start_demo=start_demo, experiment=experiment, room=room, manners=manners)
     print(terminal.KEEP_TITLE, end="", flush=True)
     try:

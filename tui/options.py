@@ -19,10 +19,9 @@ class OnScreen:
 
 @dataclass
 class Globals:
-    """What holds for every command. `umask` is the user's own; everything in the home is private."""
+    """What holds for every command."""
 
     home: Path | None = None
     profile: str | None = None
-    umask: int = 0o022
     readonly: bool = False
     screen: OnScreen = OnScreen()

@@ -9,7 +9,8 @@ touched cells, they count as unknown from then on.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import get_character_cell_size
 
@@ -174,6 +175,12 @@ def sparing(driver: type[Driver], painter: Painter) -> type[Driver]:
     """Return a driver that paints sparingly."""
 
     class Sparing(driver):  # type: ignore[misc,valid-type]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            stderr, stdout = sys.__stderr__, sys.__stdout__
+            if stdout is not None and getattr(self, "_file", None) is stderr and not (stderr and stderr.isatty()):
+                self._file = stdout  # a file gets what is reported on stderr, and not the screen
+
         def write(self, data: str) -> None:
             if told := painter.paint(data):
                 super().write(told)

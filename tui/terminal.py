@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import base64
 import os
+import sys
 
 LIMIT = 74_000
 """Longer texts are refused by many terminals (xterm's limit for one OSC 52 is 74,994 bytes)."""
 
 KEEP_TITLE, OLD_TITLE = "\x1b[22;2t", "\x1b]2;\x07\x1b[23;2t"
 """Have the terminal remember its title (XTWINOPS), and put it back; those that cannot are left with none."""
+
+
+INCAPABLE = ("", "dumb", "unknown")
+"""Values of TERM of terminals (and of what stands in for one) that cannot place text on a screen."""
+
+
+def problem() -> tuple[str, str] | None:
+    """Return why the app cannot be shown here, and a hint; None where it can.
+
+    It reads keys from stdin, and draws on stderr, or on stdout where stderr goes to a file.
+    """
+    hint = "Use --plain or --once, or name a command (see --help)."
+    term = os.environ.get("TERM", "")
+    if not sys.stdout.isatty():
+        return "The app needs a terminal, and stdout is none.", hint
+    if not sys.stdin.isatty():
+        return "The app needs a terminal for its keys, and stdin is none.", hint
+    if term in INCAPABLE:
+        what = f"TERM={term}" if term else "TERM is not set"
+        return f"The app needs a terminal that can place text on its screen ({what}).", f"Set TERM, or: {hint}"
+    return None
 
 
 def clipboard(text: str) -> str | None:

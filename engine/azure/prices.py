@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
+from engine.text_files import parse_toml, read_toml_if_there
 
 CHARACTERS_A_TOKEN = 1905 / 494
 """The article's prompt of 120 breeds: 1,905 characters, 494 tokens. No tokenizer works offline."""
@@ -83,14 +83,13 @@ def load_prices(*overrides: Path) -> Prices:
         InputError: an override is no TOML, or lacks a price.
 
     """
-    table: dict[str, Any] = tomllib.loads((files("assets") / "prices.toml").read_text(encoding="utf-8"))
+    name = "prices.toml"
+    table: dict[str, Any] = parse_toml((files("assets") / name).read_text(encoding="utf-8"), name)
     for path in overrides:
-        if not path.exists():
+        own = read_toml_if_there(path)
+        if own is None:
             continue
-        try:
-            own = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-            raise InputError(f"{path}: {error}.", "Correct it; it is TOML.") from None
+        name = str(path)
         named = own.get("models", {})
         if not isinstance(named, dict) or not all(isinstance(prices, dict) for prices in named.values()):
             raise InputError(f"{path}: models is not one table a model.", "As in: [models.NAME], then its prices.")
@@ -103,7 +102,7 @@ def load_prices(*overrides: Path) -> Prices:
         models = {name: ModelPrices(**{k: float(v) for k, v in p.items()}) for name, p in table["models"].items()}
     except (TypeError, ValueError, KeyError) as error:
         cure = "Give each model all six prices, and the machine `hourly`, as numbers."
-        raise InputError(f"prices.toml: {error}.", cure) from None
+        raise InputError(f"{name}: {error}.", cure) from None
     return Prices(table["as_of"], models, machine)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.errors import InputError
+from engine.text_files import parse_toml, read_text
 
 # The article's system message; it fits any labels.
 ARTICLE_PROMPT = "Classify the following input image into one of the following categories: [{labels}]."
@@ -68,7 +69,7 @@ class Prompt:
             InputError: it cannot be read, has other keys or values, or never names the labels.
 
         """
-        text = _text_of(path)
+        text = read_text(path, wait=True)
         found = _template(path, text) if path.suffix == ".toml" else {"system": text}
         system, user = found.get("system", "").strip(), found.get("user", "").strip()
         if "{labels}" not in system + user:
@@ -177,12 +178,7 @@ class Prompt:
 
 
 def _template(path: Path, text: str) -> dict[str, str]:
-    import tomllib  # a command that writes files has little time to start
-
-    try:
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: {error}.", "Correct it; it is TOML.") from None
+    found = parse_toml(text, str(path))
     known = ("system", "user", "labels", "answer", "key")
     for key, value in found.items():
         if key not in known or not isinstance(value, str):
@@ -197,13 +193,6 @@ def _template(path: Path, text: str) -> dict[str, str]:
 
 def _of(found: dict[str, str], key: str) -> dict[str, str]:
     return {key: found[key]} if key in found else {}
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}.", "Give a text file (UTF-8).") from None
 
 
 def data_url(data: bytes, mime: str) -> str:

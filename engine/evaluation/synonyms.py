@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from engine.datasets.tables import read_text
 from engine.errors import InputError
 from engine.evaluation.reading import folded
+from engine.text_files import is_there, parse_toml, read_text
 
 _CURE = 'Write one line a label: "Great Pyrenees" = ["Pyrenean Mountain Dog"].'
 
@@ -32,7 +32,7 @@ def load_synonyms(path: Path | None = None, labels: Sequence[str] = ()) -> dict[
     text = (files("assets") / "synonyms.toml").read_text(encoding="utf-8")
     table = _parse(text, "synonyms.toml")
     _check(table, text, "synonyms.toml", ())
-    if path is None or not path.is_file():
+    if path is None or not is_there(path):
         return table
     text = read_text(path)
     own = _parse(text, str(path))
@@ -47,10 +47,7 @@ def load_synonyms(path: Path | None = None, labels: Sequence[str] = ()) -> dict[
 
 
 def _parse(text: str, source: str) -> dict[str, tuple[str, ...]]:
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{source}: {error}.", _CURE) from None
+    table = parse_toml(text, source, _CURE)
     for key, others in table.items():
         if not isinstance(others, list) or not all(isinstance(name, str) and folded(name) for name in others):
             raise InputError(f"{_place(text, source, key)}: {key!r} is not a list of names.", _CURE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import urllib.request
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
@@ -16,7 +17,9 @@ from engine.events import Checkup
 from engine.jobs import service
 from engine.jobs.binding import DEMO
 from engine.jobs.paths import Home
+from engine.orphans import can_share
 from engine.settings import load_settings
+from engine.store import reserve
 
 if TYPE_CHECKING:
     from engine.azure.connection import Azure
@@ -42,7 +45,26 @@ async def examine(home: Home, profile: str) -> list[Checkup]:
     """
     place = await asyncio.to_thread(service.endpoint, home, profile)
     pasted = "" if profile == DEMO else load_settings(home.root).pasted_endpoint(profile)
-    return [*_settings(home, profile), *[checkup async for checkup in _examine(place, pasted)]]
+    machine = await asyncio.to_thread(_machine, home)
+    return [*_settings(home, profile), *machine, *[checkup async for checkup in _examine(place, pasted)]]
+
+
+def _machine(home: Home) -> list[Checkup]:
+    """Check what jobs need of this machine: room in the home, shared memory, a place for temporary files."""
+    room = reserve.free(home.root)
+    if room is None or room >= reserve.PLENTY:
+        shown = "" if room is None else f", {room / 1e9:,.1f} GB free"
+        found = [Checkup("home", "ok", f"{home.root}{shown}")]
+    else:
+        found = [Checkup("home", "warning", f"{home.root}: {room / 1e6:,.1f} MB free.", "Free some space on its disk.")]
+    if not can_share():
+        slower = "Training augments pictures in one process without it, which is slower: mount /dev/shm."
+        found.append(Checkup("shared memory", "warning", "There is none (/dev/shm), or it is full.", slower))
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        found.append(Checkup("temporary files", "problem", "No folder takes them.", "Set TMPDIR to one that does."))
+    return found
 
 
 def _settings(home: Home, profile: str) -> list[Checkup]:

@@ -16,7 +16,7 @@ import psutil
 from filelock import FileLock
 
 from engine import secrets
-from engine.errors import ReadOnlyError, ServiceUnavailable
+from engine.errors import ServiceUnavailable
 from engine.jobs.paths import Home
 from engine.jobs.process import alive, detach, start_time
 from engine.store import reserve
@@ -77,9 +77,7 @@ def ensure(home: Home) -> Embedded:
     if found is not None:
         return found
     if home.readonly:
-        raise ReadOnlyError(
-            "The embedded emulator is not running, and --readonly starts none.", "Leave --readonly out."
-        )
+        raise home.refusal("The embedded emulator is not running, and cannot be started")
     with FileLock(home.emulator / "launch.lock"):
         return running(home) or _start(home)
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import shutil
+import stat
 import tempfile
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from engine.errors import InputError
+from engine.errors import InputError, ReadOnlyError
 from engine.places import home_folder
 from engine.store import Store
 from engine.store.files import private_folder
 from engine.store.jobs import StoredJob
+
+OTHER_HOME = "Choose another --home (or DOGCLS_HOME)."
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,17 @@ class Home:
     Attributes:
         root: the folder.
         readonly: nothing in it is made, changed or touched: a folder that is not there is an empty one.
+        unwritable: why it is only read although that was not requested: file and reason; "" otherwise.
 
     """
 
     root: Path
     readonly: bool = field(default=False, compare=False)
+    unwritable: str = field(default="", compare=False)
+
+    def refusal(self, what: str = "Nothing can be changed") -> ReadOnlyError:
+        """Return the error of a change while the home is only read."""
+        return ReadOnlyError(what, self.unwritable)
 
     def _folder(self, name: str) -> Path:
         return self.root / name if self.readonly else private_folder(self.root / name)
@@ -107,18 +117,45 @@ def open_home(chosen: Path | None, *, readonly: bool = False) -> Home:
 
     Args:
         chosen: `--home`; see `home_folder`.
-        readonly: nothing in it is written.
+        readonly: nothing in it is written. So it is, too, with a home that has a store and cannot be written.
 
     Raises:
-        InputError: it is not there, and is only read.
+        InputError: it is no folder, cannot be read, made or written, or is not there and is only read.
 
     """
     root = home_folder(chosen)
-    if not readonly:
-        return Home(private_folder(root))
-    if not root.is_dir():
-        raise InputError(f"{root}: there is no home, and --readonly makes none.", "Choose another --home.")
-    return Home(root, readonly=True)
+    try:
+        there = stat.S_ISDIR(root.stat().st_mode)
+        if not there:
+            raise InputError(f"{root}: the home is a file, not a folder.", OTHER_HOME)
+    except FileNotFoundError:
+        there = False
+    except OSError as error:
+        raise InputError(f"{root}: the home cannot be opened: {error.strerror}.", OTHER_HOME) from None
+    if readonly and not there:
+        raise InputError(f"{root}: there is no home, and --readonly makes none.", OTHER_HOME)
+    if not there:
+        try:
+            private_folder(root)
+        except OSError as error:
+            raise InputError(f"{root}: the home cannot be made: {error.strerror}.", OTHER_HOME) from None
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise InputError(f"{root}: the home cannot be read: {os.strerror(errno.EACCES)}.", OTHER_HOME)
+    home = Home(root, readonly=readonly)
+    if readonly or not (problem := _unwritable(home)):
+        return home
+    if not home.store.exists():
+        raise InputError(f"{problem}.", f"Make it writable, or: {OTHER_HOME}")
+    return Home(root, readonly=True, unwritable=problem)
+
+
+def _unwritable(home: Home) -> str:
+    """Return which of a home's folder and store cannot be written, and why; "" where both can."""
+    for path in (home.root, home.store):
+        if path.exists() and not os.access(path, os.W_OK):
+            is_mounted_so = os.statvfs(path).f_flag & os.ST_RDONLY
+            return f"{path}: {os.strerror(errno.EROFS if is_mounted_so else errno.EACCES)}"
+    return ""
 
 
 @cache

@@ -22,7 +22,7 @@ KIND = "elsewhere"
 """The kind of a contestant of which nothing is known but its answers."""
 
 
-def score(file: Path, labels: Path | None, synonyms: Path, *, common: bool = False) -> Findings:
+def score(file: Path, labels: Path | None, synonyms: Path | None, *, common: bool = False) -> Findings:
     """Return all that can be said of predictions that were made elsewhere.
 
     Answers are read by the same rules as everybody's; one that names no label counts as wrong, and so does none.
@@ -30,7 +30,7 @@ def score(file: Path, labels: Path | None, synonyms: Path, *, common: bool = Fal
     Args:
         file: of predictions; see `engine.evaluation.given`.
         labels: one a line; those of the truths unless given.
-        synonyms: the home's table of other names, which need not be there.
+        synonyms: the home's table of other names; None, or a file that is not there, is none.
         common: compare on the images that all contestants have, where they have different ones.
 
     Raises:

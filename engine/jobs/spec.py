@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from engine.errors import InputError
 from engine.settings import MODEL
 from engine.states import ContestantKind
+from engine.text_files import read_toml
 
 ALL = (ContestantKind.ZERO_SHOT, ContestantKind.FINE_TUNED, ContestantKind.CNN)
 
@@ -151,9 +151,4 @@ def read_spec(path: Path) -> dict[str, Any]:
         InputError: there is no such file, or it is no TOML (with line and column).
 
     """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}.", "Give an experiment file (TOML).") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}.", "An experiment file is TOML.") from None
+    return read_toml(path, "An experiment file is TOML.", wait=True)

@@ -180,7 +180,7 @@ class Database:
         if self._full:
             raise StoreError(f"{self.path}: No space left on device.", "Free some space on its disk, then try again.")
         if self.readonly:
-            raise ReadOnlyError("Nothing can be changed: --readonly.", "Leave --readonly out.")
+            raise ReadOnlyError
         self._make_room()
         connection = self.connection
         with self._explained():

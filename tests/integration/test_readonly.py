@@ -115,7 +115,7 @@ def test_a_report_is_written_where_the_reader_wants_it(dogcls, pets, tmp_path):
 def test_a_home_that_is_not_there_is_not_made(dogcls, tmp_path):
     code, _, err = dogcls(tmp_path / "none", "--readonly", "jobs")
     assert (code, err) == (2, f"error: {tmp_path / 'none'}: there is no home, and --readonly makes none."
-                              " Choose another --home.\n")  # fmt: skip
+                              " Choose another --home (or DOGCLS_HOME).\n")  # fmt: skip
     assert not (tmp_path / "none").exists()
 
 

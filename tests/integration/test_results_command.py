@@ -73,7 +73,7 @@ def test_html_goes_to_the_named_file_and_nowhere_else(dogcls, pets, tmp_path):
     [
         (("results", "--format", "pdf"), 2, "Choose one of: table, json"),
         (("results", "nothing"), 2, "no experiment 'nothing'"),
-        (("results", "--output", "/nowhere/x"), 2, "Choose another --output"),
+        (("results", "--output", "/nowhere/x"), 2, "/nowhere/x: No such file or directory. Choose another place"),
         (("score", "/nowhere.csv"), 2, "No such file"),
         (("score", "/nowhere.csv", "--format", "pdf"), 2, "Choose one of"),
     ],

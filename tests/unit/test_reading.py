@@ -256,7 +256,7 @@ def test_the_users_synonyms_lie_over_the_shipped(tmp_path):
         ('Pug = ["!"]\n', r"line 1: 'Pug' is not a list of names"),
         ("Pug = [\n", r"synonyms\.toml: .*line"),
         ("[Pug]\n", r"line 1: 'Pug' is not a list"),
-        ("\xff", r"synonyms\.toml: "),
+        ("\xff", r"synonyms\.toml, line 1: "),
     ],
 )
 def test_a_table_that_contradicts_itself_is_refused(tmp_path, text, message):

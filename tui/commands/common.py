@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from engine import escape, is_unicode
+from tui import terminal
 from tui.options import Globals
 from tui.text import escaped, literal
 
@@ -54,6 +56,8 @@ def with_engine(context: typer.Context, work: Callable[[Engine], Coroutine[Any, 
                 loop.add_signal_handler(number, end, task, number)
         engine = await asyncio.to_thread(partial(Engine, options.home, options.profile, readonly=options.readonly))
         try:
+            if engine.home.unwritable:
+                say(f"note: {engine.home.unwritable}: it is only read")
             return await work(engine)
         finally:
             engine.close()
@@ -81,12 +85,22 @@ def out(text: str) -> None:
 
 def out_json(value: object) -> None:
     """Print one JSON value, on stdout."""
-    out(escaped(json.dumps(value, indent=2, ensure_ascii=False)))
+    out_json_text(escaped(json.dumps(value, indent=2, ensure_ascii=False)))
+
+
+def out_json_text(text: str) -> None:
+    """Print JSON, on stdout; characters that its encoding lacks as JSON's own escapes, and not as their nearest."""
+    out(text if is_unicode(sys.stdout) else escape(text))
 
 
 def in_terminal() -> bool:
     """Tell whether a person sits at both ends."""
     return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def shows_app() -> bool:
+    """Tell whether this terminal can show the app; elsewhere what happens is printed line by line."""
+    return terminal.problem() is None
 
 
 def say_price(price: Price) -> None:

@@ -65,7 +65,7 @@ def emulator(
         return
     options = globals_of(context)
     if options.readonly:
-        raise ReadOnlyError("No emulator is started: --readonly.", "Leave --readonly out.")
+        raise ReadOnlyError("No emulator is started")
     command = emulator_command(
         options.home,
         state,

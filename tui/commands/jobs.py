@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine import ACTIVE, Correction, Engine, InputError, JobView, PriceError, ReadOnlyError, at_rest
+from engine import ACTIVE, Correction, Engine, InputError, JobView, PriceError, at_rest
 from tui.commands.common import agreed, in_terminal, out, out_json, say, with_engine
 from tui.text import cost, literal, one_line
 
@@ -131,7 +131,7 @@ async def _give_up(engine: Engine, jobs: list[int], yes: bool) -> None:
 
     """
     if engine.readonly:
-        raise ReadOnlyError("Nothing can be changed: --readonly.", "Leave --readonly out.")
+        raise engine.home.refusal()
     for job in jobs:
         found = await engine.browse.remains(job)
         say(f"job {job}: on the service this may still run and cost:")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from engine import Engine, InputError, Leftover
+from engine import Checkup, DogclsError, Engine, InputError, Leftover
 from tui.commands.common import in_terminal, out, out_json, say, with_engine
 from tui.text import one_line
 
@@ -150,17 +150,25 @@ def _show(items: Sequence[Leftover], costs: Mapping[str, str]) -> None:
 
 def doctor(context: typer.Context, as_json: Json = False) -> None:
     """Check endpoint, sign-in, clock, proxy, roles, deployments and quota; say what to do. Costs nothing."""
+    is_open = False
 
-    async def work(engine: Engine) -> bool:
-        found = await engine.remote.doctor()
-        if as_json:
-            out_json([asdict(checkup) for checkup in found])
-        else:
-            for checkup in found:
-                out(f"{_MARKS[checkup.state]:<2} {checkup.name:<17} {one_line(checkup.found)}")
-                if checkup.cure and checkup.state != "ok":
-                    out(f"   {'':<17} → {one_line(checkup.cure)}")
-        return not any(checkup.state == "problem" for checkup in found)
+    async def work(engine: Engine) -> list[Checkup]:
+        nonlocal is_open
+        is_open = True
+        return await engine.remote.doctor()
 
-    if not with_engine(context, work):
+    try:
+        found = with_engine(context, work)
+    except DogclsError as error:
+        if is_open:
+            raise
+        found = [Checkup("setup", "problem", error.message, error.cure)]  # of home, settings or store
+    if as_json:
+        out_json([asdict(checkup) for checkup in found])
+    else:
+        for checkup in found:
+            out(f"{_MARKS[checkup.state]:<2} {checkup.name:<17} {one_line(checkup.found)}")
+            if checkup.cure and checkup.state != "ok":
+                out(f"   {'':<17} → {one_line(checkup.cure)}")
+    if any(checkup.state == "problem" for checkup in found):
         raise typer.Exit(3)

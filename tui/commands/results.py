@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine import RESULT_FORMS, Engine, InputError
-from tui.commands.common import globals_of, out, out_json, say, with_engine
+from engine import RESULT_FORMS, Engine, InputError, Scoring, about, write_outputs
+from tui.commands.common import globals_of, out, out_json, out_json_text, say, with_engine
 from tui.text import literal
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def register(app: typer.Typer) -> None:
 async def print_results(engine: Engine, name: str, as_json: bool) -> None:
     """Print an experiment's comparison: the figures as JSON, or everything as a table."""
     found = await engine.outcomes.findings(name)
-    out((await engine.outcomes.render(found, "json" if as_json else "table")).rstrip("\n"))
+    form = "json" if as_json else "table"
+    _deliver(await engine.outcomes.render(found, form), form, None)
 
 
 def results(
@@ -71,7 +72,7 @@ def results(
             return found.holds
         measure = form in ("html", "markdown", "full-json", "csv-images")
         findings = await engine.outcomes.findings(experiment, await _terms(engine, asked), measure=measure)
-        _deliver(context, await engine.outcomes.render(findings, form, references=references), output)
+        _deliver(await engine.outcomes.render(findings, form, references=references), form, output)
         return True
 
     if not with_engine(context, work):
@@ -100,11 +101,13 @@ def score(
     """Evaluate and compare predictions that were made elsewhere, as an experiment's own."""
     _check_form(form, RESULT_FORMS)
 
-    async def work(engine: Engine) -> None:
-        findings = await engine.outcomes.score(file, labels, common=common)
-        _deliver(context, await engine.outcomes.render(findings, form), output)
+    import asyncio
 
-    with_engine(context, work)
+    async def work() -> None:
+        scoring = Scoring.of(globals_of(context).home)
+        _deliver(await scoring.render(await scoring.score(file, labels, common=common), form), form, output)
+
+    asyncio.run(work())
 
 
 def _check_form(form: str, forms: tuple[str, ...]) -> None:
@@ -112,18 +115,15 @@ def _check_form(form: str, forms: tuple[str, ...]) -> None:
         raise InputError(f"--format {form}: no such format.", f"Choose one of: {', '.join(forms)}.")
 
 
-def _deliver(context: typer.Context, text: str, output: Path | None) -> None:
+def _deliver(text: str, form: str, output: Path | None) -> None:
     text = text.rstrip("\n")
-    if output is None:
-        # Data stays as it is for programs, but a terminal must not obey it.
-        out(literal(text) if sys.stdout.isatty() else text)
+    if output is not None:
+        write_outputs({output: text + "\n"})
+        say(f"wrote {output}")
         return
-    try:
-        output.write_text(text + "\n", encoding="utf-8")
-        output.chmod(0o666 & ~globals_of(context).umask)  # it is for others to read, unlike what is in the home
-    except OSError as error:
-        raise InputError(f"{output}: {error.strerror}.", "Choose another --output.") from error
-    say(f"wrote {output}")
+    # Data stays as it is for programs, but a terminal must not obey it.
+    shown = literal(text) if sys.stdout.isatty() else text
+    (out_json_text if form in ("json", "full-json") else out)(shown)
 
 
 def experiment(context: typer.Context, name: Annotated[str, typer.Argument(help="An experiment.")]) -> None:
@@ -140,25 +140,28 @@ def info(context: typer.Context, as_json: Annotated[bool, typer.Option("--json",
     import os
     import shutil
 
-    async def work(engine: Engine) -> None:
-        about = await engine.about()
-        size = shutil.get_terminal_size()
-        about["terminal"] = {
-            "term": os.environ.get("TERM"),
-            "colorterm": os.environ.get("COLORTERM"),
-            "columns": size.columns,
-            "lines": size.lines,
-            "stdout_is_terminal": sys.stdout.isatty(),
-        }
-        if as_json:
-            out_json(about)
-            return
-        for name, value in about.items():
-            if isinstance(value, dict):
-                out(f"{name}:")
-                for key, inner in value.items():
-                    out(f"  {key}: {inner}")
-            else:
-                out(f"{name}: {value}")
-
-    with_engine(context, work)
+    options = globals_of(context)
+    found = about(options.home, options.profile, readonly=options.readonly)
+    size = shutil.get_terminal_size()
+    found["terminal"] = {
+        "term": os.environ.get("TERM"),
+        "colorterm": os.environ.get("COLORTERM"),
+        "columns": size.columns,
+        "lines": size.lines,
+        "stdout_is_terminal": sys.stdout.isatty(),
+        "encoding": sys.stdout.encoding,
+    }
+    if as_json:
+        out_json(found)
+        return
+    for name, value in found.items():
+        if isinstance(value, dict):
+            out(f"{name}:")
+            for key, inner in value.items():
+                out(f"  {key}: {inner}")
+        elif not isinstance(value, list):
+            out(f"{name}: {value}")
+        else:
+            out(f"{name}:{'' if value else ' none'}")
+            for inner in value:
+                out(f"  {literal(str(inner))}")

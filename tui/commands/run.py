@@ -10,12 +10,12 @@ import typer
 from engine import Engine, InputError, Spec, make_spec, read_spec
 from tui.commands.common import (
     globals_of,
-    in_terminal,
     jobs_go_on,
     out,
     out_json,
     price_and_start,
     progress_line,
+    shows_app,
     with_engine,
 )
 from tui.commands.follow import follow
@@ -41,7 +41,7 @@ def demo(context: typer.Context, plain: Plain = False, as_json: Json = False) ->
     """Run the whole comparison on drawn dogs against the embedded emulator: no account, no cost."""
     options = globals_of(context)
     options.profile = options.profile or "demo"
-    if in_terminal() and not plain and not as_json:
+    if shows_app() and not plain and not as_json:
         open_app(options, start_demo=True)
         return
 
@@ -104,7 +104,7 @@ def run(
     if "dataset" not in values:
         raise InputError("No dataset is named.", "Give --dataset NAME; see: dogcls-tui data list")
     spec = make_spec(values, where=str(file) if file else "")
-    on_screen = in_terminal() and not (plain or as_json or detach)
+    on_screen = shows_app() and not (plain or as_json or detach)
 
     async def work(engine: Engine) -> tuple[str, bool]:
         started = await price_and_start(engine, engine.plan(spec), spec, yes)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine import ContestantKind, Engine
-from tui.commands.common import agreed, globals_of, out, out_json, progress_line, say, with_engine
+from engine import ContestantKind, Engine, user_rights
+from tui.commands.common import agreed, out, out_json, progress_line, say, with_engine
 from tui.commands.run import full_path
 from tui.text import one_line
 
@@ -103,6 +103,7 @@ def export(
     """Write a trained CNN as ONNX (checked by running it), safetensors and a model card."""
     folder = full_path(to)
     assert folder is not None
+    was_there = Path(folder).exists()
 
     async def work(engine: Engine) -> None:
         made = await engine.trained.export(
@@ -112,10 +113,11 @@ def export(
             progress=progress_line(),
             say=lambda message, level: say(message if level == "info" else f"{level}: {message}"),
         )
-        mask = globals_of(context).umask  # they are for others to read, unlike what is in the home
-        made[0].parent.chmod(0o777 & ~mask)
+        # They are for others to read, unlike what is in the home; a folder that was there keeps its rights.
+        if not was_there:
+            made[0].parent.chmod(user_rights(0o777))
         for path in made:
-            path.chmod(0o666 & ~mask)
+            path.chmod(user_rights(0o666))
             out(str(path))
 
     with_engine(context, work)

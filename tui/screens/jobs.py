@@ -5,7 +5,17 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from engine import CANCELLABLE, RESUMABLE, Again, InputError, JobKind, JobView, RemoteItem, StandingCost, make_spec
+from engine import (
+    CANCELLABLE,
+    RESUMABLE,
+    Again,
+    JobKind,
+    JobView,
+    RemoteItem,
+    StandingCost,
+    make_spec,
+    write_outputs,
+)
 from tui.bridge import Looked
 from tui.guard import work
 from tui.screens.base import Room
@@ -221,10 +231,5 @@ def _can_cancel(job: JobView) -> bool:
 
 
 async def _write(name: str, lines: list[str]) -> None:
-    def write() -> None:
-        try:
-            Path(name).expanduser().write_text(literal("\n".join(lines)) + "\n", "utf-8")
-        except OSError as error:
-            raise InputError(f"{name}: {error.strerror}.", "Choose another file.") from None
-
-    await asyncio.to_thread(write)
+    path = await asyncio.to_thread(lambda: Path(name).expanduser())
+    await asyncio.to_thread(write_outputs, {path: literal("\n".join(lines)) + "\n"})
