@@ -1,4 +1,4 @@
-"""Text files that people write: in UTF-8, or in UTF-16 or UTF-32 where a byte-order mark names it; else refused.
+"""Text files that people write: in UTF-8, or in UTF-16 or UTF-32 where their first bytes show it; else refused.
 
 What is wrong with a file is reported with its path and line, and a hint. A file is never waited for and never read
 whole where it is larger than anything that people write.
@@ -15,15 +15,22 @@ from typing import Any
 from engine.errors import InputError
 
 LARGEST_BYTES = 4_000_000
-_MARKS = (  # the longer first: UTF-32's begins as UTF-16's does
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
+_MARKS = (  # UTF-32's first: it begins as UTF-16's does
+    *((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig")),
+    *((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")),
 )
+_ZEROS = {"x000x000": "utf-32-le", "000x000x": "utf-32-be", "x0x0x0x0": "utf-16-le", "0x0x0x0x": "utf-16-be"}
+"""Where the first bytes are zero in a text that begins with two characters of ASCII at least."""
 SAVE_AS_UTF8 = "Save it as UTF-8."
 _MISSING = (FileNotFoundError, NotADirectoryError)
+
+
+def encoding_of(start: bytes) -> str:
+    """Return the encoding that a text's first bytes show, eight of them at least: UTF-8 unless UTF-16 or UTF-32."""
+    for mark, encoding in _MARKS:
+        if start.startswith(mark):
+            return encoding
+    return _ZEROS.get("".join("0" if byte == 0 else "x" for byte in start[:8]), "utf-8")
 
 
 def read_text(path: Path, *, wait: bool = False, lenient: bool = False) -> str:
@@ -53,20 +60,18 @@ def decode_text(data: bytes, name: str, errors: str = "strict") -> str:
         InputError: they are not in one of the encodings; names the first line that is not.
 
     """
-    mark, encoding = next(((m, e) for m, e in _MARKS if data.startswith(m)), (b"", "utf-8"))
-    body = data[len(mark) :]
-    if encoding == "utf-8" and (zero := body.find(b"\0")) >= 0:
-        raise InputError(
-            f"{name}, line {_line(body, zero)}: holds a zero byte: a binary file, or UTF-16 without a byte-order mark.",
-            SAVE_AS_UTF8,
-        )
+    encoding = encoding_of(data)
+    shown = encoding.removesuffix("-sig").upper()
+    if shown == "UTF-8" and (zero := data.find(b"\0")) >= 0:
+        raise InputError(f"{name}, line {_line(data, zero)}: holds a zero byte: is it a text file?", SAVE_AS_UTF8)
     try:
-        text = body.decode(encoding, errors if encoding == "utf-8" else "strict")
+        text = data.decode(encoding, errors if shown == "UTF-8" else "strict")
     except UnicodeDecodeError as error:
-        line = _line(body, error.start) if encoding == "utf-8" else 1 + body[: error.start].decode(encoding).count("\n")
+        line = error.object[: error.start].decode(encoding, "replace").count("\n") + 1
         raise InputError(
-            f"{name}, line {line}: not {encoding.upper()} (byte 0x{body[error.start]:02x}).", SAVE_AS_UTF8
+            f"{name}, line {line}: not {shown} (byte 0x{error.object[error.start]:02x}).", SAVE_AS_UTF8
         ) from None
+    text = text.removeprefix("\ufeff")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -15,13 +15,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
+from engine import text_files
 from engine.errors import InputError
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
-)  # fmt: skip
 _OTHERS = {b"PK\x03\x04": "an Excel workbook or zip", b"\xd0\xcf\x11\xe0": "an Excel workbook", b"\x1f\x8b": "gzip"}
 _NAMES = {"utf-8-sig": "UTF-8", "utf-8": "UTF-8"}
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
@@ -169,12 +166,7 @@ def encoding_of(path: Path) -> str:
     for magic, what in _OTHERS.items():
         if start.startswith(magic):
             raise InputError(f"{path}: this is {what}, and no text.", f"{_SAVE}.")
-    for mark, encoding in _MARKS:
-        if start.startswith(mark):
-            return encoding
-    zeros = "".join("0" if byte == 0 else "x" for byte in start[:8])
-    patterns = {"x000x000": "utf-32-le", "000x000x": "utf-32-be", "x0x0x0x0": "utf-16-le", "0x0x0x0x": "utf-16-be"}
-    return patterns.get(zeros, "utf-8")
+    return text_files.encoding_of(start)
 
 
 def refuse_other_than_utf8(path: Path) -> None:

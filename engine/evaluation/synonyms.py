@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from engine.datasets.tables import read_text
 from engine.errors import InputError
 from engine.evaluation.reading import folded
 from engine.text_files import is_there, parse_toml, read_text

@@ -192,7 +192,7 @@ def test_profiles_come_from_settings_files_only(place):
 
 def test_a_dotenv_that_is_no_text_is_named(place, tmp_path):
     place()
-    (tmp_path / "work" / ".env").write_bytes("X=\u00fc".encode("utf-16-le"))
+    (tmp_path / "work" / ".env").write_bytes(b"X=\0")
     with pytest.raises(InputError, match=r"\.env, line 1: holds a zero byte"):
         load_settings(tmp_path / "home")
 

@@ -26,8 +26,9 @@ def test_an_encoding_that_names_itself_is_read(tmp_path, encoding):
 @pytest.mark.parametrize("name", ["utf-16-be", "utf-16-le", "utf-32-be", "utf-32-le"])
 def test_both_orders_of_bytes_are_read(tmp_path, name):
     file = tmp_path / "a.toml"
-    file.write_bytes(("\ufeff" + TEXT).encode(name))
-    assert read_toml(file)["a"] == "Schlüssel – 犬"
+    for mark in ("\ufeff", ""):
+        file.write_bytes((mark + TEXT).encode(name))
+        assert read_toml(file)["a"] == "Schlüssel – 犬"
 
 
 @pytest.mark.parametrize(
@@ -35,9 +36,9 @@ def test_both_orders_of_bytes_are_read(tmp_path, name):
     [
         (b"a = 1\n# Schl\xfcssel\n", ("a.toml, line 2: not UTF-8 (byte 0xfc).", "Save it as UTF-8")),
         ("# Schlüssel\n".encode("cp1252"), ("line 1: not UTF-8 (byte 0xfc)",)),
-        ("a = 1\n".encode("utf-16-le"), ("line 1: holds a zero byte", "UTF-16 without a byte-order mark")),
+        (b"a = 1\nb = 2 \x00\n", ("line 2: holds a zero byte: is it a text file?",)),
         (b"a = 1\nb = \x00\n", ("line 2: holds a zero byte",)),
-        (b"\xff\xfea\x00=\x00\x00\xd8\n\x00", ("line 1: not UTF-16-LE",)),
+        (b"\xff\xfea\x00=\x00\x00\xd8\n\x00", ("line 1: not UTF-16",)),
         (b"a = [1\nb = 2\n", ("a.toml: ", "line 2", "Correct it; it is TOML.")),
         (b"a = " + b"[" * 5000, ("nested too deeply",)),
         (b"a = 1" + b"0" * 5000, ("a.toml: ", "Correct it; it is TOML.")),
@@ -46,7 +47,7 @@ def test_both_orders_of_bytes_are_read(tmp_path, name):
     ids=[
         "latin-1",
         "cp1252",
-        "utf-16 without a mark",
+        "a zero byte",
         "zero byte",
         "half a character",
         "no toml",
@@ -182,7 +183,7 @@ def test_what_does_not_concern_us_in_a_dotenv_is_no_matter(dotenv, data, capfd):
     [
         (b"X=1\nAZURE_OPENAI_ACCOUNT=M\xfcller\n", r"\./\.env, line 2: AZURE_OPENAI_ACCOUNT: not UTF-8"),
         (b'X=1\nAZURE_OPENAI_API_KEY="open\n', r"\./\.env, line 2: AZURE_OPENAI_API_KEY: not in the form NAME=VALUE"),
-        ("X=1\n".encode("utf-16-le"), r"\.env, line 1: holds a zero byte"),
+        (b"X=1\nY=\0\n", r"\.env, line 2: holds a zero byte"),
     ],
 )
 def test_a_line_of_ours_that_cannot_be_read_is_named_without_its_value(dotenv, data, words):
