@@ -161,6 +161,7 @@ class Engine:
         dataset = self.store.datasets.get(spec.dataset) if spec.dataset else None
         place = service.endpoint(self.home, self.profile) if remote else None
         plan = make(spec, place, self.profile)
+        planning.check_images(plan, dataset)
         emulated = place is None or place.emulated
         price = planning.make_price(plan, self.store, dataset, load_prices(self.home.prices), emulated=emulated)
         if spec.max_cost is not None and price.total > spec.max_cost:

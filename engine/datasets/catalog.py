@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engine.datasets.examining import Progress, examine, flag_passed, refuse_bad
 from engine.datasets.labels import Labels
+from engine.datasets.layout import lay_out, refuse_doubtful
 from engine.datasets.sources import Passed, Source, open_source
 from engine.datasets.splits import SplitKind, SplitPlan
 from engine.errors import InputError
@@ -80,6 +82,8 @@ def build_catalog(
     test: int | None = None,
     seed: int = 42,
     skip_bad: bool = False,
+    class_level: int | None = None,
+    accept_classes: bool = False,
     progress: Progress | None = None,
     processes: int | None = None,
     **reading: Any,
@@ -99,6 +103,8 @@ def build_catalog(
         test: test images a class.
         seed: of the shuffle.
         skip_bad: leave out what cannot be used; it is among the findings.
+        class_level: which level of folders is the class, where their names leave that open; 1 is the topmost.
+        accept_classes: take classes whose names are those of files, splits or containers.
         progress: called with (phase, done, total).
         processes: see `engine.datasets.looking.look_at_all`.
         reading: more options of `open_source`.
@@ -113,15 +119,16 @@ def build_catalog(
     counts = {"per_class": per_class, "train": train, "val": val, "test": test, "seed": seed}
     try:
         with closing(opened):
-            labels = _list(opened, staging, progress)
+            labels = _list(opened, staging, progress, class_level, accept_classes=accept_classes)
             if not skip_bad:
                 refuse_bad(staging, opened)
             kind = _choose(opened, staging, labels, split, counts)
+            kept = staging.splits()
             if partial is not None:
                 shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir(parents=True, mode=0o700)
             examine(staging, opened, partial, progress, skip_bad=skip_bad, processes=processes)
-            _complete(opened, staging, labels)
+            _complete(opened, staging, labels, kept)
             if partial is not None:
                 partial.rename(target)
     except BaseException:
@@ -148,11 +155,16 @@ def digest_of(contents: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _list(source: Source, staging: Staging, progress: Progress | None) -> list[str]:
+def _list(
+    source: Source, staging: Staging, progress: Progress | None, class_level: int | None, *, accept_classes: bool
+) -> list[str]:
     """Stage all of a source's images; return their labels."""
+    if class_level is not None and not source.in_folders:
+        raise InputError(f"{source.path}: its labels are not folders (--class-level).", "Leave --class-level out.")
     labels = Labels()
     rows: list[StagedRow] = []
     passed: list[Passed] = []
+    unsure: set[str] = set()
     count = 0
 
     def keep() -> None:
@@ -168,20 +180,27 @@ def _list(source: Source, staging: Staging, progress: Progress | None) -> list[s
             passed.append(entry)
         else:
             count += 1
-            label = entry.folder if source.labels_given else labels.of(entry.folder)
+            as_it_is = source.labels_given or source.in_folders
+            label = entry.folder if as_it_is else labels.of(entry.folder)
+            if entry.unsure:
+                unsure.add(entry.folder)
             rows.append((entry.path, entry.where, entry.origin, label, entry.split, None))
         if len(rows) >= BATCH or len(passed) >= BATCH:
             keep()
             if progress is not None and count % (10 * BATCH) == 0:
                 progress("listing images", count, count)
     keep()
-    if not count:
+    splits: list[str] = []
+    if source.in_folders:
+        splits = _lay_out(source, staging, labels, class_level, None if accept_classes else unsure)
+    if not staging.count():
         bad = staging.first_bad()
         if bad is not None:
             refuse_bad(staging, source)
+        below = f" below {', '.join(splits)}" if splits else ""
         raise InputError(
-            f"{source.path}: no images in class folders.",
-            "Put each class's images into a folder of its name.",
+            f"{source.path}: no images in class folders{below}.",
+            f"Put each class's images into a folder of its name{below}.",
         )
     labels.check()
     staging.index_labels()
@@ -191,13 +210,47 @@ def _list(source: Source, staging: Staging, progress: Progress | None) -> list[s
     return found
 
 
+def _lay_out(
+    source: Source, staging: Staging, labels: Labels, class_level: int | None, unsure: set[str] | None
+) -> list[str]:
+    """Find the label and the split of every folder; return the splits that there are.
+
+    Args:
+        source: which.
+        staging: has its images, with their folders as labels.
+        labels: of its class folders.
+        class_level: see `lay_out`.
+        unsure: folders whose names may be wrong; None where all names of classes are accepted.
+
+    Raises:
+        InputError: see `engine.datasets.layout`; or an archive has a file where it has a folder.
+
+    """
+    where, folders = str(source.path), staging.folders()
+    for folder in {folder for path in folders for folder in (path, *map(str, PurePosixPath(path).parents))}:
+        if not source.in_place and staging.has_path(folder):
+            raise InputError(f"{where}: {folder} is both a picture and a folder.", "Rename one of the two.")
+    places = lay_out(folders, where, class_level)
+    classes: Counter[str] = Counter()
+    for folder, place in places.items():
+        if place.name is not None:
+            classes[place.name] += folders[folder]
+    splits = {str(place.split) for place in places.values() if place.split is not None}
+    if len(classes) > 1 and unsure is not None:
+        doubted = {str(places[folder].name) for folder in unsure if not (places[folder].name or "").isascii()}
+        refuse_doubtful(classes, doubted, where, split=bool(splits))
+    staging.lay_out(
+        (folder, None if place.name is None else labels.of(place.name), place.split) for folder, place in places.items()
+    )
+    return [str(split) for split in Split if split in splits]
+
+
 def _choose(
     source: Source, staging: Staging, labels: list[str], kind: SplitKind | None, counts: dict[str, int | None]
 ) -> SplitKind:
     """Keep the images that the split wants, each in its part; return the kind of split."""
     if kind is None:
-        kind = "official" if staging.has_splits() else "stratified"
-    plan = SplitPlan(kind, **counts)
+        kind = "official" if staging.splits() else "stratified"
     if kind == "official":
         unknown = staging.without_split()
         if unknown is not None:
@@ -205,6 +258,12 @@ def _choose(
                 f"{source.path}/{unknown}: the source says no split for it.",
                 "Move it below train, val or test (or fill the column of splits), or choose --split stratified.",
             )
+        if Split.TEST not in staging.splits():
+            raise InputError(
+                f"{source.path}: no test images in class folders, only {' and '.join(sorted(staging.splits()))}.",
+                "Add a test part, or choose --split stratified, which draws one.",
+            )
+    plan = SplitPlan(kind, **counts, parts=staging.splits())
 
     def chosen() -> Iterator[tuple[str, int, int]]:
         rank = 0
@@ -218,12 +277,12 @@ def _choose(
     return kind
 
 
-def _complete(source: Source, staging: Staging, labels: list[str]) -> None:
-    """See that every class is still in every split after unusable images were left out."""
+def _complete(source: Source, staging: Staging, labels: list[str], splits: set[str]) -> None:
+    """See that every class is still in every one of the splits after unusable images were left out."""
     there = {(split, label) for split, label, _ in staging.counts()}
     for label in labels:
         for split in Split:
-            if (split, label) not in there:
+            if split in splits and (split, label) not in there:
                 raise InputError(
                     f"{source.path}: the class {label!r} has no {split} image left that can be used.",
                     "Replace the unusable ones, or leave the class out.",

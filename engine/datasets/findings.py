@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.datasets.kinds import KINDS, UNUSABLE
+from engine.datasets.layout import doubtful
 from engine.datasets.likeness import Likeness
 from engine.states import Split
 from engine.store.staging import Staging
@@ -139,6 +140,13 @@ def _counts(staging: Staging) -> None:
         if many > IMBALANCE * few:
             what = f"{split}: {many:,} of {most!r}, but {few:,} of {least!r}"
             staging.find("imbalance", "warning", what, "Look at accuracy by class, not only at the total.")
+    for name, why in doubtful({label for part in by_split.values() for _, label in part}).items():
+        what = f"the class {name!r} has a name like {why}"
+        staging.find("class-name", "warning", what, "If it is no class, rename its folder or label; add the set again.")
+    if not by_split[Split.TRAIN]:
+        what = "no training images: only a model without training (zero-shot) can take part"
+        staging.find("examples", "note", what, "Add training images to compare with fine-tuning and a CNN.")
+        return
     examples = sum(count for count, _ in by_split[Split.TRAIN])
     if not EXAMPLES[0] <= examples <= EXAMPLES[1]:
         what = f"{examples:,} training images, and fine-tuning takes {EXAMPLES[0]} to {EXAMPLES[1]:,}"

@@ -56,6 +56,10 @@ UNUSABLE: dict[str, Kind] = {
         "error", "is a link that leads out of the source", "are links that lead out of the source",
         "Copy the pictures there.",
     ),
+    "packed-link": _images(
+        "error", "is a link in the archive, and no picture", "are links in the archive, and no pictures",
+        "Pack the pictures themselves.",
+    ),
     "sparse": _images(
         "error", "is stored as a sparse file", "are stored as sparse files", "Pack them with their content."
     ),

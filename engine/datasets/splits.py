@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, TypeVar
 
 from engine.errors import InputError
 from engine.states import Split
 
-SplitKind = Literal["article", "stratified", "official"]
+SplitKind = Literal["article", "stratified", "official", "test-only"]
 Item = TypeVar("Item")
 ARTICLE = {Split.TRAIN: 40, Split.VAL: 5, Split.TEST: 5}
 SHARES = {Split.TRAIN: 0.8, Split.VAL: 0.1, Split.TEST: 0.1}
@@ -59,7 +59,10 @@ class SplitPlan:
     """How each class is split, one class at a time; as `assign` does, and one kind more.
 
     `official`: as the source says. Where it knows no validation part, a tenth of each class's training part is drawn
-    for it. Counts take so many of each part, drawn by the seed.
+    for it. Counts take so many of each part, drawn by the seed. A source without training images keeps the parts that
+    it has.
+
+    `test-only`: every image is for testing, or so many of each class, drawn by the seed.
     """
 
     def __init__(
@@ -71,11 +74,25 @@ class SplitPlan:
         val: int | None = None,
         test: int | None = None,
         seed: int | None = 42,
+        parts: Collection[str] = tuple(Split),
     ) -> None:
+        """Check the counts.
+
+        Args:
+            kind, per_class, train, val, test, seed: see `assign`.
+            parts: the splits that the source has, of an `official` one.
+
+        Raises:
+            InputError: the counts do not fit together, or the source has no test part.
+
+        """
         if kind == "official" and per_class is not None:
             raise InputError("The official split takes no --per-class.", "Give --train, --val and --test, or none.")
         self.kind = kind
-        self._counts = _counts(kind, per_class, train, val, test)
+        self._parts = [Split.TEST] if kind == "test-only" else list(Split)
+        if kind == "official" and Split.TRAIN not in parts:
+            self._parts = [split for split in Split if split in parts]
+        self._counts = _counts(kind, per_class, train, val, test, self._parts)
         self._per_class = per_class
         self._seed = seed
 
@@ -94,6 +111,14 @@ class SplitPlan:
             yield from self._official(label, items)
             return
         chosen = [item for item, _ in items]
+        if self.kind == "test-only":
+            _enough(label, len(chosen), 1)
+            count = (self._counts or {}).get(Split.TEST) or self._per_class or len(chosen)
+            _enough(label, len(chosen), count)
+            if count < len(chosen):
+                random.Random(f"{self._seed}:{label}").shuffle(chosen)
+            yield from ((item, Split.TEST) for item in chosen[:count])
+            return
         if self.kind == "stratified":
             random.Random(f"{self._seed}:{label}").shuffle(chosen)
             if self._counts is None and self._per_class is not None:
@@ -121,6 +146,8 @@ class SplitPlan:
             parts[Split.VAL] = [item for n, item in enumerate(parts[Split.TRAIN]) if n in for_val]
             parts[Split.TRAIN] = [item for n, item in enumerate(parts[Split.TRAIN]) if n not in for_val]
         for split, part in parts.items():
+            if split not in self._parts:
+                continue
             if self._counts is not None:
                 _enough(label, len(part), self._counts[split], f" in its official {split} part")
                 kept = set(draw.sample(range(len(part)), self._counts[split]))
@@ -130,16 +157,25 @@ class SplitPlan:
 
 
 def _counts(
-    kind: SplitKind, per_class: int | None, train: int | None, val: int | None, test: int | None
+    kind: SplitKind,
+    per_class: int | None,
+    train: int | None,
+    val: int | None,
+    test: int | None,
+    parts: Sequence[Split],
 ) -> dict[Split, int] | None:
     given = dict(zip(Split, (train, val, test), strict=True))
     if any(given.values()):
-        if not all(given.values()):
-            raise InputError("--train, --val and --test go together.", "Give all three, or none.")
+        if other := [split for split, count in given.items() if count and split not in parts]:
+            what = "The split is test-only" if parts == [Split.TEST] else f"The source has no {other[0]} images"
+            raise InputError(f"{what}: it takes no --{other[0]}.", f"Leave --{other[0]} out.")
+        if not all(given[split] for split in parts):
+            together = ", ".join(f"--{split}" for split in parts[:-1]) + f" and --{parts[-1]}"
+            raise InputError(f"{together} go together.", f"Give all {len(parts)}, or none.")
         counts = {split: count for split, count in given.items() if count}
         if per_class is not None and per_class != sum(counts.values()):
             raise InputError(
-                f"--per-class {per_class} is not {train} + {val} + {test}.",
+                f"--per-class {per_class} is not {' + '.join(map(str, counts.values()))}.",
                 "Leave --per-class out, or add them up.",
             )
         return counts

@@ -89,13 +89,15 @@ def split(dataset: DatasetView, catalogued: Iterable[tuple[str, str, str, str]])
     for path, label, part, _ in catalogued:
         classes.setdefault(label, []).append((path, part))
     seed = dataset.split if dataset.seed is None else f"{dataset.split}, seed {dataset.seed}"
-    kind: SplitKind = "article" if dataset.split == "article" else "stratified"
-    if dataset.split != kind:
+    drawn_kinds: tuple[SplitKind, ...] = ("article", "stratified", "test-only")
+    kind = next((kind for kind in drawn_kinds if kind == dataset.split), None)
+    if kind is None:
         return f"The split is {dataset.split}: it is taken as the source says, and not drawn again."
     for label, images in classes.items():
         counts = {part: sum(mine == part for _, mine in images) for part in Split}
         try:
-            plan = SplitPlan(kind, **{str(part): n for part, n in counts.items()}, seed=dataset.seed)
+            train, val, test = (counts[part] for part in Split)
+            plan = SplitPlan(kind, train=train, val=val, test=test, seed=dataset.seed)
             drawn = dict(plan.of_class(label, [(path, None) for path, _ in sorted(images)]))
         except InputError:
             drawn = {}

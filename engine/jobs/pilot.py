@@ -135,6 +135,11 @@ class Pilot:
             raise InputError(f"A pilot asks {FEWEST} to {MOST} images, not {count}.", "Change --images.")
         self._store, self._profile, self._spec = store, profile, spec
         self._dataset = store.datasets.get(spec.dataset)
+        if not self._dataset.train:
+            raise InputError(
+                f"{spec.dataset} has no training images, and a pilot estimates whether fine-tuning pays.",
+                "Run the zero-shot model on its test images instead: --contestants zero-shot.",
+            )
         self._prices: Prices = load_prices(home.prices)
         self._prompt, _ = prompts(spec)
         self._place = service.endpoint(home, profile)

@@ -9,7 +9,7 @@ from typing import Any
 from engine.azure.connection import Endpoint
 from engine.azure.prices import Prices, estimate_text_tokens, tokens_of_image
 from engine.datasets.prompt import ARTICLE_PROMPT, Prompt
-from engine.errors import ConfigurationError
+from engine.errors import ConfigurationError, InputError
 from engine.events import DatasetView
 from engine.jobs.binding import DEMO, ResourceBinding
 from engine.jobs.spec import Spec
@@ -216,6 +216,25 @@ def batch_deployment(place: Endpoint) -> str:
     if not place.batch_deployment:
         raise ConfigurationError("No deployment for batches is configured.", "Set AZURE_OPENAI_BATCH_DEPLOYMENT_NAME.")
     return place.batch_deployment
+
+
+def check_images(plan: Plan, dataset: DatasetView | None) -> None:
+    """Check that a plan's dataset has the training images that its jobs need.
+
+    Raises:
+        InputError: it has none; names the contestants, or the job.
+
+    """
+    training = [job for job in plan.jobs if job.kind in (JobKind.TRAIN, JobKind.FINE_TUNE)]
+    if dataset is None or dataset.train or not training:
+        return
+    names = [str(job.kind) if job.contestant is None else plan.contestants[job.contestant].name for job in training]
+    others = [c.name for c in plan.contestants if c.name not in names]
+    hint = f"Choose {' and '.join(others)} only, or add" if others else "Compare zero-shot only, or add"
+    raise InputError(
+        f"{dataset.name} has no training images, which {' and '.join(names)} need{'s' * (len(names) == 1)}.",
+        f"{hint} the set again with training images.",
+    )
 
 
 def estimates(plan: Plan, price: Price) -> dict[tuple[int, str], float]:

@@ -113,6 +113,32 @@ class Staging:
             raise
         self._db.execute("COMMIT")
 
+    def folders(self) -> dict[str, int]:
+        """Return how many images each folder has, while `label` is still the path of a folder."""
+        return dict(self._db.execute("SELECT label, COUNT(*) FROM staged GROUP BY label ORDER BY label"))
+
+    def has_path(self, path: str) -> bool:
+        """Whether an image has this path."""
+        return self._db.execute("SELECT 1 FROM staged WHERE path = ?", (path,)).fetchone() is not None
+
+    def lay_out(self, places: Iterable[tuple[str, str | None, str | None]]) -> None:
+        """Give the images of each folder their label and split: (folder, label, split).
+
+        Images of a folder without a label are noted as being in no class folder, and forgotten.
+        """
+        with self._all_or_nothing():
+            self._db.execute("CREATE TEMP TABLE places (folder TEXT PRIMARY KEY, label TEXT, split TEXT)")
+            self._db.executemany("INSERT INTO places VALUES (?, ?, ?)", places)
+            self._db.execute(
+                "INSERT INTO flags SELECT 'no-class', s.path, '', 0, '', '' FROM staged s"
+                " JOIN places p ON p.folder = s.label WHERE p.label IS NULL ORDER BY s.id"
+            )
+            self._db.execute("DELETE FROM staged WHERE label IN (SELECT folder FROM places WHERE label IS NULL)")
+            self._db.execute(
+                "UPDATE staged SET (label, split) ="
+                " (SELECT p.label, p.split FROM places p WHERE p.folder = staged.label)"
+            )
+
     def labels(self) -> list[str]:
         """Return all labels, sorted."""
         return [r[0] for r in self._db.execute("SELECT DISTINCT label FROM staged ORDER BY label")]
@@ -130,9 +156,9 @@ class Staging:
         row = self._db.execute("SELECT path FROM staged WHERE split IS NULL ORDER BY path LIMIT 1").fetchone()
         return row[0] if row else None
 
-    def has_splits(self) -> bool:
-        """Tell whether the source gives any image a split."""
-        return self._db.execute("SELECT 1 FROM staged WHERE split IS NOT NULL LIMIT 1").fetchone() is not None
+    def splits(self) -> set[str]:
+        """Return the splits that any image has."""
+        return {r[0] for r in self._db.execute("SELECT DISTINCT split FROM staged WHERE split IS NOT NULL")}
 
     def choose(self, chosen: Iterable[tuple[str, int, int]]) -> None:
         """Keep only these images: (split, rank, id)."""

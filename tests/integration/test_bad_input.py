@@ -48,7 +48,7 @@ def test_sources(cli, tmp_path):
     refused(cli("data", "add", few, "--name", "x", "--split", "article"), 2, "and 50 are needed")
     same = class_folders(tmp_path / "same", ["n02110958-pug", "Pug"], 5)
     refused(cli("data", "add", same, "--name", "x"), 2, "'Pug' and 'n02110958-pug'", "Rename or merge")
-    refused(cli("data", "add", few, "--name", "x", "--split", "thirds"), 2, "thirds", "article or stratified")
+    refused(cli("data", "add", few, "--name", "x", "--split", "thirds"), 2, "thirds", "Choose article, stratified")
     refused(cli("data", "add", few, "--name", "../x"), 2, "'../x' cannot be a dataset's name")
     assert nothing_left(tmp_path)
     assert json.loads(cli("data", "list", "--json")[1]) == []

@@ -347,6 +347,28 @@ async def test_a_table_is_added_with_its_own_columns(dogs, tmp_path):
         await shows(pilot, "2 classes, 24 images")
 
 
+async def test_classes_and_levels_that_are_not_clear_are_answered_where_they_are_questioned(dogs, tmp_path):
+    class_folders(tmp_path / "pets", ["cat/young", "cat/old", "dog/young", "dog/old"], 2)
+    class_folders(tmp_path / "pets", ["dog/young/train2"], 2, start=900)
+    (tmp_path / "pets/cat").rename(tmp_path / "pets/New folder")
+    app = DogclsApp(dogs, room="data")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "No dataset yet")
+        await pilot.press("a")
+        await shows(pilot, "Add a dataset")
+        await pilot.press("ctrl+t", "ctrl+t", "ctrl+t")
+        await shows(pilot, "test-only", "no training images: zero-shot only")
+        assert not app.screen.query_one("#accept_classes").display
+        await pilot.press(*"pets", "enter")
+        await shows(pilot, "pictures lie in dog/young/train2", "level of classes")
+        await pilot.press("1", "enter")
+        await shows(pilot, "'New folder' (like a", "[ ] these are classes")
+        assert isinstance(app.focused, Tick)
+        await pilot.press("space", "enter")
+        await shows(pilot, "2 classes, 10 images: █ train 0 █ val 0 █ test 10", "test-only split")
+    assert (await dogs.dataset("pets")).labels == ("New folder", "dog")
+
+
 async def test_a_licence_is_shown_and_accepted_before_anything_is_fetched(dogs, monkeypatch):
     told, real = [], dogs.add_dataset
 

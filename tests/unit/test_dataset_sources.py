@@ -8,6 +8,7 @@ import pytest
 
 from engine.datasets.catalog import build_catalog
 from engine.datasets.sources.digits import NAMES
+from engine.datasets.splits import SplitPlan
 from engine.errors import InputError
 from engine.states import Split
 from tests.pictures import class_folders, plain, tar_of, zip_of
@@ -56,13 +57,13 @@ def test_a_split_without_validation_draws_it_from_training(tmp_path):
 
 def test_an_official_split_that_is_none_is_refused(tmp_path):
     root = parts(tmp_path / "set", train=8, val=3)
-    with pytest.raises(InputError, match="'cat' has 0 images in its official test part"):
+    with pytest.raises(InputError, match=r"set: no test images in class folders, only train and val\. Add a test part"):
         catalog(root, tmp_path)
     class_folders(root / "elsewhere", ["cat"], 2)
     with pytest.raises(InputError, match=r"elsewhere/cat/000\.jpg: the source says no split"):
         catalog(root, tmp_path)
     with pytest.raises(InputError, match="no --per-class"):
-        catalog(root, tmp_path, split="official", per_class=3)
+        SplitPlan("official", per_class=3)
 
 
 # -- CSV

@@ -106,7 +106,7 @@ def test_an_archive_cannot_write_outside_its_folder(tmp_path):
         for file in sorted(source.rglob("*.jpg")):
             archive.add(file, str(file.relative_to(source)))
             archive.add(file, f"../../{file.relative_to(source)}")
-        outside = tarfile.TarInfo(f"{tmp_path}/a/outside.jpg")
+        outside = tarfile.TarInfo("/a/outside.jpg")
         outside.size = len(plain(999))
         archive.addfile(outside, io.BytesIO(plain(999)))
         link = tarfile.TarInfo("a/link.jpg")
@@ -114,7 +114,7 @@ def test_an_archive_cannot_write_outside_its_folder(tmp_path):
         archive.addfile(link)
     target = tmp_path / "home" / "target"
     target.parent.mkdir()
-    catalog = build_catalog(path, target)
+    catalog = build_catalog(path, target, skip_bad=True)
     assert len(catalog.images) == 11
     assert {p.name for p in tmp_path.iterdir()} == {"set", "evil.tar", "home"}
     written = sorted(str(p.relative_to(target)) for p in (tmp_path / "home").rglob("*") if p.is_file())

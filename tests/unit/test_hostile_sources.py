@@ -11,7 +11,7 @@ import pytest
 
 from engine.datasets import looking
 from engine.datasets.catalog import build_catalog
-from engine.datasets.sources import Passed, open_source
+from engine.datasets.kinds import PASSED
 from engine.datasets.sources.archive import MOST_AT_ONCE
 from engine.errors import InputError
 from engine.store.staging import Staging
@@ -49,12 +49,16 @@ def test_links_devices_and_ways_out_of_archives_are_told(tmp_path):
         slip = tarfile.TarInfo("../../a/slip.jpg")
         slip.size = len(plain(5))
         archive.addfile(slip, io.BytesIO(plain(5)))
-    found = catalog(path, tmp_path)
+        for name in ("a/latest", "a/._sym.jpg"):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, "sym.jpg"
+            archive.addfile(member)
+    found = catalog(path, tmp_path, skip_bad=True)
     assert len(found.images) == 10
-    assert {
-        ("archive-link", "a/sym.jpg"), ("archive-link", "a/hard.jpg"), ("special", "a/dev.jpg"),
+    assert {(kind, name) for kind, name in found_in(found) if "link" in kind or kind in ("special", "unsafe-path")} == {
+        ("packed-link", "a/sym.jpg"), ("packed-link", "a/hard.jpg"), ("archive-link", "a/latest"), ("special", "a/dev.jpg"),
         ("unsafe-path", "../../a/slip.jpg"),
-    } <= found_in(found)  # fmt: skip
+    }  # fmt: skip
 
     path = zip_of(source, tmp_path / "set.zip")
     with zipfile.ZipFile(path, "a") as archive:
@@ -62,8 +66,10 @@ def test_links_devices_and_ways_out_of_archives_are_told(tmp_path):
         link = zipfile.ZipInfo("a/link.jpg")
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
-    found = build_catalog(path, tmp_path / "zipped")
-    assert {("unsafe-path", "../../a/slip.jpg"), ("archive-link", "a/link.jpg")} <= found_in(found)
+    with pytest.raises(InputError, match=r"a/link\.jpg: it is a link in the archive, and no picture\. Pack"):
+        build_catalog(path, tmp_path / "zipped")
+    found = build_catalog(path, tmp_path / "zipped", skip_bad=True)
+    assert {("unsafe-path", "../../a/slip.jpg"), ("packed-link", "a/link.jpg")} <= found_in(found)
     assert {p.name for p in tmp_path.iterdir()} == {"set", "set.tar", "set.zip", "target", "zipped"}
 
 
@@ -237,5 +243,5 @@ def test_what_is_no_picture_is_told_and_junk_is_not(tmp_path):
     source = class_folders(tmp_path / "set", ["a", "b"], 5)
     for name in ("readme.txt", "a/notes.md", "a/.DS_Store", "a/._000.jpg", "Thumbs.db", "stray.jpg"):
         (source / name).write_bytes(plain(7))
-    found = {(e.kind, e.path) for e in open_source(source).scan() if isinstance(e, Passed)}
+    found = {(kind, path) for kind, path in found_in(catalog(source, tmp_path)) if kind in PASSED}
     assert found == {("other-file", "readme.txt"), ("other-file", "a/notes.md"), ("no-class", "stray.jpg")}

@@ -38,7 +38,8 @@ def add(
     split: Annotated[
         str | None,
         typer.Option(
-            help="article (50 a class in path order: 40/5/5), stratified (80/10/10), or official (as the source says)."
+            help="article (50 a class in path order: 40/5/5), stratified (80/10/10), official (as the source says),"
+            " or test-only (no training images)."
         ),
     ] = None,
     per_class: Annotated[int | None, typer.Option(help="Images a class, at most.", min=1)] = None,
@@ -48,6 +49,13 @@ def add(
     seed: Annotated[int, typer.Option(help="Shuffles the stratified split; draws the demo.")] = 42,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out what cannot be used; it is named and counted.")
+    ] = False,
+    class_level: Annotated[
+        int | None,
+        typer.Option(help="Folders: which level is the class, where that is not clear; 1 is the topmost.", min=1),
+    ] = None,
+    accept_classes: Annotated[
+        bool, typer.Option("--accept-classes", help="Folders: take classes with names like files or splits.")
     ] = False,
     root: Annotated[Path | None, typer.Option(help="CSV: what its paths are relative to.")] = None,
     path_column: Annotated[str | None, typer.Option(help="CSV: the column of paths.")] = None,
@@ -63,11 +71,20 @@ def add(
     url: Annotated[str | None, typer.Option(help="stanford-dogs: another place of its archives.")] = None,
 ) -> None:
     """Catalogue a labelled set of images: every image is decoded, hashed and compared, and the split is fixed."""
-    if split not in (None, "article", "stratified", "official"):
-        raise InputError(f"--split {split}: no such split.", "Choose article or stratified, or official.")
+    if split not in (None, "article", "stratified", "official", "test-only"):
+        what = f"--split {split}: no such split."
+        raise InputError(what, "Choose article, stratified, official or test-only.")
     counts = {"per_class": per_class, "train": train, "val": val, "test": test, "seed": seed}
     columns = {"path_column": path_column, "label_column": label_column, "split_column": split_column}
-    more = {"root": root, "labels": labels, "accept_licence": accept_licence, "crop_boxes": crop_boxes, "url": url}
+    folders = {"class_level": class_level, "accept_classes": accept_classes or None}
+    more = {
+        **folders,
+        "root": root,
+        "labels": labels,
+        "accept_licence": accept_licence,
+        "crop_boxes": crop_boxes,
+        "url": url,
+    }
     options: dict[str, Any] = {**counts, "split": split, "skip_bad": skip_bad or None, **columns}
     options |= {key: value or None for key, value in more.items()}
     options = {key: value for key, value in options.items() if value is not None}

@@ -41,6 +41,7 @@ SPLITS = {
     "": "as the source says, else 80/10/10 of each class",
     "stratified": "80/10/10 of each class, shuffled",
     "article": "the first 50 of each class: 40/5/5",
+    "test-only": "no training images: zero-shot only",
 }
 FIELDS = (
     ("table", "root", "paths are below", "the .csv's own folder unless given"),
@@ -49,8 +50,11 @@ FIELDS = (
     ("table", "split_column", "column of splits", "split, set, subset … unless given; none is fine"),
     ("lines", "labels", "labels of a batch", "a .csv of custom_id and label, where lines have no answers"),
     ("any", "per_class", "images a class", "at most; all unless given"),
+    ("class_level", "class_level", "level of classes", "1 for the topmost folders, 2 below …"),
 )
+_NUMBERS = ("per_class", "class_level")
 TICKS = {
+    "accept_classes": "these are classes",
     "skip_bad": "leave out images that cannot be used; they are among the findings",
     "crop_boxes": "only what is in the boxes around the dogs",
     "accept_licence": "I have read the licence, and accept it",
@@ -64,6 +68,9 @@ _KINDS = {
 }
 _WORDS = (
     ("--skip-bad leaves such files out", "“leave out” above does without such files"),
+    ("Give it: --class-level 1", "Type its level below: 1"),
+    ("--class-level ", ""),
+    ("add --accept-classes", "tick it below"),
     ("choose --split stratified", "choose the stratified split (ctrl+t)"),
     ("takes no --per-class. Give --train, --val and --test, or none", "takes no number of images. Leave it empty"),
     ("another --name", "another name"),
@@ -209,6 +216,8 @@ class AddScreen(ModalScreen[str | None]):
         super().__init__()
         self._engine = engine
         self._split = ""
+        self._questions: set[str] = set()
+        """Fields and ticks that an answer to the last refusal needs."""
         self._adding: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
@@ -224,7 +233,7 @@ class AddScreen(ModalScreen[str | None]):
             for kind, name, title, meaning in FIELDS:
                 with Horizontal(classes=f"field of-{kind}"):
                     yield Static(Text(f"{title:>17} "), classes="field-name")
-                    yield Input(id=name, compact=True, type="integer" if name == "per_class" else "text")
+                    yield Input(id=name, compact=True, type="integer" if name in _NUMBERS else "text")
                     yield Static(Text(f" {meaning}", look().dim), classes="field-meaning")
             for name, label in TICKS.items():
                 yield Tick(label, id=name)
@@ -245,13 +254,14 @@ class AddScreen(ModalScreen[str | None]):
         """Show what this source can be told, and no more."""
         kind = kind_of(self._source)
         for row in self.query(".field"):
-            row.display = any(row.has_class(f"of-{each}") for each in _KINDS.get(kind, ()))
+            row.display = any(row.has_class(f"of-{each}") for each in (*_KINDS.get(kind, ()), *self._questions))
         about = self.query_one("#source", Static)
         about.display = kind in BUILT_IN
         about.update(Text(BUILT_IN.get(kind, ""), look().accent))
         self.query_one(Sources).display = kind == "path"
         self.query_one("#skip_bad").display = kind not in (_DEMO, _DIGITS)
         self.query_one("#crop_boxes").display = kind == _STANFORD
+        self.query_one("#accept_classes").display = "accept_classes" in self._questions
         if kind != _STANFORD:
             self.query_one("#accept_licence").display = False
         told = Text(no_wrap=True, overflow="ellipsis")
@@ -290,6 +300,7 @@ class AddScreen(ModalScreen[str | None]):
         ending = next((e for e in sorted(_ENDINGS, key=len, reverse=True) if path.lower().endswith(e)), "")
         stem = Path(path[: len(path) - len(ending)]).name
         self.query_one("#told", Static).update("")
+        self._questions.clear()
         self.query_one("#name", Input).value = re.sub(r"[^\w.-]+", "-", stem)[:64].strip("-.")
         self._draw()
 
@@ -303,7 +314,7 @@ class AddScreen(ModalScreen[str | None]):
         """Return what was told of such a source; what was left empty is not told."""
         found: dict[str, Any] = {} if kind == _DEMO else {"split": self._split}
         for where, name, _, _ in FIELDS:
-            if where in _KINDS.get(kind, ()):
+            if where in _KINDS.get(kind, ()) or where in self._questions:
                 found[name] = self.query_one(f"#{name}", Input).value.strip()
         for tick in self.query(Tick):
             if tick.display and tick.id:
@@ -313,10 +324,11 @@ class AddScreen(ModalScreen[str | None]):
             raise InputError("There is no path.", "Type one, or the name of a set that is built in.")
         for name in found.keys() & {"root", "labels"}:
             found[name] = Path(dropped(found[name])).expanduser()
-        if "per_class" in found:
-            if not found["per_class"].isdecimal() or not int(found["per_class"]):
-                raise InputError(f"{found['per_class']} images a class.", "Type a number, 1 or more.")
-            found["per_class"] = int(found["per_class"])
+        for name, what in (("per_class", "{} images a class."), ("class_level", "Level {} of the classes.")):
+            if name in found:
+                if not found[name].isdecimal() or not int(found[name]):
+                    raise InputError(what.format(found[name]), "Type a number, 1 or more.")
+                found[name] = int(found[name])
         return found
 
     @work
@@ -342,6 +354,7 @@ class AddScreen(ModalScreen[str | None]):
                 self._ask_licence(error)
             else:
                 told.update(Text(one_line(_said_here(str(error)), 600), look().bad))
+                self._question(str(error))
         except asyncio.CancelledError:
             if self.is_attached:
                 told.update(Text("Stopped; nothing was added.", look().warn))
@@ -352,6 +365,14 @@ class AddScreen(ModalScreen[str | None]):
         finally:
             self._adding = None
         self._draw()
+
+    def _question(self, refusal: str) -> None:
+        """Show the field or tick that a refusal's hint names."""
+        for name, option in (("class_level", "--class-level"), ("accept_classes", "--accept-classes")):
+            if option in refusal:
+                self._questions.add(name)
+                self._draw()
+                self.query_one(f"#{name}").focus()
 
     def _ask_licence(self, error: DogclsError) -> None:
         """Show the licence, which is what the engine answers before it is accepted."""

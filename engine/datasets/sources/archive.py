@@ -1,7 +1,7 @@
 """Tar and zip files of class folders. They are untrusted: only names and bytes are taken from them.
 
-Nothing is unpacked by the archive's own paths: the catalogue writes `<class folder>/<file name>`, both single path
-parts, so that no entry can leave the target. Links and devices are passed over, and told. Members are read in the
+A path is taken apart into single names (`base.parts_of`) before anything is written below the target, so that no entry
+can leave it. Devices are passed over, and reported; a picture that is a link is unusable. Members are read in the
 order in which they lie there, one at a time: a compressed tar is read twice, whatever its size, and never unpacked.
 """
 
@@ -10,10 +10,12 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -29,11 +31,23 @@ MOST_SKIPPED = 2_000_000_000
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
 
 
+_ENCRYPTED = 0x1 | 0x40 | 0x2000
+"""A zip entry's flags: encrypted, strongly encrypted, names encrypted."""
+_UTF8 = 0x800
+_UNICODE_PATH = 0x7075
+_AES = 99
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+
+_NAMES = {1: "Shrink", 6: "Implode", 9: "Deflate64", 93: "Zstandard", 95: "XZ", 96: "JPEG", 98: "PPMd"}
+"""Of methods of compression that other packers have."""
+
+
 class ArchiveFile:
     """An archive's file, and whether it is what it was."""
 
     in_place = False
     labels_given = False
+    in_folders = True
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -123,7 +137,7 @@ class TarSource(ArchiveFile):
         if member.isdir():
             return None
         if member.issym() or member.islnk():
-            return Passed(name, "archive-link", f"to {shown(member.linkname)}")
+            return _link(member.name, f"to {shown(member.linkname)}")
         if not member.isfile():
             return Passed(name, "special")
         if not self._plain and member.size > MOST_SKIPPED:
@@ -178,26 +192,51 @@ class ZipSource(ArchiveFile):
             raise self._broken("zip", error) from error
 
     def scan(self) -> Iterator[Entry | Passed]:
-        """List the pictures; what a zip marks as a link is passed over."""
+        """List the pictures.
+
+        Raises:
+            InputError: they are encrypted, or compressed by a method that cannot be read.
+
+        """
         for number, info in enumerate(self._zip.infolist()):
             kind = (info.external_attr >> 16) & 0o170000
-            if info.is_dir():
+            name, known = _name_of(info)
+            if not name or name.endswith(("/", "\\")):
                 continue
             if kind == 0o120000:
-                yield Passed(shown(info.filename), "archive-link")
+                if (link := _link(name)) is not None:
+                    yield link
                 continue
             if kind not in (0, 0o100000):
-                yield Passed(shown(info.filename), "special")
+                yield Passed(shown(name), "special")
                 continue
-            found = entry_of(info.filename, str(number), unpack=True)
+            found = entry_of(name, str(number), unpack=True)
             if isinstance(found, Entry):
+                self._can_read(info, name)
                 if info.file_size > MAX_BYTES:
                     problem = too_large(info.file_size)
                     found = Passed(found.path, "bytes", f"{info.file_size:,} bytes", problem.problem, problem.cure)
                 else:
                     self._bytes += info.file_size
+                    found = replace(found, unsure=not known and not found.folder.isascii())
             if found is not None:
                 yield found
+
+    def _can_read(self, info: zipfile.ZipInfo, name: str) -> None:
+        """Refuse an archive whose pictures cannot be read, before anything is copied."""
+        if info.flag_bits & _ENCRYPTED or info.compress_type == _AES:
+            how = "AES" if info.compress_type == _AES else "a password"
+            raise InputError(
+                f"{self.path}: its pictures are encrypted ({how}), such as {shown(name)}.",
+                "Unpack it with its password, and add the folder.",
+            )
+        if info.compress_type not in _METHODS:
+            method = _NAMES.get(info.compress_type, f"method {info.compress_type}")
+            raise InputError(
+                f"{self.path}: its pictures are compressed by {method}, which cannot be read here, such as"
+                f" {shown(name)}.",
+                "Unpack it, and add the folder; or pack it anew with Deflate.",
+            )
 
     def task(self, number: int, path: str, where: str, to: str | None) -> Task:
         """Read a member."""
@@ -212,3 +251,34 @@ class ZipSource(ArchiveFile):
     def close(self) -> None:
         """Close the file."""
         self._zip.close()
+
+
+def _link(name: str, note: str = "") -> Passed | None:
+    """Return a link in an archive: a picture that is one is missing from the set, which is never passed over."""
+    found = entry_of(name, "", unpack=True)
+    if isinstance(found, Entry):
+        how = "Pack the pictures themselves (tar --dereference --hard-dereference)."
+        return Passed(shown(name), "packed-link", note, "it is a link in the archive, and no picture", how)
+    return None if found is None else Passed(shown(name), "archive-link", note)
+
+
+def _name_of(info: zipfile.ZipInfo) -> tuple[str, bool]:
+    """Return an entry's name, and whether its encoding is known.
+
+    One that is not marked as UTF-8 is code page 437 by the format, and what the packer's system had in fact: UTF-8 is
+    recognised, and an entry may have its name as UTF-8 in an extra field.
+    """
+    name = info.filename
+    if info.flag_bits & _UTF8 or name.isascii():
+        return name, True
+    raw = name.encode("cp437")
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack("<HH", extra[:4])
+        if kind == _UNICODE_PATH and size > 5 and struct.unpack("<L", extra[5:9])[0] == zlib.crc32(raw):
+            return extra[9 : 4 + size].decode("utf-8", "surrogateescape"), True
+        extra = extra[4 + size :]
+    try:
+        return raw.decode(), True
+    except UnicodeDecodeError:
+        return name, False

@@ -25,6 +25,7 @@ class DigitsSource:
 
     in_place = False
     labels_given = True
+    in_folders = False
 
     def __init__(self) -> None:
         from sklearn.datasets import load_digits  # slow to import, and wanted nowhere else

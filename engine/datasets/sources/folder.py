@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.datasets.looking import Task
-from engine.datasets.sources.base import EXTENSIONS, Entry, Passed, entry_of, shown
+from engine.datasets.sources.base import EXTENSIONS, Entry, Passed, entry_of, is_service, shown
 from engine.errors import InputError
 
 
@@ -16,6 +16,7 @@ class FolderSource:
 
     in_place = True
     labels_given = False
+    in_folders = True
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -34,6 +35,8 @@ class FolderSource:
             folders = []
             for item in inside:
                 path = f"{relative}{item.name}"
+                if is_service(item.name):  # often nobody may read it
+                    continue
                 if item.is_symlink():
                     entry = self._link(path, item)
                 elif item.is_dir():
@@ -48,15 +51,17 @@ class FolderSource:
             waiting += reversed(folders)
 
     def _link(self, path: str, item: os.DirEntry[str]) -> Entry | Passed | None:
-        if item.is_dir():
-            return Passed(shown(path), "folder-link")
+        try:
+            if item.is_dir():
+                return Passed(shown(path), "folder-link")
+            target = (self.path / path).resolve()
+        except (OSError, RuntimeError):  # a link to itself
+            target = None
         if Path(path).suffix.lower() not in EXTENSIONS:
             return Passed(shown(path), "other-file")
-        target = (self.path / path).resolve()
-        if not target.is_relative_to(self.path):
-            return Passed(
-                shown(path), "link", "", "it is a link that leads out of the source", "Copy the picture there."
-            )
+        if target is None or not target.is_relative_to(self.path):
+            problem = "it is a link to itself" if target is None else "it is a link that leads out of the source"
+            return Passed(shown(path), "link", "", problem, "Copy the picture there.")
         return entry_of(path, path, unpack=False)
 
     def task(self, number: int, path: str, where: str, to: str | None) -> Task:

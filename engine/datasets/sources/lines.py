@@ -32,6 +32,7 @@ class LinesSource(ArchiveFile):
     """Reads a JSONL file, one line at a time."""
 
     labels_given = True
+    in_folders = False
 
     def __init__(self, path: Path, labels: Path | None = None) -> None:
         super().__init__(path)

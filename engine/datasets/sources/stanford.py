@@ -68,6 +68,8 @@ def stanford_dogs(
 class StanfordDogs(TarSource):
     """Reads its archive of pictures, with its lists and boxes."""
 
+    in_folders = False
+
     def __init__(self, path: Path, splits: dict[str, Split], boxes: dict[str, Box] | None) -> None:
         super().__init__(path)
         self._splits = splits
@@ -76,7 +78,11 @@ class StanfordDogs(TarSource):
     def scan(self) -> Iterator[Entry | Passed]:
         """List the pictures, each with the split of the official lists."""
         for entry in super().scan():
-            yield replace(entry, split=self._splits.get(entry.path)) if isinstance(entry, Entry) else entry
+            if isinstance(entry, Entry):
+                breed = entry.folder.rsplit("/", 1)[-1]
+                path = f"{breed}/{entry.path.rsplit('/', 1)[-1]}"
+                entry = replace(entry, folder=breed, path=path, split=self._splits.get(path))
+            yield entry
 
     def task(self, number: int, path: str, where: str, to: str | None) -> Task:
         """Read a picture, or what is in its box."""

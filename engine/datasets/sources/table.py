@@ -21,6 +21,7 @@ class TableSource:
 
     in_place = True
     labels_given = True
+    in_folders = False
 
     def __init__(
         self,
