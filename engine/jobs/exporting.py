@@ -78,6 +78,8 @@ class Producer:
         self.order = order
         self.dataset = catalogued(db, order.dataset)
         self.total = self.dataset.counts.get(order.split, 0)
+        if not self.total:
+            raise InputError(f"{order.dataset} has no {order.split} images.", "Choose another split.")
         self.turned = 0
         """Images that are sent as they are, and that EXIF says to turn."""
         self._db = db

@@ -5,9 +5,14 @@ from functools import partial
 
 import pytest
 
-from engine import Engine, PriceError, ReadOnlyError, Spec
+from engine import Engine, InputError, JobKind, PriceError, Prompt, ReadOnlyError, Spec
+from engine.jobs.exporting import Order, Producer
 from engine.jobs.pilot import PilotResult, chosen
+from engine.outcomes import RESULT_FORMS
+from engine.states import Outcome
+from engine.store.predictions import Prediction
 from tests.conftest import Emulator
+from tests.outcomes import PROMPT, finish
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +115,51 @@ def test_on_the_command_line(home, dogs, place, monkeypatch, dogcls):
     assert json.loads(out)["n"] == 12
     code, out, err = run("pilot", "--dataset", "dogs", "--images", "12")
     assert code == 0 and "pay for itself" in out
+
+
+async def test_what_needs_training_images_is_refused_where_there_are_none(engine, dogs, place):
+    before = asked(place)
+    data = await engine.add_dataset(str(dogs), "bare", split="test-only", test=3)
+    assert (data.train, data.val, data.test, data.split) == (0, 0, 12, "test-only")
+    for contestants, words in (
+        (None, "bare has no training images, which fine-tuned and cnn need. Choose zero-shot only"),
+        (("cnn", "zero-shot"), "which cnn needs. Choose zero-shot only"),
+        (("fine-tuned",), "which fine-tuned needs. Compare zero-shot only"),
+    ):
+        spec = Spec(dataset="bare") if contestants is None else Spec(dataset="bare", contestants=contestants)
+        with pytest.raises(InputError, match=words):
+            await engine.plan(spec)
+    for kind in (JobKind.TRAIN, JobKind.FINE_TUNE):
+        with pytest.raises(InputError, match=r"bare has no training images, which .* needs"):
+            await engine.plan_job(kind, Spec(dataset="bare"))
+    with pytest.raises(InputError, match=r"bare has no training images, and a pilot .* --contestants zero-shot"):
+        await engine.pilots.cost(Spec(dataset="bare"), 12)
+    with pytest.raises(InputError, match="bare has no train images"):
+        Producer(engine.store.db, Order("bare", "fine-tune", "train", Prompt(PROMPT, "text", "low")))
+    for kind, deployment in ((JobKind.BATCH, None), (JobKind.PROBE, None), (JobKind.SCORE, "tuned")):
+        plan, price = await engine.plan_job(kind, Spec(dataset="bare"), deployment=deployment)
+        assert price.lines[0].item == "inference" and price.lines[0].detail.startswith("12 ")
+    plan, _ = await engine.plan(Spec(dataset="bare", contestants=("zero-shot",)))
+    assert [job.kind for job in plan.jobs] == ["batch", "probe"] and asked(place) == before
+
+
+async def test_a_set_without_training_images_is_compared_as_any_other(engine, dogs):
+    data = await engine.add_dataset(str(dogs), "bare", split="test-only", test=3)
+    spec = Spec(dataset="bare", contestants=("zero-shot",), probe=0)
+    plan, _ = await engine.plan(spec)
+    engine.store.experiments.add("bare", dataset="bare", profile="azure", spec=spec.to_toml(),
+                                 contestants=plan.contestants, jobs=plan.jobs)  # fmt: skip
+    (contestant,) = engine.store.experiments.contestants("bare")
+    finish(engine.store, 1)
+    labels, rows = data.labels, []
+    for n, image in enumerate(engine.store.datasets.images("bare", "test")):
+        label = image.label if n else 1
+        raw = json.dumps({"breed": labels[label]})
+        rows.append(Prediction(image.id, raw, label, Outcome.ANSWERED, prompt_tokens=100, completion_tokens=5))
+    engine.store.predictions.add(contestant.id, rows)
+    found = await engine.outcomes.findings("bare")
+    texts = {form: await engine.outcomes.render(found, form) for form in RESULT_FORMS}
+    assert "recognised 11 of 12 (91.7%;" in texts["table"] and "11 of 12" in texts["html"]
+    assert json.loads(texts["json"])["split"] == {"train": 0, "val": 0, "test": 12}
+    checks = (await engine.outcomes.verify("bare")).checks
+    assert {check.what for check in checks if check.held is False} <= {"costs of zero-shot"}
