@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual import on
 from textual.app import ComposeResult
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from tui.bridge import Bridge, Looked, Trouble
 from tui.keys import bindings
+from tui.widgets.footer import KeyFooter
 from tui.widgets.topbar import TopBar
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Room(Screen[None]):
         """Lay it out: bar, body, keys."""
         yield TopBar("monitor" if self.ROOM == "job" else self.ROOM)
         yield from self.body()
-        yield Footer(show_command_palette=False)
+        yield KeyFooter()
 
     def body(self) -> ComposeResult:
         """What is this room's own."""
