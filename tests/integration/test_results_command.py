@@ -129,7 +129,7 @@ def test_score_of_different_images_is_refused_or_partial(dogcls, home, tmp_path)
 
 def test_a_terminal_is_given_no_orders_and_a_pipe_gets_what_is_there(dogcls, home, tmp_path, monkeypatch):
     file = tmp_path / "p.csv"
-    file.write_text(GOOD.replace("cat", "c\x1b[31mat"))
+    file.write_text(GOOD.replace(",1,", ",1\x1b[31m,"))
     assert "\x1b[31m" in dogcls(home.root, "score", file, "--format", "csv-images")[1]
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert "\x1b[31m" not in dogcls(home.root, "score", file, "--format", "csv-images")[1]
