@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -15,8 +16,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
-from engine import text_files
 from engine.errors import InputError
+from engine.text_files import encoding_of
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _OTHERS = {b"PK\x03\x04": "an Excel workbook or zip", b"\xd0\xcf\x11\xe0": "an Excel workbook", b"\x1f\x8b": "gzip"}
@@ -125,48 +126,22 @@ def wrong(path: Path, line: int, fact: str, hint: str) -> InputError:
 
 
 def opened(path: Path) -> TextIO:
-    """Open a text file in the encoding that its first bytes show, with its line ends as they are.
+    """Open a text file, which may be a pipe, in the encoding that its first bytes show, with its line ends as they are.
 
     Raises:
-        InputError: it cannot be opened, or is no text.
+        InputError: it cannot be opened, or is no text: the file of a spreadsheet program, or compressed.
 
     """
     try:
-        return path.open(encoding=encoding_of(path), newline="")
+        file = path.open("rb")
+        start = file.peek(16)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}.", "Check the file.") from None
-
-
-def read_text(path: Path) -> str:
-    """Return a text file as a whole, without a byte order mark.
-
-    Raises:
-        InputError: it cannot be read; names the line.
-
-    """
-    with opened(path) as file:
-        try:
-            return file.read().lstrip("\ufeff")
-        except UnicodeDecodeError:
-            raise undecodable(path) from None
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}.", "Check the file.") from None
-
-
-def encoding_of(path: Path) -> str:
-    """Return the encoding of a text file: UTF-8 unless its first bytes show UTF-16 or UTF-32.
-
-    Raises:
-        InputError: it is the file of a spreadsheet program, or is compressed.
-        OSError: it cannot be read.
-
-    """
-    with path.open("rb") as file:
-        start = file.read(16)
     for magic, what in _OTHERS.items():
         if start.startswith(magic):
+            file.close()
             raise InputError(f"{path}: this is {what}, and no text.", f"{_SAVE}.")
-    return text_files.encoding_of(start)
+    return io.TextIOWrapper(file, encoding_of(start), newline="")
 
 
 def refuse_other_than_utf8(path: Path) -> None:
@@ -176,7 +151,8 @@ def refuse_other_than_utf8(path: Path) -> None:
         InputError: it is UTF-16 or UTF-32, or no text at all.
 
     """
-    encoding = encoding_of(path)
+    with opened(path) as file:
+        encoding = file.encoding
     if encoding not in _NAMES:
         raise InputError(f"{path}: this is {encoding.upper()}, not UTF-8.", f"Convert it: {_command(path, encoding)}")
 
@@ -189,7 +165,8 @@ def _command(path: Path, encoding: str) -> str:
 
 def undecodable(path: Path) -> InputError:
     """Return the error about a file that its encoding does not decode: the line, and how it is converted."""
-    encoding = encoding_of(path)
+    with opened(path) as file:
+        encoding = file.encoding
     line, last = _first_bad_line(path, encoding)
     name = _NAMES.get(encoding, encoding.upper())
     hint = f"{_SAVE}." if path.suffix.lower() in (".csv", ".tsv") else "Save it as UTF-8."

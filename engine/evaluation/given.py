@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.datasets.labels import Labels
-from engine.datasets.tables import Table, read_text, wrong
+from engine.datasets.tables import Table, wrong
 from engine.errors import InputError
+from engine.text_files import read_text
 
 NEEDED = ("contestant", "image", "truth", "answer")
 OPTIONAL = ("latency_ms", "probability")
@@ -87,7 +88,7 @@ def read_labels(path: Path) -> Labels:
     """
     labels = Labels(given=True, source=str(path))
     found: dict[str, int] = {}
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path, wait=True).splitlines(), start=1):
         if not line.strip():
             continue
         label = labels.of(line, f"line {number}", listed=True)
