@@ -11,8 +11,20 @@ from importlib.resources import files
 @cache
 def imagenet_classes() -> tuple[str, ...]:
     """Return the 1,000 class names in index order (source: the header of the asset file)."""
+    return tuple(name for _, name in _table())
+
+
+@cache
+def imagenet_synsets() -> frozenset[str]:
+    """Return the ids of the 1,000 classes, such as `n02085620`; the larger ImageNet-21k has many more."""
+    return frozenset(synset for synset, _ in _table())
+
+
+def _table() -> list[tuple[str, str]]:
+    """Return (id, name) of each class, in index order."""
     text = (files("assets") / "imagenet_classes.txt").read_text(encoding="utf-8")
-    return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
+    rows = (line.partition(" ") for line in text.splitlines() if line and not line.startswith("#"))
+    return [(synset, name) for synset, _, name in rows]
 
 
 def _plain(name: str) -> str:

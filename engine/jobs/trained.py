@@ -112,7 +112,9 @@ def facts(store: Store, found: Found, job: StoredJob) -> tuple[Facts, list[Path]
         tested=len(answered),
         latency=latency(list(store.predictions.latencies(found.contestant.id).values())),
         device=str(result.get("device") or ""),
-        caution=imagenet_caution(dataset.labels, [image.path for split in Split for image in images[split]]),
+        caution=imagenet_caution(
+            dataset.labels, ((i.path, dataset.labels[i.label], i.split) for split in Split for i in images[split])
+        ),
     )
     few = test or images[Split.VAL]
     count = min(CHECKED_ON, len(few))

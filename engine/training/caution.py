@@ -2,41 +2,61 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
-from engine.backbones import match_imagenet
+from engine.backbones import imagenet_synsets, match_imagenet
+from engine.datasets.imagenet import HELD_OUT, SYNSET
+from engine.states import Split
 
-_FILE = re.compile(r"n\d{8}_\d+\.\w+")
-_FOLDER = re.compile(r"n\d{8}([-_].*)?")
-_SHARE = 0.5
-"""Of all files: a handful of ImageNet's pictures among others changes no figure much."""
+_SHARE = 0.05
+"""Of all images, or of the test images: a handful of ImageNet's pictures among others changes no figure much."""
 
 
-def imagenet_caution(labels: Sequence[str], files: Sequence[PurePath]) -> str:
+def imagenet_caution(labels: Sequence[str], images: Iterable[tuple[PurePath, str, str]]) -> str:
     """Return a sentence where a dataset's pictures are, by their names, ImageNet's own; else an empty string.
 
-    ImageNet names its pictures after synsets, `n02085620_10074.jpg`, and who takes pictures from it (Stanford Dogs,
-    Imagenette, Tiny ImageNet) keeps those names, or names folders so: `n02085620-Chihuahua`. That alone would also be
-    true of the larger ImageNet-21k; that labels are classes of the 1,000 tells that the weights know these pictures'
-    kind. Labels alone say nothing: anybody may have taken a picture of a pug.
+    ImageNet names its pictures after synsets, `n02085620_10074.jpg`, or after its parts, `ILSVRC2012_val_00001234`.
+    Who takes pictures from it (Stanford Dogs, Imagenette, Tiny ImageNet) keeps those names, or names folders or labels
+    so: `n02085620`, `n02085620-Chihuahua`; what the labels are made of these pictures does not matter. Synsets of the
+    larger ImageNet-21k are none of these weights'. Labels in words say nothing: anybody may have taken a picture of a
+    pug.
 
     Args:
         labels: all of the dataset's.
-        files: its pictures; only their names and their folders' names are looked at.
+        images: path, label and split of each.
 
     """
-    named = sum(_is_imagenets(file) for file in files)
-    known = sum(index is not None for index in match_imagenet(labels))
-    if not known or named < max(1, _SHARE * len(files)):
+    total: Counter[bool] = Counter()
+    seen: Counter[bool] = Counter()
+    held_out = 0
+    for path, label, split in images:
+        is_test = split == Split.TEST
+        total[is_test] += 1
+        is_held_out = HELD_OUT.search(path.name) is not None
+        if is_held_out or _has_synset(path.as_posix()) or _has_synset(label):
+            seen[is_test] += 1
+            held_out += is_held_out
+    count = seen.total()
+    if not count or (count < _SHARE * total.total() and seen[True] < _SHARE * total[True]):
         return ""
+    known = sum(index is not None for index in match_imagenet(labels))
+    facts = [
+        f"{count:,} of {total.total():,} files are named as ImageNet's are",
+        *([f"{seen[True]:,} of the {total[True]:,} test images among them"] if total[True] else []),
+        *([f"{known} of {len(labels)} labels are among its classes"] if known else []),
+    ]
+    learned = "The backbone may have learned from these very pictures"
+    if held_out:
+        these = "These" if held_out == count else f"{held_out:,} of them"
+        chosen = f"{these} are of the parts on which such weights are tested and chosen"
+        learned = chosen if held_out == count else f"{learned}; {chosen[0].lower()}{chosen[1:]}"
     return (
-        f"ImageNet weights meet ImageNet pictures: {named:,} of {len(files):,} files are named as ImageNet's are, and"
-        f" {known} of {len(labels)} labels are among its classes. The backbone may have learned from these very"
-        " pictures; pictures of your own are likely to be recognised less often than these."
+        f"ImageNet weights meet ImageNet pictures: {', '.join(facts)}. {learned}; pictures of your own are likely to be"
+        " recognised less often than these."
     )
 
 
-def _is_imagenets(file: PurePath) -> bool:
-    return bool(_FILE.fullmatch(file.name) or _FOLDER.fullmatch(file.parent.name))
+def _has_synset(text: str) -> bool:
+    return any(found.lower() in imagenet_synsets() for found in SYNSET.findall(text))

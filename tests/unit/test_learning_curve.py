@@ -1,7 +1,6 @@
-"""A learning curve from cached features, and the caution about pictures that the weights have seen."""
+"""A learning curve from cached features."""
 
 from itertools import pairwise
-from pathlib import PurePath
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ import torch
 from engine.backbones import cached_views, load_backbone
 from engine.evaluation.metrics import wilson
 from engine.training import curve as curves
-from engine.training.caution import imagenet_caution
 from engine.training.curve import learning_curve
 from engine.training.doubling import Doubling, Point, doubling
 from engine.training.recipes import get_recipe
@@ -133,26 +131,3 @@ def test_it_stops_when_it_is_asked_to_and_needs_validation_images(curve):
         curve(watch=Asked())
     assert torch.get_num_threads() == threads
     assert curve(validation=()) is None
-
-
-FILES = [PurePath(f"/d/n02085620-Chihuahua/n02085620_{n}.jpg") for n in range(10)]
-
-
-@pytest.mark.parametrize(
-    ("labels", "files", "told"),
-    [
-        (["Chihuahua"], FILES, "10 of 10 files"),
-        (["Chihuahua", "my dog"], [PurePath(f"/d/dog/n02085620_{n}.JPEG") for n in range(3)], "1 of 2 labels"),
-        (["pug"], [PurePath("/d/n02110958/a.jpg")], "1 of 1 files"),
-        (["pug"], [PurePath("/d/pug/a.jpg")], ""),  # anybody may have taken it
-        (["gizmo"], FILES, ""),  # none of the 1,000 classes
-        (["Chihuahua"], [*FILES[:4], *(PurePath(f"/d/own/{n}.jpg") for n in range(6))], ""),
-        (["pug"], [PurePath("/d/pug/n0211095_1.jpg"), PurePath("/d/n021-x/xn02110958_1.jpg")], ""),
-        ([], [], ""),
-        (["pug"], [], ""),
-    ],
-)
-def test_imagenet_weights_meet_imagenet_pictures(labels, files, told):
-    found = imagenet_caution(labels, files)
-    assert (told in found) if told else (found == "")
-    assert found == "" or found.startswith("ImageNet weights meet ImageNet pictures")

@@ -100,8 +100,9 @@ async def run(context: Context) -> dict[str, Any]:
         )
         result["predictions_per_second"] = _predict(context, predictor, dataset.labels)
         _latency(context, predictor)
-    images = [image for split in Split for image in store.datasets.images(dataset.name, split)]
-    if caution := imagenet_caution(dataset.labels, [image.path for image in images]):
+    images = (image for split in Split for image in store.datasets.images(dataset.name, split))
+    named = ((image.path, dataset.labels[image.label], image.split) for image in images)
+    if caution := imagenet_caution(dataset.labels, named):
         result["caution"] = caution
         context.say(caution, "warning")
     return result | _curve(context, recipe, dataset.labels, examples(Split.TRAIN), examples(Split.VAL), watch)
