@@ -104,7 +104,7 @@ def build_catalog(
         seed: of the shuffle.
         skip_bad: leave out what cannot be used; it is among the findings.
         class_level: which level of folders is the class, where their names leave that open; 1 is the topmost.
-        accept_classes: take classes whose names are those of files, splits or containers.
+        accept_classes: take classes whose names are those of files, splits or containers, a date, or `None`.
         progress: called with (phase, done, total).
         processes: see `engine.datasets.looking.look_at_all`.
         reading: more options of `open_source`.
@@ -161,7 +161,7 @@ def _list(
     """Stage all of a source's images; return their labels."""
     if class_level is not None and not source.in_folders:
         raise InputError(f"{source.path}: its labels are not folders (--class-level).", "Leave --class-level out.")
-    labels = Labels()
+    labels = Labels(accept="add --accept-classes")
     rows: list[StagedRow] = []
     passed: list[Passed] = []
     unsure: set[str] = set()
@@ -193,6 +193,8 @@ def _list(
     splits: list[str] = []
     if source.in_folders:
         splits = _lay_out(source, staging, labels, class_level, None if accept_classes else unsure)
+        if not accept_classes:
+            labels.check()
     if not staging.count():
         bad = staging.first_bad()
         if bad is not None:
@@ -202,7 +204,6 @@ def _list(
             f"{source.path}: no images in class folders{below}.",
             f"Put each class's images into a folder of its name{below}.",
         )
-    labels.check()
     staging.index_labels()
     found = staging.labels()
     if len(found) < 2:
@@ -239,9 +240,8 @@ def _lay_out(
     if len(classes) > 1 and unsure is not None:
         doubted = {str(places[folder].name) for folder in unsure if not (places[folder].name or "").isascii()}
         refuse_doubtful(classes, doubted, where, split=bool(splits))
-    staging.lay_out(
-        (folder, None if place.name is None else labels.of(place.name), place.split) for folder, place in places.items()
-    )
+    named = {place.name: labels.of(place.name, listed=unsure is None) for place in places.values() if place.name}
+    staging.lay_out((folder, named.get(place.name or ""), place.split) for folder, place in places.items())
     return [str(split) for split in Split if split in splits]
 
 

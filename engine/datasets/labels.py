@@ -81,12 +81,14 @@ class Labels:
     Args:
         given: whether texts are labels as they stand, and not names of class folders.
         source: begins messages, such as a file's path; empty for class folders.
+        accept: how such a name as `None` is accepted as the name of a class, for hints; "" where it is not.
 
     """
 
-    def __init__(self, *, given: bool = False, source: str = "") -> None:
+    def __init__(self, *, given: bool = False, source: str = "", accept: str = "") -> None:
         self._given = given
         self._source = source
+        self._accept = f"; if it is a class, {accept}" if accept else ""
         self._labels: dict[str, str] = {}
         self._met: dict[str, _Met] = {}
 
@@ -96,7 +98,7 @@ class Labels:
         Args:
             text: as it stands in the source, or the name of a class folder.
             place: where it stands, such as `line 7`.
-            listed: it is from a list of labels, where `None` is meant as it stands, and no missing value.
+            listed: the user has listed or accepted it as a label: `None` is no missing value then.
 
         Raises:
             InputError: it is no label, or means the same as another spelling; names both places.
@@ -136,7 +138,7 @@ class Labels:
         other = next((met for met in self._met.values() if not _DATE.fullmatch(met.label)), None)
         if dates and other is not None:
             what = f"is a date, and {other.label!r} is not: a spreadsheet may have made it of another text"
-            self._refuse(dates[0].place, dates[0].spelled, what, "Write the label as text, or rename it.")
+            self._refuse(dates[0].place, dates[0].spelled, what, f"Write it as text, or rename it{self._accept}.")
 
     def _new(self, spelled: str, place: str, listed: bool) -> str:
         if _CONTROL.search(spelled):
@@ -146,7 +148,7 @@ class Labels:
             self._refuse(place, spelled, "has no visible character", "Write the label, or remove the image.")
         if not listed and (label in MISSING or label in ERRORS or (len(label) > 2 and not label.strip("#"))):
             what = "is an error of a spreadsheet" if label[0] == "#" else "is how programs write a missing value"
-            self._refuse(place, spelled, what, "Write the label; if this is the name of a class, rename it.")
+            self._refuse(place, spelled, what, f"Write the label, or rename it{self._accept}.")
         if not listed and _SHORTENED.fullmatch(label):
             what = "is a number that a spreadsheet has shortened, so that different labels may have become one"
             self._refuse(place, spelled, what, "Format the column as text and write the labels again, or rename it.")

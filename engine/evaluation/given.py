@@ -104,7 +104,11 @@ class _Truths:
     """Reads true labels: by the list of labels, or, where there is none, by those that came before."""
 
     def __init__(self, path: Path, labels: Labels | None) -> None:
-        self._path, self._listed, self._met = path, labels, Labels(given=True, source=str(path))
+        self._path, self._listed, self._met = (
+            path,
+            labels,
+            Labels(given=True, source=str(path), accept="list it with --labels"),
+        )
 
     def read(self, text: str, line: int) -> str:
         """Return the label that a truth means."""

@@ -4,6 +4,7 @@ import base64
 import csv
 import json
 import re
+import shutil
 import unicodedata
 
 import pytest
@@ -143,7 +144,7 @@ def test_what_is_no_label_is_refused_with_its_line(text, words):
 def test_a_date_among_other_labels_is_questioned(date):
     with pytest.raises(InputError, match=rf"line 3: the label '{date}' is a date, and '5-6' is not") as error:
         met("5-6", date)
-    assert error.value.cure == "Write the label as text, or rename it."
+    assert error.value.cure == "Write it as text, or rename it."
     assert met(date) == [date]
 
 
@@ -172,6 +173,17 @@ def test_names_of_folders_are_never_merged():
         "Chihuahua",
         "n02085620",
     ]
+
+
+def test_what_is_doubted_may_be_meant(tmp_path):
+    root = folder(tmp_path, ["None", "2024-01-03", "pug"] * 8)
+    with pytest.raises(InputError, match="'None' is how programs write a missing value") as error:
+        catalog(root, tmp_path)
+    assert error.value.cure == "Write the label, or rename it; if it is a class, add --accept-classes."
+    assert catalog(root, tmp_path, accept_classes=True).labels == ["2024-01-03", "None", "pug"]
+    shutil.rmtree(root / "None")
+    with pytest.raises(InputError, match=r"'2024-01-03' is a date, and 'pug' is not: .* add --accept-classes"):
+        catalog(root, tmp_path)
 
 
 # -- roads

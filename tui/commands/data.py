@@ -55,7 +55,8 @@ def add(
         typer.Option(help="Folders: which level is the class, where that is not clear; 1 is the topmost.", min=1),
     ] = None,
     accept_classes: Annotated[
-        bool, typer.Option("--accept-classes", help="Folders: take classes with names like files or splits.")
+        bool,
+        typer.Option("--accept-classes", help="Folders: take classes named like files, splits, dates or None."),
     ] = False,
     root: Annotated[Path | None, typer.Option(help="CSV: what its paths are relative to.")] = None,
     path_column: Annotated[str | None, typer.Option(help="CSV: the column of paths.")] = None,
