@@ -22,7 +22,7 @@ _BACK = {
 
 def encoded(image, form="PNG", **options):
     out = io.BytesIO()
-    image.save(out, form, **options)
+    image.save(out, form, **({"compress_level": 1} if form == "PNG" else {}), **options)
     return out.getvalue()
 
 
@@ -46,7 +46,7 @@ def png(samples, depth, colour, size=None, **chunks):
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", *(size or (width, height)), depth, colour, 0, 0, 0))
     extra = b"".join(chunk(name.encode(), data) for name, data in chunks.items())
-    body = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in packed)))
+    body = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in packed), 1))
     return b"\x89PNG\r\n\x1a\n" + head + extra + body + chunk(b"IEND", b"")
 
 

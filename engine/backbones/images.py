@@ -99,6 +99,15 @@ def as_seen(image: Image.Image) -> Image.Image:
     return rgb if how is None else rgb.transpose(how)
 
 
+def as_seen_in_grey(image: Image.Image) -> Image.Image:
+    """Return the greys (`L`) of a picture as it is seen."""
+    if image.mode != "L" or image.has_transparency_data:
+        return as_seen(image).convert("L")
+    image.load()  # the same greys, without the way through RGB: most pictures that are added are JPEGs drafted as grey
+    how = turn(image)
+    return image if how is None else image.transpose(how)
+
+
 def turn(image: Image.Image) -> Image.Transpose | None:
     """Return how a picture is to be turned, as its EXIF says."""
     turns = Image.Transpose

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from engine.backbones.images import as_seen
+from engine.backbones.images import as_seen_in_grey
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,7 +72,7 @@ def fingerprint(image: Image.Image) -> Print | None:
 
     None where the picture has no detail.
     """
-    small = as_seen(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+    small = as_seen_in_grey(image).resize((_SIDE, _SIDE), Image.Resampling.BOX)
     pixels = np.asarray(small, dtype=np.float32)
     if float(pixels.std()) < FLAT:
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import ImageStat
 
-from engine.backbones.images import READING, as_seen, opened
+from engine.backbones.images import READING, as_seen_in_grey, opened
 from engine.errors import InputError
 from engine.store.datasets import StoredImage
 from engine.store.files import write_atomic
@@ -48,7 +48,7 @@ def _grey(picture: StoredImage) -> float | None:
             warnings.simplefilter("ignore")
             with opened(picture.read()) as image:
                 image.draft("L", (SIDE, SIDE))  # JPEG decodes small grey pictures many times faster
-                grey = as_seen(image).convert("L")
+                grey = as_seen_in_grey(image)
                 return round(float(ImageStat.Stat(grey.reduce(max(1, min(grey.size) // SIDE))).mean[0]), 2)
     except (InputError, OSError, ValueError):
         return None
