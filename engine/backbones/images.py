@@ -8,6 +8,7 @@ card, which holds the source of `READERS`.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused before they are decoded (decompression bombs)."""
+# What Pillow warns of (a large picture, odd EXIF) is for no user's terminal: what cannot be read is refused.
+warnings.filterwarnings("ignore", module=r"PIL\b")
 READING = 2
 """Changes with what `as_seen` returns: part of the name of whatever is kept of pixels, or computed from them."""
 

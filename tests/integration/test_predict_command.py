@@ -13,7 +13,6 @@ from engine.states import JobState
 from engine.store import Store
 from engine.store.experiments import NewContestant, NewJob
 from tests.conftest import Emulator
-from tests.pictures import plain
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +192,7 @@ def asked(place, home, store, dogs, dogcls, monkeypatch):
 
 def test_a_deployment_is_asked_with_its_own_prompt_and_the_price_is_said(asked, place, dogs, dogcls, tmp_path):
     bad = tmp_path / "bad.jpg"
-    bad.write_bytes(plain()[:200])
+    bad.write_bytes(b"no picture")
     before = place.ledger()["chat_requests"]["total"]
     pictures = [dogs / "dalmatian" / f"{n:03}.jpg" for n in range(3)]
     code, out, err = dogcls(asked.root, "predict", *pictures, bad, "--with", "both/zero-shot", "--json")
@@ -203,7 +202,7 @@ def test_a_deployment_is_asked_with_its_own_prompt_and_the_price_is_said(asked, 
     assert [row["error"] is None for row in rows] == [True, True, True, False]
     assert all(json.loads(row["answer"])["label"] == row["label"] for row in rows[:3])
     assert all(row["probability"] is None and row["ms"] > 0 for row in rows[:3])
-    assert "the image cannot be read" in rows[3]["error"]
+    assert rows[3]["error"] == "the image cannot be read: it is no picture"
     assert place.ledger()["chat_requests"]["total"] == before + 3
     code, _, err = dogcls(asked.root, "--readonly", "predict", pictures[0], "--with", "both/zero-shot")
     assert code == 2 and "--readonly" in err
