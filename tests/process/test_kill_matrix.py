@@ -17,7 +17,7 @@ from tests.process.kill_matrix import (
 )
 from tests.process.points import FILES, ROOT, marked, points
 
-EVERY = int(os.environ.get("KILL_EVERY", "14"))
+EVERY = int(os.environ.get("KILL_EVERY", "28"))
 PAID = ("create", "create.call", "ensure_created")
 """Functions that spend money: a kill after each of their calls is always among the chosen."""
 

@@ -10,9 +10,9 @@ from tests.process.kill_training import House, disturbed, mobilenet, same
 def house(tmp_path_factory):
     folder = tmp_path_factory.mktemp("training")
     house = House(folder / "home")
-    house.run("data", "add", kennel(folder / "dogs", 24, KENNEL), "--name", "pictures")
+    house.run("data", "add", kennel(folder / "dogs", 12, KENNEL), "--name", "pictures")
     mobilenet(folder / "weights.pth")
-    house.options = ["--epochs", "3", "--weights", folder / "weights.pth"]
+    house.options = ["--epochs", "2", "--weights", folder / "weights.pth"]
     return house
 
 

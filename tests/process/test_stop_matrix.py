@@ -5,7 +5,7 @@ import pytest
 from tests.process.kill_matrix import SCENARIOS, TESTS, TRAINS, resolve, run
 from tests.process.stop_matrix import STOPS, describe, stop_at, stop_in_turn, work_of
 
-FEW = 97
+FEW = 193
 """Of the runs of one stop, each so many-th."""
 
 

@@ -1,5 +1,19 @@
 """Looking at the app as a person does: what stands on the screen, and waiting until it does."""
 
+import pytest
+
+SIZES = [pytest.param((80, 24), id="80x24"), pytest.param((120, 40), id="120x40")]
+SMALL = [SIZES[0], pytest.param((120, 40), id="120x40", marks=pytest.mark.full)]
+"""Sizes where only the colours differ from a picture of both: the larger one is taken by `-m full`."""
+LOOKS = [
+    pytest.param(
+        look, size, id=f"{look}-{size[0]}x{size[1]}", marks=[pytest.mark.full] * (look != "dark" and size[0] > 80)
+    )
+    for look in ("dark", "light", "no-color", "ascii")
+    for size in ((80, 24), (120, 40))
+]
+"""Each look and size; those that show nothing new but their colours by `-m full`."""
+
 
 async def until(pilot, condition, what):
     """Wait until the screen shows something."""

@@ -14,7 +14,7 @@ from engine import Engine, InputError, Prompt
 from engine.exports import Exports
 from engine.jobs import importing
 from tests.pictures import class_folders, kennel
-from tests.tui.looking import footer, settled, shows, text_of, until
+from tests.tui.looking import SIZES, footer, settled, shows, text_of, until
 from tui.app import DogclsApp
 from tui.screens.add import AddScreen, Tick, complete, kind_of
 from tui.widgets.data.files import FilesTab
@@ -23,7 +23,6 @@ from tui.widgets.data.prompt import PromptTab, shortened
 from tui.widgets.pages import PagedTable
 
 TABS = ("classes-tab", "pictures-tab", "findings-tab", "prompt-tab", "files-tab")
-SIZES = [(80, 24), (120, 40)]
 
 
 @pytest.fixture
@@ -432,7 +431,7 @@ def test_what_is_typed_is_completed(tmp_path, monkeypatch):
 # -- pictures of it
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     ("tab", "words"),
     [
@@ -451,7 +450,7 @@ def test_tabs_are_beautiful(dogs, snap_compare, tab, words, size):
     assert snap_compare(DogclsApp(dogs, room="data"), terminal_size=size, run_before=go)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("source", ["birds.csv", "stanford-dogs"])
 def test_adding_is_beautiful(dogs, snap_compare, source, size):
     async def go(pilot):

@@ -5,11 +5,10 @@ import asyncio
 import pytest
 
 from engine import Checkup, DogclsError, Remote
-from tests.tui.looking import footer, settled, shows, text_of, until
+from tests.tui.looking import LOOKS, footer, settled, shows, text_of, until
 from tui.app import DogclsApp, Manners
 from tui.keys import ROOMS, keys_of
 
-SIZES = [(80, 24), (120, 40)]
 FOUND = [
     Checkup("endpoint", "ok", "https://dogs.openai.azure.com (v1 API)"),
     Checkup("proxy", "ok", "http://proxy:3128 stands before dogs.openai.azure.com"),
@@ -37,8 +36,7 @@ def asked(monkeypatch):
     return times
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
-@pytest.mark.parametrize("look", ["dark", "light", "no-color", "ascii"])
+@pytest.mark.parametrize(("look", "size"), LOOKS)
 def test_page(done, asked, snap_compare, monkeypatch, look, size):
     if look == "no-color":
         monkeypatch.setenv("NO_COLOR", "1")
@@ -150,7 +148,7 @@ async def test_help_and_palette_tell_of_it(done, asked):
         assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("size", [(20, 5), (40, 12), (300, 80)], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", [(20, 5), (40, 12), (300, 80)])
 async def test_any_size(done, asked, size):
     app = DogclsApp(done)
     async with app.run_test(size=size) as pilot:

@@ -10,13 +10,11 @@ from engine.events import EmulatorFaults
 from engine.jobs import embedded
 from tests import stub_emulator
 from tests.tui.conftest import AT
-from tests.tui.looking import footer, settled, shows, text_of, until
+from tests.tui.looking import LOOKS, SIZES, footer, settled, shows, text_of, until
 from tests.tui.pretender import LEDGER, Pretender
 from tui import bridge
 from tui.app import DogclsApp, Manners
 from tui.keys import ROOMS, keys_of
-
-SIZES = [(80, 24), (120, 40)]
 
 
 @pytest.fixture
@@ -42,8 +40,7 @@ def lines(app):
 # -- pictures
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
-@pytest.mark.parametrize("look", ["dark", "light", "no-color", "ascii"])
+@pytest.mark.parametrize(("look", "size"), LOOKS)
 def test_page(done, faulty, snap_compare, monkeypatch, look, size):
     if look == "no-color":
         monkeypatch.setenv("NO_COLOR", "1")
@@ -57,7 +54,7 @@ def test_page(done, faulty, snap_compare, monkeypatch, look, size):
     assert snap_compare(DogclsApp(done, manners=manners), terminal_size=size, run_before=go)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", SIZES)
 def test_typing(done, faulty, snap_compare, size):
     async def go(pilot):
         await settled(pilot, "386/416")
@@ -93,7 +90,7 @@ def test_not_running(done, pretender, snap_compare):
     assert snap_compare(DogclsApp(done), terminal_size=(80, 24), run_before=go)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", SIZES)
 def test_faults_at_the_top_of_home(done, faulty, snap_compare, size):
     async def go(pilot):
         await settled(pilot, "386/416", "↯2")
@@ -104,7 +101,7 @@ def test_faults_at_the_top_of_home(done, faulty, snap_compare, size):
 # -- the bar
 
 
-@pytest.mark.parametrize("size", [(80, 24), (100, 30), (160, 50), (40, 12)], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (160, 50), (40, 12)])
 async def test_faults_are_told_in_every_room_while_they_are_on(priced, faulty, size):
     app = DogclsApp(priced)
     async with app.run_test(size=size) as pilot:
@@ -369,7 +366,7 @@ async def test_other_profiles_have_no_such_page(done, monkeypatch):
         assert not any(command.title == "Emulator" for command in app.get_system_commands(app.screen))
 
 
-@pytest.mark.parametrize("size", [(20, 5), (40, 10), (300, 80)], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", [(20, 5), (40, 10), (300, 80)])
 async def test_at_any_size_and_in_any_look(done, faulty, size):
     app = DogclsApp(done)
     async with app.run_test(size=size) as pilot:

@@ -16,7 +16,7 @@ from engine.jobs.process import start_time
 from engine.store.experiments import NewJob
 from engine.store.predictions import Prediction
 from tests.tui.conftest import CONTESTANTS, run_to
-from tests.tui.looking import footer, settled, shows, text_of, until
+from tests.tui.looking import SIZES, SMALL, footer, settled, shows, text_of, until
 from tui.app import DogclsApp, Manners
 from tui.screens.results import with_horizon, with_volume
 from tui.widgets.bar import whiskers
@@ -301,7 +301,7 @@ async def test_a_hundred_thousand_rows_are_made_a_page_at_a_time():
         await pilot.press("j", "k", "g", "G", "pagedown", "pageup")
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("tab", TABS)
 def test_tabs_are_beautiful(done, snap_compare, tab, size):
     async def go(pilot):
@@ -311,7 +311,7 @@ def test_tabs_are_beautiful(done, snap_compare, tab, size):
 
 
 @pytest.mark.parametrize("way", ["light", "no-color", "ascii"])
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", SMALL)
 def test_the_first_tab_in_other_looks(done, snap_compare, monkeypatch, way, size):
     if way == "no-color":
         monkeypatch.setenv("NO_COLOR", "1")

@@ -2,10 +2,9 @@
 
 import pytest
 
-from tests.tui.looking import settled
+from tests.tui.looking import SIZES, SMALL, settled
 from tui.app import DogclsApp, Manners
 
-SIZES = [(80, 24), (120, 40)]
 ROOMS = {
     "home": ((), ("Experiments", "386/416")),
     "data": (("2",), ("Siberian husky", "train")),
@@ -30,26 +29,26 @@ def picture(done, snap_compare, room, size, **manners):
     return snap_compare(DogclsApp(done, manners=Manners(**manners)), terminal_size=size, run_before=go)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("room", ROOMS)
 def test_dark(priced, snap_compare, room, size):
     assert picture(priced, snap_compare, room, size)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", SMALL)
 @pytest.mark.parametrize("room", ROOMS)
 def test_light(priced, snap_compare, room, size):
     assert picture(priced, snap_compare, room, size, theme="kennel-day")
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", SMALL)
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_color(priced, snap_compare, room, size, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     assert picture(priced, snap_compare, room, size)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", SIZES)
 def test_welcome(engine, snap_compare, size):
     async def go(pilot):
         await settled(pilot, "run the demo")

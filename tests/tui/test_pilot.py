@@ -8,12 +8,11 @@ from textual.widgets import Input
 from engine import DogclsError, Engine, PilotResult
 from engine.jobs.pilot import PilotCost
 from engine.piloting import Piloting
-from tests.tui.looking import footer, settled, shows, text_of, until
+from tests.tui.looking import LOOKS, SIZES, footer, settled, shows, text_of, until
 from tui.app import DogclsApp, Manners
 from tui.screens.dialogs import AskScreen, ConfirmScreen
 from tui.screens.pilot import PilotScreen
 
-SIZES = [(80, 24), (120, 40)]
 FOUND = PilotResult(
     n=60, correct=26, accuracy=26 / 60, low=0.316, high=0.559, unknown=1, filtered=0, failed=0, spent_usd=0.0283,
     run_usd=7.07, tuning_usd=6.76, value_usd=0.01, volume=100_000, extra_usd=0.00024, needed_points=3.076,
@@ -42,8 +41,7 @@ def piloted(priced, monkeypatch):
     return asked
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
-@pytest.mark.parametrize("look", ["dark", "light", "no-color", "ascii"])
+@pytest.mark.parametrize(("look", "size"), LOOKS)
 def test_result(priced, piloted, snap_compare, monkeypatch, look, size):
     if look == "no-color":
         monkeypatch.setenv("NO_COLOR", "1")
@@ -171,7 +169,7 @@ def estimated(done):
     return done
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", SIZES)
 def test_estimates(estimated, snap_compare, size):
     async def go(pilot):
         await settled(pilot, "386/416")

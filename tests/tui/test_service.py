@@ -7,14 +7,13 @@ import pytest
 
 from engine import DogclsError, Engine, InputError, Leftover, Remote, RemoteItem, StandingCost
 from tests.tui.conftest import AT
-from tests.tui.looking import footer, settled, shows, text_of, until
+from tests.tui.looking import LOOKS, SIZES, footer, settled, shows, text_of, until
 from tui.app import DogclsApp, Manners
 from tui.screens import clean as clean_module
 from tui.screens.dialogs import ConfirmScreen
 from tui.screens.service import ItemScreen
 from tui.widgets.jobs import JobTable
 
-SIZES = [(80, 24), (120, 40)]
 TUNED = "gpt-4o-2024-08-06.ft-0123-dogcls-9f3a"
 ITEMS = [
     RemoteItem("batch", "batch_cats", "batch_cats", "in_progress", AT - 600, "12 of 400 requests", None),
@@ -100,7 +99,7 @@ async def choose(app, pilot, item_id):
 # -- one thing
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", SIZES)
 def test_list_and_details(done, service, snap_compare, size):
     async def go(pilot):
         await settled(pilot, "386/416")
@@ -232,8 +231,7 @@ async def test_a_deployment_of_somebody_elses_is_told_on_the_first_page(busy, se
 # -- cleaning up
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
-@pytest.mark.parametrize("look", ["dark", "light", "no-color", "ascii"])
+@pytest.mark.parametrize(("look", "size"), LOOKS)
 def test_clean(done, service, snap_compare, monkeypatch, look, size):
     if look == "no-color":
         monkeypatch.setenv("NO_COLOR", "1")
@@ -248,7 +246,7 @@ def test_clean(done, service, snap_compare, monkeypatch, look, size):
     assert snap_compare(DogclsApp(done, manners=manners), terminal_size=size, run_before=go)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", SIZES)
 def test_clean_up_went_wrong(done, service, snap_compare, size):
     async def go(pilot):
         await settled(pilot, "386/416")
@@ -412,7 +410,7 @@ async def test_a_service_that_does_not_answer(done, service, monkeypatch):
         await shows(pilot, "could not be asked; r asks again", "example.invalid: no [b]answer.", "Check the network.")
 
 
-@pytest.mark.parametrize("size", [(20, 5), (40, 12), (300, 80)], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", [(20, 5), (40, 12), (300, 80)])
 async def test_any_size(done, service, size):
     app = DogclsApp(done)
     async with app.run_test(size=size) as pilot:
