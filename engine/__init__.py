@@ -112,6 +112,13 @@ if TYPE_CHECKING:
     from engine.output_files import make_private as make_private
     from engine.output_files import user_rights as user_rights
     from engine.output_files import write_outputs as write_outputs
+    from engine.quantities import agrees as agrees
+    from engine.quantities import between as between
+    from engine.quantities import counted as counted
+    from engine.quantities import nouns as nouns
+    from engine.quantities import points as points
+    from engine.quantities import signed as signed
+    from engine.quantities import unsigned as unsigned
     from engine.remote import Remote as Remote
     from engine.secrets import guard_streams as guard_streams
     from engine.secrets import redact as redact
@@ -177,6 +184,7 @@ _ROOMS = {
     "jobs.spec": "Parameter Spec make_spec parameters read_spec",
     "jobs.verifying": "Verification",
     "outcomes": "RESULT_FORMS Outcomes Scoring",
+    "quantities": "agrees between counted nouns points signed unsigned",
     "remote": "Remote",
     "secrets": "guard_streams redact",
     "states": "ACTIVE CANCELLABLE ENDED RESUMABLE ContestantKind JobKind JobState Outcome Split",

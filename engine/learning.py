@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import NotFoundError
 from engine.events import CurvePoint, JobView, RecipeView, TrainingView, WorstPicture
 from engine.failures import door
+from engine.quantities import counted
 from engine.states import JobKind, JobState, Split
 from engine.store import Store
 
@@ -205,10 +206,10 @@ def _point(told: Mapping[str, Any]) -> CurvePoint:
 def _phase(*, train: str, blocks: int, epochs: int, patience: int, **_: object) -> str:
     what = {
         "head": "a new last layer on features taken once",
-        "blocks": f"the last {blocks} blocks and the last layer",
+        "blocks": f"the last {counted(blocks, 'block')} and the last layer",
         "all": "every weight, on pictures augmented anew",
     }[train]
-    return f"{what}: {'up to ' if patience else ''}{epochs} epochs"
+    return f"{what}: {'up to ' if patience else ''}{counted(epochs, 'epoch')}"
 
 
 def _weights(backbones: tuple[str, ...]) -> str:

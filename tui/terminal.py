@@ -30,7 +30,10 @@ def problem() -> tuple[str, str] | None:
         return "The app needs a terminal for its keys, and stdin is none.", hint
     if term in INCAPABLE:
         what = f"TERM={term}" if term else "TERM is not set"
-        return f"The app needs a terminal that can place text on its screen ({what}).", f"Set TERM, as in TERM=xterm-256color. {hint}"
+        return (
+            f"The app needs a terminal that can place text on its screen ({what}).",
+            f"Set TERM, as in TERM=xterm-256color. {hint}",
+        )
     return None
 
 

@@ -39,11 +39,6 @@ def dollars(usd: float | None) -> str:
     return f"${usd:,.4f}" if 0 < usd < 0.1 else f"${usd:,.2f}"
 
 
-def points(share: float) -> str:
-    """Return a difference of shares in percentage points; what rounds to nothing is `+0.0`, never `-0.0`."""
-    return f"{round(100 * share, 1) + 0.0:+.1f}"
-
-
 def cost(usd: float, is_known: bool = True) -> str:
     """Return what something has cost; a part without a price is shown as unknown."""
     if is_known:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from engine import nouns
 from tui.text import one_line, span
 
 if TYPE_CHECKING:
@@ -32,14 +33,9 @@ def tokens(payment: Payment) -> str:
     return " ".join(parts)
 
 
-def counted(number: int, what: str) -> str:
-    """Return a number of things in words."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def recipe_lines(recipe: RecipeView) -> list[str]:
     """Return what a recipe does, in lines that can stand alone."""
-    lines = [recipe.about, f"backbone{'s' * (len(recipe.backbones) > 1)}: {', '.join(recipe.backbones)}"]
+    lines = [recipe.about, f"{nouns(len(recipe.backbones), 'backbone')}: {', '.join(recipe.backbones)}"]
     several = len(recipe.phases) > 1
     lines += [f"{f'phase {n}' if several else 'trains'}: {phase}" for n, phase in enumerate(recipe.phases, start=1)]
     lines.append(f"weights: {recipe.weights}")

@@ -14,6 +14,7 @@ from engine.azure.errors import translated
 from engine.azure.pages import distinct
 from engine.azure.patience import Say, patiently
 from engine.errors import ServiceError, ServiceUnavailable
+from engine.quantities import agrees, counted
 
 if TYPE_CHECKING:
     from engine.azure.connection import Azure
@@ -156,7 +157,8 @@ def _refuse_other_size(file_id: str, path: Path, expected: int) -> None:
     if found != expected:
         path.unlink()
         raise ServiceUnavailable(
-            f"File {file_id}: {found:,} bytes were sent of its {expected:,}.", "It is downloaded again."
+            f"File {file_id}: {counted(found, 'byte')} {agrees(found, 'was', 'were')} sent of its {expected:,}.",
+            "It is downloaded again.",
         )
 
 

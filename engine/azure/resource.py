@@ -12,6 +12,7 @@ from engine.azure.errors import translated
 from engine.azure.pages import distinct
 from engine.azure.patience import patiently
 from engine.errors import InputError
+from engine.quantities import counted
 
 if TYPE_CHECKING:
     from engine.azure.connection import Azure
@@ -69,7 +70,7 @@ async def _batches(azure: Azure, newest: int) -> list[Item]:
     found = []
     for batch in await _first(azure, azure.client.batches.list(limit=min(newest, PAGE)), newest):
         counts = batch.request_counts
-        told = f"{counts.completed:,} of {counts.total:,} requests" if counts and counts.total else ""
+        told = f"{counts.completed:,} of {counted(counts.total, 'request')}" if counts and counts.total else ""
         uses = [batch.input_file_id, batch.output_file_id, batch.error_file_id]
         mark = str((batch.metadata or {}).get(batches.INTENT) or "")
         named = tuple(name for name in uses if name)

@@ -9,6 +9,7 @@ from typing import Any
 from engine.backbones.download import download
 from engine.backbones.weights import Progress, Weights, hash_in_name, load_into, misfit, state_dict
 from engine.errors import WeightsError
+from engine.quantities import counted
 
 CLASSES = 1000
 
@@ -102,7 +103,7 @@ def take_last_layer(network: Any, weights: Weights) -> Any:
     parent, name = last_layer(network)
     layer = getattr(parent, name)
     if layer.out_features != CLASSES:
-        raise misfit(weights, type(network).__name__, f"it has {layer.out_features} classes, not {CLASSES}")
+        raise misfit(weights, type(network).__name__, f"it has {counted(layer.out_features, 'class')}, not {CLASSES}")
     setattr(parent, name, nn.Identity())
     return layer
 

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from engine.backbones.images import MAX_PIXELS
 from engine.datasets.likeness import SMALLEST, Print, fingerprint
+from engine.quantities import counted
 
 MAX_BYTES = 10_000_000
 """The service's limit for one image (Azure OpenAI, vision fine-tuning)."""
@@ -91,7 +92,7 @@ def check_image(data: bytes, name: str = "") -> Checked:
                 form = "JPEG" if image.format == "MPO" else str(image.format)
                 frames = int(getattr(image, "n_frames", 1)) if image.format != "JPEG" else 1
                 if form not in MIME:
-                    animated = f" (animated: {frames} pictures)" if frames > 1 and form == "GIF" else ""
+                    animated = f" (animated: {counted(frames, 'picture')})" if frames > 1 and form == "GIF" else ""
                     raise BadImageError(
                         f"the service takes no {form}{animated}", "Convert it to JPEG or PNG.", "format"
                     )
@@ -160,7 +161,7 @@ def _flags(
     if turned in range(2, 9):
         found.append(("orientation", f"orientation {turned}"))
     if frames > 1:
-        found.append(("several" if image.format == "MPO" else "animated", f"{frames} pictures"))
+        found.append(("several" if image.format == "MPO" else "animated", counted(frames, "picture")))
     suffix = PurePath(name).suffix.lower()
     if suffix and suffix not in _EXTENSIONS[form]:
         found.append(("extension", f"content: {form}"))

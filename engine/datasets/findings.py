@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from engine.datasets.kinds import KINDS, UNUSABLE
 from engine.datasets.layout import doubtful
 from engine.datasets.likeness import Likeness
+from engine.quantities import agrees, counted
 from engine.states import Split
 from engine.store.staging import Staging
 
@@ -119,7 +120,10 @@ def _alike(staging: Staging, likeness: Likeness) -> None:
         staging.find(kind, level, what, cure, staging.spots(keys))
     crowded = likeness.crowded()
     if crowded:
-        what = f"{len(crowded):,} images look like many others here, so that only nearly equal ones were told as alike"
+        what = (
+            f"{counted(len(crowded), 'image')} {agrees(len(crowded), 'looks', 'look')} like many others here, so that"
+        )
+        what += " only nearly equal ones were told as alike"
         staging.find(
             "crowded", "note", what, "Nothing needs to be done; exact copies are found.", staging.spots(crowded)
         )
@@ -149,5 +153,5 @@ def _counts(staging: Staging) -> None:
         return
     examples = sum(count for count, _ in by_split[Split.TRAIN])
     if not EXAMPLES[0] <= examples <= EXAMPLES[1]:
-        what = f"{examples:,} training images, and fine-tuning takes {EXAMPLES[0]} to {EXAMPLES[1]:,}"
+        what = f"{counted(examples, 'training image')}, and fine-tuning takes {EXAMPLES[0]} to {EXAMPLES[1]:,}"
         staging.find("examples", "note", what, "Give --train, --val and --test, or compare without fine-tuning.")

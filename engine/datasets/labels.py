@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from engine.errors import InputError
+from engine.quantities import counted
 
 LABEL_KEYS = ("label", "class", "category", "class_name", "target", "breed")
 """Names of the column, or of the member of a JSON object, that has the label; the likeliest first."""
@@ -262,13 +263,13 @@ def _text_of(value: Any, depth: int) -> str:
         return str(int(value)) if value == int(value) else repr(value)
     if isinstance(value, list) and value and depth:
         if len(value) > 1:
-            raise _Refused(f"has {len(value)} labels", "Give each image one label.")
+            raise _Refused(f"has {counted(len(value), 'label')}", "Give each image one label.")
         return _text_of(value[0], depth - 1)
     if isinstance(value, dict) and value and depth:
         named = [key for key in value if canonical(key).casefold() in LABEL_KEYS] if len(value) > 1 else [*value]
         if len(named) != 1:
             names = ", ".join(map(repr, named)) or "none"
-            raise _Refused(f"has {len(value)} members, and as the label are named: {names}", _WRITE)
+            raise _Refused(f"has {counted(len(value), 'member')}, and as the label are named: {names}", _WRITE)
         return _text_of(value[named[0]], depth - 1)
     raise _Refused("has no label in it", _WRITE)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from engine.datasets.sources.base import EXTENSIONS, SPLIT_NAMES, shown, split_name, split_named
 from engine.errors import InputError
+from engine.quantities import counted
 from engine.states import Split
 
 SHOWN = 5
@@ -128,7 +129,7 @@ def refuse_doubtful(classes: Mapping[str, int], unsure: Collection[str], where: 
     pictures = sum(classes[name] for name in found)
     raise InputError(
         f"{where}: class folders with names that are hardly classes: {listed}{more}; they hold {pictures:,} of"
-        f" {sum(classes.values()):,} pictures.",
+        f" {counted(sum(classes.values()), 'picture')}.",
         "Rename them, or move their pictures; if they are classes, add --accept-classes.",
     )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.errors import InputError
+from engine.quantities import agrees, counted
 from engine.text_files import parse_toml, read_text
 
 # The article's system message; it fits any labels.
@@ -130,7 +131,7 @@ class Prompt:
         odd = [label for label in labels if any(sign in label for sign in apart)]
         if not odd:
             return ""
-        many = f"{len(odd):,} labels have" if len(odd) > 1 else "1 label has"
+        many = f"{counted(len(odd), 'label')} {agrees(len(odd), 'has', 'have')}"
         what = "commas, quotes, brackets or line breaks" if self.labels_as == "commas" else "line breaks"
         return (
             f"{many} {what}, the first is {odd[0]!r}: a list by {self.labels_as} cannot be read back;"

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, TypeVar
 
 from engine.errors import InputError
+from engine.quantities import counted
 from engine.states import Split
 
 SplitKind = Literal["article", "stratified", "official", "test-only"]
@@ -198,6 +199,6 @@ def _shares(label: str, available: int) -> dict[Split, int]:
 def _enough(label: str, available: int, needed: int, where: str = "") -> None:
     if available < needed:
         raise InputError(
-            f"The class {label!r} has {available} images{where}, and {needed} are needed.",
+            f"The class {label!r} has {counted(available, 'image')}{where}, and {needed} are needed.",
             "Add images, leave the class out, or ask for fewer (--train, --val, --test).",
         )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from engine.errors import InputError
+from engine.quantities import counted
 from engine.text_files import encoding_of
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -111,7 +112,7 @@ class Table:
             return cells[:count]
         if len(cells) == count:
             return cells
-        fields = f"{len(cells)} field{'s' * (len(cells) != 1)}, the header has {count}"
+        fields = f"{counted(len(cells), 'field')}, the header has {count}"
         if len(cells) < count:
             raise wrong(self.path, line, fields, "Complete the line.")
         name = SEPARATORS.get(self.separator, self.separator)

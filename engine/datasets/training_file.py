@@ -23,6 +23,7 @@ from engine.datasets.checks import MAX_BYTES, MIME
 from engine.datasets.convert import TRAINED
 from engine.datasets.jsonl import TRAINING_BYTES
 from engine.errors import InputError
+from engine.quantities import counted
 from engine.store.frozen import CHANGED, CURE, Picture
 
 MIN_EXAMPLES = 10
@@ -214,7 +215,10 @@ def _check_line(found: TrainingFile, line: bytes, number: int, name: str, decode
     if not answered:
         wrong("has no assistant message", "End each example with the answer.")
     if len(urls) > MAX_IMAGES:
-        wrong(f"has {len(urls)} images, and the service takes {MAX_IMAGES} an example", "Make several examples of it.")
+        wrong(
+            f"has {counted(len(urls), 'image')}, and the service takes {MAX_IMAGES} an example",
+            "Make several examples of it.",
+        )
     for url, detail in urls:
         if detail not in DETAILS:
             wrong(f"has an image of the detail {detail!r}", f"Use {', '.join(DETAILS)}.")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from engine.evaluation.markup import Child, Markup, tag
+from engine.quantities import signed
 
 WIDTH = 720
 
@@ -183,7 +184,7 @@ def forest(rows: Sequence[tuple[str, float, float, float, bool]]) -> Markup:
             words(left - 14, y + 4, cut(pair, 46), "name small", "end"),
             tag("line", x1=x.at(low), x2=x.at(high), y1=y, y2=y, class_=f"interval {kind}"),
             tag("circle", cx=x.at(points), cy=y, r=4.5, class_=f"dot {kind}"),
-            words(WIDTH - right + 10, y + 4, f"{points:+.1f}", "value small"),
+            words(WIDTH - right + 10, y + 4, signed(points), "value small"),
         ]
     return svg(WIDTH, height, "Differences in points with 95% intervals", *drawn)
 

@@ -198,10 +198,10 @@ def _result(contestant: ContestantInput, labels: Sequence[str]) -> ContestantRes
     n = len(contestant.truths)
     correct = sum(_hits(contestant))
     low, high = wilson(correct, n)
-    counted = Counter(contestant.outcomes)
-    outcomes = {outcome: counted[outcome] for outcome in Outcome}
+    found = Counter(contestant.outcomes)
+    outcomes = {outcome: found[outcome] for outcome in Outcome}
     if sum(outcomes.values()) != n:
-        raise ValueError(f"{contestant.name}: {sum(outcomes.values())} outcomes for {n} images")
+        raise ValueError(f"{contestant.name}: {counted(sum(outcomes.values()), 'outcome')} for {counted(n, 'image')}")
     return ContestantResult(
         name=shown_name(contestant),
         kind=contestant.kind,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from engine.evaluation.metrics import mcnemar
 from engine.evaluation.quality import Share, share
+from engine.quantities import counted
 from engine.states import Outcome
 
 RESAMPLES = 20_000
@@ -106,7 +107,9 @@ def paired(
 
     """
     if len(hits_a) != len(hits_b):
-        raise ValueError(f"{a} was tested on {len(hits_a)} images, {b} on {len(hits_b)}: they cannot be paired")
+        raise ValueError(
+            f"{a} was tested on {counted(len(hits_a), 'image')}, {b} on {len(hits_b)}: they cannot be paired"
+        )
     images = range(len(hits_a)) if among is None else among
     only_a = tuple(i for i in images if hits_a[i] and not hits_b[i])
     only_b = tuple(i for i in images if hits_b[i] and not hits_a[i])
@@ -295,7 +298,7 @@ def unpaired(correct_a: int, n_a: int, correct_b: int, n_b: int) -> UnpairedDiff
     from scipy.stats import chi2_contingency
 
     if not (0 <= correct_a <= n_a and 0 <= correct_b <= n_b and n_a and n_b):
-        raise ValueError(f"{correct_a} of {n_a} against {correct_b} of {n_b} images cannot be")
+        raise ValueError(f"{correct_a} of {n_a} against {correct_b} of {counted(n_b, 'image')} cannot be")
     a, b = share(correct_a, n_a), share(correct_b, n_b)
     p = 1.0
     if correct_a * n_b != correct_b * n_a:

@@ -23,6 +23,7 @@ from engine.evaluation.thresholds import Checked
 from engine.evaluation.verdict import Price, Standing, verdict
 from engine.evaluation.volumes import Curves, Stretch, best_by_cost, best_by_value, curves
 from engine.evaluation.words import listed
+from engine.quantities import counted, nouns
 from engine.states import ContestantKind
 
 
@@ -220,7 +221,7 @@ def _analysis(evidence: Evidence, terms: Terms, totals: Sequence[Total | None]) 
         synonyms=evidence.synonyms,
         prices={i.name: Price(e.once, per_thousand(e, terms), e.hosting_hourly, t.usd) for i, e, t in known if t},
         volume=round(terms.images),
-        horizon=f"{terms.volume:,.0f} images a month over {terms.months:g} month{'s' * (terms.months != 1)}",
+        horizon=f"{counted(terms.volume, 'image')} a month over {terms.months:g} {nouns(terms.months, 'month')}",
     )
     if evidence.economics:
         return found
@@ -238,8 +239,9 @@ def _worth(analysis: Analysis, by_value: Sequence[Stretch], terms: Terms) -> Ana
         return analysis
     who = f"{here.name} leaves" if here.name else "asking nobody leaves"
     told = (
-        f"The value: at ${terms.value:g} a correct answer {who} the most, at {terms.volume:,.0f} images a month and if"
-        f" accuracies are as measured."
+        f"The value: at ${terms.value:g} a correct answer {who} the most, at {counted(terms.volume, 'image')} a"
+        f" month and"
+        f" if accuracies are as measured."
     )
     return replace(analysis, verdict=replace(v, would_change=(told, *v.would_change)))
 

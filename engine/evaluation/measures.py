@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import InputError
 from engine.evaluation.costs import Costs, plain
 from engine.evaluation.words import listed
+from engine.quantities import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,7 +98,7 @@ def codes(values: Sequence[str | None], labels: Sequence[str]) -> NDArray[Any]:
     try:
         return np.fromiter((place[value] for value in values), dtype=np.int32, count=len(values))
     except KeyError as error:
-        raise ValueError(f"{error.args[0]!r} is not among the {len(labels)} labels") from None
+        raise ValueError(f"{error.args[0]!r} is not among the {counted(len(labels), 'label')}") from None
 
 
 def tally(truths: NDArray[Any], answers: NDArray[Any], labels: int) -> Cells:

@@ -12,6 +12,7 @@ from engine.evaluation.findings import Findings
 from engine.evaluation.markup import Child, Markup, joined, tag
 from engine.evaluation.report import HEADINGS, cells, notes
 from engine.evaluation.sections import Section
+from engine.quantities import counted
 
 COLOURS = 8
 CELLS = 120
@@ -85,7 +86,7 @@ def page(found: Findings, picture: Picture | None = None, *, references: bool = 
 
 def _header(found: Findings, nav: list[Markup]) -> Markup:
     a = found.analysis
-    counts = f"{a.n:,} test images of {a.dataset or 'a file'} · {len(a.labels):,} labels"
+    counts = f"{counted(a.n, 'test image')} of {a.dataset or 'a file'} · {counted(len(a.labels), 'label')}"
     if any(a.split.get(part) for part in ("train", "val")):
         counts += f" · learned from {a.split['train']:,}, validated on {a.split['val']:,}"
     emulated = any(c.emulated for c in a.contestants)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from engine.evaluation.quality import Share, share
+from engine.quantities import counted
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def by_property(hits: Sequence[bool], properties: ImageProperties) -> tuple[Buck
 
 def _check(name: str, values: Sequence[object], hits: Sequence[bool]) -> None:
     if len(values) not in (0, len(hits)):
-        raise ValueError(f"{name} is known of {len(values)} images, answers of {len(hits)}")
+        raise ValueError(f"{name} is known of {counted(len(values), 'image')}, answers of {len(hits)}")
 
 
 def _thirds(name: str, words: tuple[str, str, str], known: list[tuple[float, bool]]) -> list[Bucket]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.quantities import counted
+
 SHORT = 12
 """Characters of a hash that are shown to people; programs get all of it."""
 
@@ -57,10 +59,11 @@ class Provenance:
             yield "experiment", ", ".join(parts)
         data = self.dataset
         if data.get("file"):
-            yield "predictions", f"{data['file']}, sha256 {str(data['sha256'])[:SHORT]}, {data['rows']:,} rows"
+            yield "predictions", f"{data['file']}, sha256 {str(data['sha256'])[:SHORT]}, {counted(data['rows'], 'row')}"
         if data.get("digest"):
             seed = "" if data.get("seed") is None else f", seed {data['seed']}"
-            counts = f"{data['train']:,} train, {data['val']:,} val, {data['test']:,} test of {data['labels']:,} labels"
+            counts = ", ".join(f"{data[part]:,} {part}" for part in ("train", "val", "test"))
+            counts += f" of {counted(data['labels'], 'label')}"
             yield "data set", f"{data['name']}, digest {str(data['digest'])[:SHORT]}"
             yield "split", f"{data['split']}{seed}: {counts}"
         for c in self.contestants:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from engine.evaluation.metrics import macro_f1, wilson
 from engine.evaluation.reading import Reading, Rule
+from engine.quantities import counted
 from engine.states import Outcome
 
 _T = TypeVar("_T")
@@ -177,7 +178,7 @@ def quality(
     _check(truths, predictions, labels, outcomes)
     for name, given in (("readings", readings), ("rankings", rankings), ("probabilities", probabilities)):
         if given and len(given) != n:
-            raise ValueError(f"{len(given)} {name} for {n} images")
+            raise ValueError(f"{len(given)} {name} for {counted(n, 'image')}")
     if partial:
         asked = [i for i, outcome in enumerate(outcomes) if outcome != Outcome.MISSING]
         found = quality(
@@ -219,12 +220,13 @@ def _check(
     truths: Sequence[str], predictions: Sequence[str | None], labels: Sequence[str], outcomes: Sequence[Outcome]
 ) -> None:
     if not len(truths) == len(predictions) == len(outcomes):
-        raise ValueError(f"{len(predictions)} predictions and {len(outcomes)} outcomes for {len(truths)} images")
+        lengths = ((predictions, "prediction"), (outcomes, "outcome"), (truths, "image"))
+        raise ValueError(", ".join(counted(len(of), noun) for of, noun in lengths))
     known = set(labels)
     if len(known) != len(labels):
         raise ValueError(f"the label {Counter(labels).most_common(1)[0][0]!r} is there twice")
     if unknown := {*truths, *(p for p in predictions if p is not None)} - known:
-        raise ValueError(f"{min(unknown)!r} is not among the {len(labels)} labels")
+        raise ValueError(f"{min(unknown)!r} is not among the {counted(len(labels), 'label')}")
 
 
 def right(truths: Sequence[str], predictions: Sequence[str | None]) -> list[bool]:

@@ -10,7 +10,8 @@ from engine.evaluation import sections
 from engine.evaluation.comparison import Comparison, ContestantResult, Cost
 from engine.evaluation.findings import Findings
 from engine.evaluation.sections import Section
-from engine.evaluation.words import UNKNOWN, corrected_p, points
+from engine.evaluation.words import UNKNOWN, corrected_p
+from engine.quantities import agrees, counted, points
 from engine.states import Outcome
 
 # C0 and C1 controls, and the marks that turn the direction of what follows.
@@ -169,7 +170,7 @@ def intervals(found: Findings, width: int = WIDTH) -> list[str]:
 
 def _title(comparison: Comparison) -> str:
     s = comparison.split
-    told = f"{literal(comparison.experiment)}: {s['test']:,} test images of {literal(comparison.dataset)}"
+    told = f"{literal(comparison.experiment)}: {counted(s['test'], 'test image')} of {literal(comparison.dataset)}"
     return f"{told} ({s['train']:,} train, {s['val']:,} val)" if s["train"] or s["val"] else told
 
 
@@ -179,14 +180,17 @@ def notes(comparison: Comparison, *, differences: bool = True, priced: bool = Tr
     for d in comparison.differences if differences else ():
         found.append(
             f"{literal(d.name)} vs {literal(d.baseline)}: {points(d.gain)} points"
-            f" ({d.only_this} images only it got right, {d.only_baseline} only the other;"
+            f" ({counted(d.only_this, 'image')} only it got right, {d.only_baseline} only the other;"
             f" {corrected_p(d.p_holm, d.pairs)}: {'a real difference' if d.real else 'may be chance'})."
         )
     for c in comparison.contestants:
         lost = [f"{count:,} {_LOST[outcome]}" for outcome, count in c.outcomes.items() if count and outcome in _LOST]
         if not c.complete:
             answered = c.n - c.outcomes[Outcome.MISSING]
-            found.append(f"{literal(c.name)} is not finished: {answered:,} of {c.n:,} images have been asked about.")
+            have = agrees(answered, "has", "have")
+            found.append(
+                f"{literal(c.name)} is not finished: {answered:,} of {counted(c.n, 'image')} {have} been asked about."
+            )
         elif lost:
             found.append(f"{literal(c.name)}: {', '.join(lost)} of {c.n:,}; all count as wrong.")
         if c.caution and cautions:
@@ -198,11 +202,12 @@ def notes(comparison: Comparison, *, differences: bool = True, priced: bool = Tr
         if priced and c.estimate is not None and c.complete and c.estimate.total:
             found.append(f"{literal(c.name)}: estimated ${c.estimate.total:,.2f} before, {_sum(c.cost)} in the end.")
         if priced and c.latency:  # of others' requests nobody knows how they were made
-            found.append(f"{literal(c.name)}: latency of {c.latency.n} single requests, one after another.")
+            found.append(f"{literal(c.name)}: latency of {counted(c.latency.n, 'single request')}, one after another.")
         if c.requests and c.requests.retried:
             found.append(
-                f"{literal(c.name)}: {c.requests.retried} of {c.requests.n} real-time requests were answered after"
-                f" a retry; their waits are in the latency “in all” alone."
+                f"{literal(c.name)}: {c.requests.retried:,} of {counted(c.requests.n, 'real-time request')}"
+                f" {agrees(c.requests.retried, 'was', 'were')} answered after a retry; the wait is in the latency"
+                " “in all” only."
             )
     if any(c.emulated for c in comparison.contestants):
         found.append("Emulated rows are the local emulator's own: a small network, not GPT-4o; nobody charges them.")

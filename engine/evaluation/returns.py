@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine.evaluation.economics import Economics, Terms, line, total
 from engine.evaluation.words import dollars
+from engine.quantities import counted, nouns, signed
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,10 @@ class Return:
         """The result in words, with what may and may not be concluded."""
         if not self.value:
             return self._unset
+        added, low, high = (signed(value, 0) for value in (self.added.value, self.added.low, self.added.high))
         told = (
-            f"{self.name} against {self.base}, {self.images:,.0f} images at ${self.value:g} a correct answer:"
-            f" {self.added.value:+,.0f} correct answers ({self.added.low:+,.0f} to {self.added.high:+,.0f}) are worth"
+            f"{self.name} against {self.base}, {counted(self.images, 'image')} at ${self.value:g} a correct answer:"
+            f" {added} {nouns(abs(round(self.added.value)), 'correct answer')} ({low} to {high}) are worth"
             f" {_usd(self.worth.value)}, and it costs {_usd(abs(self.cost))} {'more' if self.cost >= 0 else 'less'}."
         )
         ends = f"({_usd(self.net.low)} to {_usd(self.net.high)})"
@@ -105,7 +107,7 @@ class Return:
 
 
 def _usd(amount: float) -> str:
-    return f"{'−' if amount < 0 else ''}${abs(amount):,.2f}"
+    return f"{'−' if round(amount, 2) < 0 else ''}${abs(amount):,.2f}"
 
 
 def return_on(tuned: Economics, base: Economics, gain: float, low: float, high: float, terms: Terms) -> Return:

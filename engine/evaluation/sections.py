@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,8 @@ from engine.evaluation.reading import Rule
 from engine.evaluation.references import Reference
 from engine.evaluation.suspects import kinship
 from engine.evaluation.volumes import Stretch
-from engine.evaluation.words import dollars, p_value, points
+from engine.evaluation.words import dollars, p_value
+from engine.quantities import between, counted, nouns, points
 from engine.states import Outcome
 
 
@@ -59,7 +59,7 @@ def differences(found: Findings) -> Section | None:
         return None
     told = "Image by image: points with a 95% interval, McNemar's exact p"
     if len(pairs) > 1:
-        told += f", both corrected for {len(pairs)} pairs (Holm)"
+        told += f", both corrected for {counted(len(pairs), 'pair')} (Holm)"
     told += "; how many test images would tell the two apart four times in five, if they differ as they do here."
     return Section(
         "Differences",
@@ -138,7 +138,8 @@ def reading(found: Findings) -> Section | None:
     if not rows:
         return None
     how = "Each answer is read by the first rule that fits; none knows the truth. Those that read nothing are not here."
-    changed = [f"{_who(c)}: {leniency.changed:,} answers would be read otherwise today; what was stored counts."
+    today = "would be read otherwise today; what was stored counts."
+    changed = [f"{_who(c)}: {counted(leniency.changed, 'answer')} {today}"
                for c, leniency in told if leniency.changed]  # fmt: skip
     return Section("How answers were read", (how, *changed), ("rule", *(_who(c) for c, _ in told)), tuple(rows))
 
@@ -229,7 +230,8 @@ def cost(found: Findings) -> Section | None:
         for e, thousand, total in zip(found.economics, found.per_thousand, found.totals, strict=True)
     ]
     told = [
-        f"For {t.volume:,.0f} images a month over {t.months:g} months, hosting {t.hosting_hours:g} hours a day,"
+        f"For {counted(t.volume, 'image')} a month over {t.months:g} {nouns(t.months, 'month')}, hosting"
+        f" {t.hosting_hours:g} {nouns(t.hosting_hours, 'hour')} a day,"
         f" {'in batches where that can be' if t.batch else 'in real time'}, the machine at ${t.machine_hourly:g} an"
         f" hour {'while it computes' if t.machine_hours is None else f'kept {t.machine_hours:g} hours a day'},"
         f" {f'a correct answer worth ${t.value:g}' if t.value else 'no value set for a correct answer'}."
@@ -247,7 +249,7 @@ def overloads(found: Findings) -> list[str]:
     """Return of whom one machine is not enough at the volume that is reckoned with."""
     t = found.terms
     return [
-        f"{e.name}: {t.volume:,.0f} images a month are more than one machine can do at its pace"
+        f"{e.name}: {counted(t.volume, 'image')} a month are more than one machine can do at its pace"
         + ("." if t.machine_hours is None else "; what it costs to keep more of them is not counted.")
         for e in found.economics
         if overloaded(e, t)
@@ -259,9 +261,8 @@ def _stretches(stretches: Iterable[Stretch]) -> str:
     for s in stretches:
         if s.high < 1:
             continue  # nobody has less than an image a month
-        low, high, name = (s.low if s.low >= 1 else 0.0), s.high, s.name or "nobody"
-        ends = "at any volume" if low == 0 and math.isinf(high) else f"from {low:,.0f} images a month"
-        told.append(f"{name} {ends if math.isinf(high) else f'up to {high:,.0f} images a month' if low == 0 else ends}")
+        name = s.name or "nobody"
+        told.append(f"{name} {between(s.low, s.high, 'images a month')}")
     return ", ".join(told)
 
 
@@ -294,7 +295,7 @@ def cascades(found: Findings) -> Section | None:
         per_thousand = "–" if usd is None else dollars(usd)
         p = p_value(d.p_holm).removeprefix("p ").removeprefix("= ")
         rows.append((c.name, f"{c.threshold:.3f}", percent(c.share_to_second), share, gained, p, per_thousand))
-    several = f", both corrected for {len(rows)} cascades (Holm)" if len(rows) > 1 else ""
+    several = f", both corrected for {counted(len(rows), 'cascade')} (Holm)" if len(rows) > 1 else ""
     how = (
         "Computed from stored answers: the first answers where it is sure, the second where it is not. Points are those"
         f" that it has more than the better of its two, with a 95% interval and McNemar's exact p{several}; the"
@@ -341,7 +342,7 @@ def suspects(found: Findings, most: int = 20) -> Section | None:
     shown = found.suspects[:most]
     rows = tuple((images[s.image].name if images else str(s.image), s.reason) for s in shown)
     more = f", the first {most} of them here" if len(found.suspects) > most else ""
-    told = f"{len(found.suspects):,} labels that may be wrong{more}: a reason to look, not a proof."
+    told = f"{counted(len(found.suspects), 'label')} that may be wrong{more}: a reason to look, not a proof."
     return Section(
         "Suspect labels",
         (f"{told} {kinship(found.suspects)}".rstrip(),),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from engine.evaluation.cascade import KIND, probabilities
 from engine.evaluation.details import Answers
+from engine.quantities import counted
 
 SURE = 0.9
 """Probability from which on a contestant is sure."""
@@ -140,5 +141,5 @@ def _reason(said: str, truth: str, by: Sequence[str], against: Sequence[str], su
     if surest is not None:
         told += f"; the surest is {surest:.0%} sure"
     told += f"; {' and '.join(against)} agree{'s' if len(against) == 1 else ''} with the label" if against else ""
-    told += f"; the same was said of {usual} other image{'s' if usual > 1 else ''} of this label" if usual else ""
+    told += f"; the same was said of {counted(usual, 'other image')} of this label" if usual else ""
     return f"{told}."

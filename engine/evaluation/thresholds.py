@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.evaluation.metrics import wilson
+from engine.quantities import counted
 
 EVERYTHING = 1.01
 """A threshold that no probability reaches: all goes on."""
@@ -106,7 +107,8 @@ def choose(
         return Choice(
             threshold,
             Basis.BOTH,
-            f"Threshold chosen on {len(shared)} validation images that both were asked about: best{weighed} there.",
+            f"Threshold chosen on {counted(len(shared), 'validation image')} that both were asked about:"
+            f" best{weighed} there.",
             len(shared),
             sent / len(shared),
             right / len(shared),
@@ -116,8 +118,8 @@ def choose(
         return Choice(
             threshold,
             Basis.ASSUMED,
-            f"Threshold chosen on the first member's {len(first)} validation images, taking the second to be right"
-            f" on {assumed:.0%} of whatever it is asked{f' ({why_assumed})' if why_assumed else ''}.",
+            f"Threshold chosen on the first member's {counted(len(first), 'validation image')}, taking the second to be"
+            f" right on {assumed:.0%} of whatever it is asked{f' ({why_assumed})' if why_assumed else ''}.",
             len(first),
             sent / len(first),
             None,
@@ -157,7 +159,8 @@ def _kept(images: list[Checked], most: float) -> Choice:
             continue
         kept, threshold = count, 0.0 if following is None else _between(following, checked.probability)
     wrong = sum(not checked.right for checked in ranked[:kept])
-    told = f"Threshold chosen on the first member's {len(ranked)} validation images, nothing assumed of the second: "
+    on = f"the first member's {counted(len(ranked), 'validation image')}"
+    told = f"Threshold chosen on {on}, nothing assumed of the second: "
     if kept:
         low, high = wilson(wrong, kept)
         told += (

@@ -8,7 +8,8 @@ from typing import Literal
 
 from engine.evaluation.differences import LEVEL, PairedDifference, UnpairedDifference
 from engine.evaluation.quality import Quality
-from engine.evaluation.words import corrected_p, dollars, images, listed, p_value, points, told_share
+from engine.evaluation.words import corrected_p, dollars, images, listed, p_value, told_share
+from engine.quantities import agrees, counted, points
 from engine.states import Outcome
 
 
@@ -109,7 +110,7 @@ def verdict(
     tied = [s for s in ranked[1:] if s.name not in against or not against[s.name].real]
     choice = _cheapest([best, *tied], volume, hours)
     sure: Literal["clear", "tied", "alone"] = "alone" if len(ranked) == 1 else "tied" if tied else "clear"
-    whole = horizon or f"{volume:,.0f} images"
+    whole = horizon or f"{counted(volume, 'image')}"
     return Verdict(
         best=best.name,
         tied=tuple(s.name for s in tied),
@@ -147,7 +148,9 @@ def said_unpaired(a: str, b: str, d: UnpairedDifference) -> str:
         f" {other} (95% interval {_unsigned(low)} to {_unsigned(high)}; {corrected_p(d.p, d.pairs)})."
     )
     if d.p >= LEVEL and d.needed is not None:
-        said += f" That is within chance; it would take about {d.needed:,} images each to tell them apart."
+        said += (
+            f" That is within chance; it would take about {counted(d.needed or 0, 'image')} each to tell them apart."
+        )
     elif d.p >= LEVEL:
         said += " Nothing tells them apart."
     if d.p_if_paired is not None:
@@ -245,7 +248,8 @@ def _emulated(finished: Sequence[Standing]) -> list[str]:
 
 def _unfinished(s: Standing) -> str:
     return (
-        f"{s.name} is not finished: {s.answered:,} of {s.quality.coverage.n:,} images have been asked about,"
+        f"{s.name} is not finished: {s.answered:,} of {counted(s.quality.coverage.n, 'image')}"
+        f" {agrees(s.answered, 'has', 'have')} been asked about,"
         f" {s.quality.accuracy.k:,} of them were recognised; it is left out of the verdict."
     )
 
@@ -291,7 +295,7 @@ def _doubt(d: PairedDifference, pairs: int) -> str:
     gain, low, high = _points(d, _better(d))
     return (
         f"{gain:.1f} points (95% interval {low:.1f} to {high:.1f}; {_p(d, pairs)}) may be chance; if that is the"
-        f" difference, it takes about {d.needed:,} images like these to tell them apart"
+        f" difference, it takes about {counted(d.needed or 0, 'image')} like these to tell them apart"
     )
 
 
@@ -304,7 +308,7 @@ def _limits(ranked: Sequence[Standing]) -> list[str]:
     elif held and min(held) < 30:
         least = min(held)
         found.append(
-            f"Much about single classes: the smallest has {least} image{'s' * (least != 1)}; each has its own interval."
+            f"Much about single classes: the smallest has {counted(least, 'image')}; each has its own interval."
         )
     for s in ranked:
         if s.quality.coverage.outcomes[Outcome.UNKNOWN_LABEL] == s.quality.coverage.n:
@@ -352,7 +356,7 @@ def _changes(
     for s in ranked:
         lost = s.quality.coverage.n - s.quality.coverage.replied
         if lost:
-            many = f"{lost:,} images" if lost > 1 else "1 image"
+            many = counted(lost, "image")
             found.append(f"Answers to {many} that {s.name} has none for: they count as wrong, and may be right.")
     found += _dearer(best, ranked, against, volume, hours)
     return found
@@ -384,7 +388,7 @@ def _dearer(
         added = abs(d.gain) * volume
         if more > 0 and added:
             found.append(
-                f"The price: for {volume:,.0f} images, each further right answer of {best.name} over {s.name} costs"
-                f" {dollars(more / added)}; where one is worth less, {s.name} is the choice."
+                f"The price: for {counted(volume, 'image')}, each further right answer of {best.name} over {s.name}"
+                f" costs {dollars(more / added)}; where one is worth less, {s.name} is the choice."
             )
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.evaluation.quality import Share
+from engine.quantities import counted
 
 
 def p_value(p: float) -> str:
@@ -12,14 +13,9 @@ def p_value(p: float) -> str:
     return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
 
 
-def points(share: float) -> str:
-    """Return a difference of shares as points with their sign; what rounds to nothing is `+0.0`, never `-0.0`."""
-    return f"{round(100 * share, 1) + 0.0:+.1f}"
-
-
 def corrected_p(p: float, pairs: int) -> str:
     """Return a p after Holm's correction for so many pairs, as it is written."""
-    return p_value(p) + (f" corrected for {pairs} pairs" if pairs > 1 else "")
+    return p_value(p) + (f" corrected for {counted(pairs, 'pair')}" if pairs > 1 else "")
 
 
 UNKNOWN = "unknown"
@@ -40,7 +36,7 @@ def listed(names: Sequence[str]) -> str:
 
 def images(n: int) -> str:
     """Return so many images as a sentence has them."""
-    return "this one image" if n == 1 else f"these {n:,} images"
+    return "this one image" if n == 1 else f"these {counted(n, 'image')}"
 
 
 def told_share(share: Share) -> str:

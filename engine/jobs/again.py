@@ -17,6 +17,7 @@ from engine.events import JobView
 from engine.jobs import scheduler, service
 from engine.jobs.paths import Home
 from engine.jobs.plan import ANSWER_TOKENS, SCORING_HOURS, Plan, make_price
+from engine.quantities import agrees, counted
 from engine.states import RESUMABLE, JobKind, JobState, Outcome, Split
 from engine.store import Store
 from engine.store.experiments import NewJob
@@ -174,7 +175,7 @@ def _queries(store: Store, job: StoredJob, prices: Prices, way: str) -> list[Pai
         last = page[-1].id
     tokens = round(tokens * tried / max(images, 1))
     how = "in real time" if way == "realtime" else "in a batch"
-    what = f"{tried:,} image{'s' if tried != 1 else ''} without an answer {'are' if tried != 1 else 'is'} queried again"
+    what = f"{counted(tried, 'image')} without an answer {agrees(tried, 'is', 'are')} queried again"
     try:
         usd = prices.inference_cost(p["model"], tokens, ANSWER_TOKENS * tried, batch=way == "batch")
     except InputError:

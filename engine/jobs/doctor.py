@@ -18,6 +18,7 @@ from engine.jobs import service
 from engine.jobs.binding import DEMO
 from engine.jobs.paths import Home
 from engine.orphans import can_share
+from engine.quantities import counted
 from engine.settings import load_settings
 from engine.store import reserve
 
@@ -236,7 +237,7 @@ async def _control_plane(azure: Azure) -> AsyncIterator[Checkup | dict[str, Capa
     except DogclsError as error:
         yield Checkup("control plane", "problem", error.message, error.cure or f"You need the role {ROLE}.")
         return
-    yield Checkup("control plane", "ok", f"{len(listed)} deployments")
+    yield Checkup("control plane", "ok", f"{counted(len(listed), 'deployment')}")
     yield {d.name: d for d in listed}
     tuned = [d for d in listed if ".ft-" in d.model]
     if tuned:

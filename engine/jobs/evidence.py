@@ -22,6 +22,7 @@ from engine.jobs.bought import bought
 from engine.jobs.brightness import brightness
 from engine.jobs.paths import Home
 from engine.jobs.provenance import provenance
+from engine.quantities import counted
 from engine.states import ContestantKind, JobKind, Split
 from engine.store import Store
 from engine.store.datasets import StoredImage
@@ -150,7 +151,9 @@ def _strays(store: Store, contestants: Sequence[StoredContestant], images: list[
     test, told = {image.id for image in images}, []
     for c in contestants:
         if strays := set(store.predictions.of(c.id)) - test:
-            told.append(f"{c.name} has {len(strays):,} answers about images that are not tested; they do not count.")
+            told.append(
+                f"{c.name} has {counted(len(strays), 'answer')} about images that are not tested; they do not count."
+            )
     return told
 
 

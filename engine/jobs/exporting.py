@@ -18,6 +18,7 @@ from engine.datasets.image_form import BadImage, Form, quiet_decoders
 from engine.datasets.lines import BatchLines, TrainingLines
 from engine.datasets.prompt import Prompt
 from engine.errors import InputError
+from engine.quantities import agrees, counted
 from engine.store.entries import Entry, catalogued, entries
 from engine.store.frozen import look
 
@@ -170,18 +171,20 @@ class Producer:
         most = CONTEXT_TOKENS[order.kind]
         if self.text_tokens > most:
             found.append(
-                f"the prompt has about {self.text_tokens:,} tokens, its {len(labels):,} labels about {listed:,}: over"
+                f"the prompt has about {counted(self.text_tokens, 'token')}, its {counted(len(labels), 'label')}"
+                f" about {listed:,}: over"
                 f" the {most:,} that a {'request' if order.kind == 'batch' else 'training example'} may have"
             )
         elif self.text_tokens > LONG_PROMPT_TOKENS:
             found.append(
-                f"the prompt has about {self.text_tokens:,} tokens, its {len(labels):,} labels about {listed:,}; it is"
-                f" paid for {self.total:,} times: {self.text_tokens * self.total:,} tokens"
+                f"the prompt has about {counted(self.text_tokens, 'token')}, its {counted(len(labels), 'label')}"
+                f" about {listed:,}; it is"
+                f" paid for {self.total:,} times: {counted(self.text_tokens * self.total, 'token')}"
             )
         if ambiguous := order.prompt.caution(labels):
             found.append(ambiguous)
         if order.kind == "fine-tune" and order.split == "train" and self.total < FEWEST_EXAMPLES:
-            found.append(f"{self.total} training examples, and the service takes at least {FEWEST_EXAMPLES}")
+            found.append(f"{counted(self.total, 'training example')}, and the service takes at least {FEWEST_EXAMPLES}")
         return found
 
 
@@ -227,12 +230,14 @@ def write(
     notes = []
     if producer.turned:
         notes.append(
-            f"{producer.turned:,} images are to be turned as their EXIF says, which the service may not read:"
+            f"{counted(producer.turned, 'image')} {agrees(producer.turned, 'is', 'are')} to be turned as their"
+            f" EXIF says, which the service may not read:"
             " --format jpeg turns the pixels"
         )
     if order.kind == "fine-tune" and len(exported.shards) > 1:
         notes.append(
-            f"{len(exported.shards)} files: a fine-tuning job takes one; tune on the first and the tuned model on the"
+            f"{counted(len(exported.shards), 'file')}: a fine-tuning job takes one; tune on the first and the"
+            f" tuned model on the"
             " next, or make the images smaller (--max-side, --quality)"
         )
     return exported, notes

@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.jobs.identity import FILE, Identity, sha256_of
 from engine.jobs.origins import Check
 from engine.jobs.paths import Home
+from engine.quantities import agrees, counted
 from engine.states import JobKind, Split
 from engine.store import Store
 from engine.store.experiments import StoredContestant
@@ -59,7 +60,7 @@ def check(
                     f"{job.kind} {job.id}: {path.relative_to(folder)}: {why}" for why in _checkpoint(store, job, path)
                 ]
     if files:
-        detail = f"{files} file{'s' * (files > 1)} made for its jobs and their images"
+        detail = f"{counted(files, 'file')} made for its jobs and their images"
         yield Check(f"origin of {contestant.name}", not differs, detail, tuple(differs))
 
 
@@ -97,7 +98,11 @@ def _examples(store: Store, job: StoredJob, path: Path, every: bool) -> list[str
                     strange += hashlib.sha256(base64.b64decode(url.partition(",")[2])).hexdigest() not in known
     except (OSError, ValueError, KeyError, TypeError):
         return ["cannot be read"]
-    return [f"{strange} of {seen} images are not of the {path.stem} split"] if strange else []
+    return (
+        [f"{strange:,} of {counted(seen, 'image')} {agrees(strange, 'is', 'are')} not of the {path.stem} split"]
+        if strange
+        else []
+    )
 
 
 def _checkpoint(store: Store, job: StoredJob, path: Path) -> list[str]:

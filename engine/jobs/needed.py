@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from engine.jobs.paths import Home
+from engine.quantities import counted
 from engine.states import JobKind, JobState
 from engine.store import Store
 from engine.store.holdings import Holder
@@ -90,7 +91,7 @@ class Needed:
                 if holder.state == JobState.CANCELLED:
                     return f"needed by job {holder.id} (cancelled) if it is resumed"
                 if holder.kind == JobKind.SCORE and holder.unanswered:
-                    return f"needed by job {holder.id} ({holder.unanswered} images without an answer)"
+                    return f"needed by job {holder.id} ({counted(holder.unanswered, 'image')} without an answer)"
         return ""
 
     def _owners(self, names: Iterable[str]) -> Iterator[tuple[Holder, str]]:

@@ -13,6 +13,7 @@ from engine.datasets.splits import SplitKind, SplitPlan
 from engine.errors import InputError
 from engine.events import DatasetView
 from engine.jobs.paths import Home
+from engine.quantities import counted
 from engine.states import JobKind, Outcome, Split
 from engine.store.experiments import StoredContestant
 from engine.store.jobs import StoredJob
@@ -60,7 +61,7 @@ def prompt(
                 trained += 1
                 if found != system:
                     differs.append(f"{path.parent.name}/{path.name} of {job.kind} {job.id} has another")
-    detail = f"what {len(asked)} job{'s' * (len(asked) > 1)} asked"
+    detail = f"what {counted(len(asked), 'job')} asked"
     detail += ", and the examples that were trained on" if trained else ""
     yield Check(f"prompt of {contestant.name}", not differs, detail, tuple(differs))
 
@@ -124,7 +125,7 @@ def written(
         held += 1
         if p.raw not in texts:
             differs.append(f"image {number}: the service wrote {_shown(texts)}, {p.raw!r} is stored")
-    detail = f"{held:,} answers as in {len(files):,} file{'s' * (len(files) > 1)} of the service"
+    detail = f"{counted(held, 'answer')} as in {counted(len(files), 'file')} of the service"
     yield Check(f"files of {contestant.name}", not differs, detail, tuple(differs))
 
 

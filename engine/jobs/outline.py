@@ -11,6 +11,7 @@ from engine.azure.connection import Endpoint
 from engine.events import DatasetView, JobView
 from engine.jobs.plan import AUTOMATIC_EPOCHS, Plan
 from engine.jobs.spec import Spec
+from engine.quantities import counted
 from engine.states import ContestantKind, JobKind
 from engine.store import Store
 from engine.store.experiments import NewJob
@@ -71,7 +72,7 @@ def _requests(job: NewJob, dataset: DatasetView, place: Endpoint | None) -> list
     if job.kind == JobKind.BATCH:
         body = {"input_file_id": "file-…", "endpoint": "/chat/completions", "completion_window": "24h"}
         return [
-            f"POST {base}/files{version}\npurpose=batch, {dataset.test:,} requests to {p['deployment']}",
+            f"POST {base}/files{version}\npurpose=batch, {counted(dataset.test, 'request')} to {p['deployment']}",
             f"POST {base}/batches{version}\n{json.dumps(body, indent=2, ensure_ascii=False)}",
         ]
     if job.kind == JobKind.FINE_TUNE:
@@ -91,7 +92,7 @@ def _requests(job: NewJob, dataset: DatasetView, place: Endpoint | None) -> list
                 if p[key] != "auto"
             },
         }
-        files = f"purpose=fine-tune, {dataset.train:,} training and {dataset.val:,} validation examples"
+        files = f"purpose=fine-tune, {dataset.train:,} training and {counted(dataset.val, 'validation example')}"
         return [
             f"POST {base}/files{version}\n{files}",
             f"POST {base}/fine_tuning/jobs{version}\n{json.dumps(body, indent=2, ensure_ascii=False)}",

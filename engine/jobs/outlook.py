@@ -22,6 +22,7 @@ from engine.errors import ConfigurationError, DogclsError
 from engine.jobs import service
 from engine.jobs.kinds.asking import custom_id
 from engine.jobs.paths import Home
+from engine.quantities import counted
 from engine.states import JobKind, Split
 from engine.store import Store
 
@@ -69,11 +70,11 @@ class Outlook:
         if not self.files:
             return f"{whom}: {self.quota}"
         size = f"{self.bytes / 1e6:,.1f} MB"
-        sent = f"{self.files:,} file{'s' if self.files > 1 else ''}, {size}"
+        sent = f"{counted(self.files, 'file')}, {size}"
         if self.enqueued is None:
-            return f"{sent}, {self.tokens:,} tokens to enqueue; {whom}: {self.quota}"
+            return f"{sent}, {counted(self.tokens, 'token')} to enqueue; {whom}: {self.quota}"
         turns = ", so they take turns" if self.tokens > self.enqueued else ""
-        return f"{sent}, {self.tokens:,} of {self.enqueued:,} enqueued tokens{turns}"
+        return f"{sent}, {self.tokens:,} of {counted(self.enqueued, 'enqueued token')}{turns}"
 
 
 async def outlook(store: Store, home: Home, profile: str, plan: Plan, known: Known) -> tuple[Outlook, ...]:
@@ -152,7 +153,7 @@ def _one(store: Store, plan: Plan, job: NewJob, place: Endpoint, known: Known) -
 def _in_words(quota: Quota) -> str:
     kind = f" ({quota.sku})" if quota.sku else ""
     if quota.enqueued_tokens is not None:
-        return f"{quota.enqueued_tokens:,} enqueued tokens{kind}"
+        return f"{counted(quota.enqueued_tokens, 'enqueued token')}{kind}"
     told = [
         f"{number:,} {what}"
         for number, what in ((quota.tokens_a_minute, "tokens"), (quota.requests_a_minute, "requests"))

@@ -23,6 +23,7 @@ from engine.jobs.bought import Question, read_answers
 from engine.jobs.paths import Home
 from engine.jobs.plan import ANSWER_TOKENS, make_plan, make_price, prompts
 from engine.jobs.spec import Spec
+from engine.quantities import counted
 from engine.states import ContestantKind, Split
 from engine.store import Store
 from engine.store.datasets import StoredImage
@@ -102,13 +103,16 @@ class PilotResult:
     def sentence(self) -> str:
         """The result in words."""
         who = "The emulator's zero-shot" if self.emulated else "Zero-shot"
-        reach = f"{who} will reach {self.low:.0%} to {self.high:.0%} ({self.correct} of {self.n} pilot images right)."
+        reach = (
+            f"{who} will reach {self.low:.0%} to {self.high:.0%} ({self.correct} of"
+            f" {counted(self.n, 'pilot image')} right)."
+        )
         price = (
             f"Fine-tuning costs about ${self.tuning_usd:,.2f}, and ${1000 * self.extra_usd:.2f} more per 1,000 images"
         )
         if self.failed and self.problem:
             reach += f" {self.failed} not answered: {self.problem}"
-        stake = f"{self.volume:,} images at ${self.value_usd:g} a correct answer"
+        stake = f"{counted(self.volume, 'image')} at ${self.value_usd:g} a correct answer"
         if self.needed_points > self.possible_points:
             return f"{reach} {price}: with {stake} it cannot pay for itself, whatever it gains."
         return f"{reach} {price}: with {stake} it has to gain {self.needed_points:.1f} points to pay for itself."
@@ -148,7 +152,8 @@ class Pilot:
         self._images = chosen(store.datasets.images(spec.dataset, Split.VAL), count)
         if len(self._images) < FEWEST:
             raise InputError(
-                f"{spec.dataset} has {len(self._images)} validation images; a pilot needs {FEWEST}.", "Add images."
+                f"{spec.dataset} has {counted(len(self._images), 'validation image')}; a pilot needs {FEWEST}.",
+                "Add images.",
             )
         endpoint = self._place.endpoint if profile != DEMO else ""
         question = Question.of(self._dataset.digest, profile, endpoint, self._place.deployment, self._prompt)

@@ -13,6 +13,7 @@ from engine.errors import ConfigurationError, InputError
 from engine.events import DatasetView
 from engine.jobs.binding import DEMO, ResourceBinding
 from engine.jobs.spec import Spec
+from engine.quantities import counted
 from engine.states import ContestantKind, JobKind, Split
 from engine.store import Store
 from engine.store.experiments import NewContestant, NewJob
@@ -277,7 +278,10 @@ def make_price(plan: Plan, store: Store, dataset: DatasetView | None, prices: Pr
             epochs = AUTOMATIC_EPOCHS if automatic else int(p["epochs"])
             billed = (tokens(Split.TRAIN) + ANSWER_TOKENS * len(images[Split.TRAIN])) * epochs
             about = "perhaps " if automatic else ""
-            detail = f"{len(images[Split.TRAIN]):,} examples × {about}{epochs} epochs, {billed:,} tokens"
+            detail = (
+                f"{counted(len(images[Split.TRAIN]), 'example')} × {about}{counted(epochs, 'epoch')},"
+                f" {counted(billed, 'token')}"
+            )
             lines.append(PriceLine(who, "training", detail, prices.training_cost(model, billed)))
         elif job.kind == JobKind.DEPLOY:
             usd = prices.hosting_cost(model, SCORING_HOURS * 3600)
@@ -288,5 +292,7 @@ def make_price(plan: Plan, store: Store, dataset: DatasetView | None, prices: Pr
             prompt_tokens = everything * asked // max(count, 1)
             usd = prices.inference_cost(model, prompt_tokens, ANSWER_TOKENS * asked, batch=job.kind == JobKind.BATCH)
             way = {JobKind.BATCH: "batch", JobKind.PROBE: "single"}.get(JobKind(job.kind), "real-time")
-            lines.append(PriceLine(who, "inference", f"{asked:,} {way} requests, {prompt_tokens:,} tokens", usd))
+            lines.append(
+                PriceLine(who, "inference", f"{asked:,} {way} requests, {counted(prompt_tokens, 'token')}", usd)
+            )
     return Price(tuple(lines), emulated, prices.as_of, tuple(cautions))

@@ -15,6 +15,7 @@ from engine.jobs import service
 from engine.jobs.context import STALE_SECONDS
 from engine.jobs.paths import Home, worker_lock
 from engine.jobs.process import alive, detach, is_locked, start_time
+from engine.quantities import agrees, counted
 from engine.states import CANCELLABLE, ENDED, RESUMABLE, JobKind, JobState, Request
 from engine.store import Store
 from engine.store.jobs import StoredJob
@@ -194,7 +195,11 @@ def resume(store: Store, home: Home, job_id: int) -> list[int]:
     for number in resumed_with(store, job_id):
         left = store.jobs.view(number).unanswered
         states = (JobState.SUCCEEDED,) if left else tuple(RESUMABLE)
-        message = f"resumed: {left:,} images without an answer are asked about again" if left else "resumed"
+        message = (
+            f"resumed: {counted(left, 'image')} without an answer {agrees(left, 'is', 'are')} asked about again"
+            if left
+            else "resumed"
+        )
         if store.jobs.change(number, JobState.WAITING, expected=states, message=message):
             taken.append(number)
     advance(store, home)

@@ -16,6 +16,7 @@ from engine.evaluation.provenance import Provenance
 from engine.evaluation.reading import Reader
 from engine.evaluation.synonyms import load_synonyms
 from engine.jobs.provenance import software
+from engine.quantities import agrees, counted
 from engine.states import Outcome
 
 KIND = "elsewhere"
@@ -118,8 +119,8 @@ def _notes(given: Predictions, labelled: bool) -> list[str]:
     told = []
     if given.left_out:
         told.append(
-            f"Partial: {given.left_out:,} image{'s were' if given.left_out > 1 else ' was'} left out because not all"
-            f" contestants have them; all of this is about the other {len(given.truths):,}."
+            f"Partial: {counted(given.left_out, 'image')} {agrees(given.left_out, 'was', 'were')} left out because not"
+            f" all contestants have them; all of this is about the other {len(given.truths):,}."
         )
     if not labelled:
         told.append("The labels are those of the truths: an answer that names any other counts as unknown.")

@@ -13,6 +13,7 @@ from engine.azure.fine_tuning import MODELS, WAITING, Event, TuningStatus, base_
 from engine.azure.prices import CHARACTERS_A_TOKEN, tokens_of_image
 from engine.datasets.training_file import Problem, TrainingFile
 from engine.errors import InputError
+from engine.quantities import agrees, counted
 
 MAX_TOKENS = 2_000_000_000
 """Tokens of the training file times epochs."""
@@ -60,7 +61,9 @@ def check_request(model: str, suffix: str = "", tokens: int = 0, epochs: int | N
     if suffix and not _SUFFIX.fullmatch(suffix):
         found.append(Problem(f"the suffix {suffix!r}", "Use at most 40 of the characters A-Z a-z 0-9 - _."))
     if tokens * (epochs or 1) > MAX_TOKENS:
-        told = f"about {tokens:,} tokens × {epochs or 1} epochs, and the service takes {MAX_TOKENS:,}"
+        told = (
+            f"about {counted(tokens, 'token')} × {counted(epochs or 1, 'epoch')}, and the service takes {MAX_TOKENS:,}"
+        )
         found.append(Problem(told, "Use fewer images or epochs."))
     return found
 
@@ -80,7 +83,7 @@ def check_resource(
     there = {name for name, _ in files}
     coming = [(name, size) for name, size in new if name not in there]
     if len(files) + len(coming) > MAX_FILES:
-        told = f"the resource has {len(files)} fine-tuning files, and takes {MAX_FILES}"
+        told = f"the resource has {counted(len(files), 'fine-tuning file')}, and takes {MAX_FILES}"
         found.append(Problem(told, "Delete some: they are needed no more when their job has ended."))
     size = sum(size for _, size in files) + sum(size for _, size in coming)
     if coming and size > MAX_FILE_BYTES:
@@ -88,10 +91,15 @@ def check_resource(
         told = f"the resource's fine-tuning files would have {size / 1e6:,.0f} MB, and it takes {most}"
         found.append(Problem(told, "Delete some: they are needed no more when their job has ended."))
     if len(jobs) >= MAX_JOBS:
-        found.append(Problem(f"the resource has {len(jobs)} fine-tuning jobs, and takes {MAX_JOBS}", "Delete some."))
+        found.append(
+            Problem(f"the resource has {counted(len(jobs), 'fine-tuning job')}, and takes {MAX_JOBS}", "Delete some.")
+        )
     queued = sum(job.status in WAITING for job in jobs)
     if queued >= MAX_QUEUED:
-        told = f"{queued} fine-tuning jobs wait already, and the service takes {MAX_QUEUED}"
+        told = (
+            f"{counted(queued, 'fine-tuning job')} {agrees(queued, 'waits', 'wait')} already, and the service"
+            f" takes {MAX_QUEUED}"
+        )
         found.append(Problem(told, "Resume this job when some of them have begun."))
     return found
 

@@ -26,6 +26,7 @@ from engine.evaluation.reading import Reader
 from engine.jobs import comparing, made_for, origins
 from engine.jobs.origins import Check
 from engine.jobs.paths import Home
+from engine.quantities import counted
 from engine.states import ContestantKind, JobKind, Outcome, Split
 from engine.store import Store
 from engine.store.charges import BEFORE
@@ -157,7 +158,7 @@ def _digest(store: Store, dataset: DatasetView) -> Check:
     lines = sorted(f"{sha} {split} {label}" for _, label, split, sha in store.datasets.catalogued(dataset.name))
     found = digest_of(lines)
     differs = () if found == dataset.digest else (f"digest is {found[:12]}, was {dataset.digest[:12]}",)
-    return Check("catalog", not differs, f"digest of {len(lines):,} images, their splits and labels", differs)
+    return Check("catalog", not differs, f"digest of {counted(len(lines), 'image')}, their splits and labels", differs)
 
 
 def _files(store: Store, dataset: DatasetView, every: bool) -> Check:
@@ -177,7 +178,7 @@ def _files(store: Store, dataset: DatasetView, every: bool) -> Check:
             continue
         differs += [] if same else [f"{name} has changed"]
     which = "all" if len(looked) == len(known) else "a sample of"
-    detail = f"sha256 of {which} {len(looked):,} of {len(known):,} files"
+    detail = f"sha256 of {which} {len(looked):,} of {counted(len(known), 'file')}"
     return Check("files", not differs, detail if every else f"{detail}, the size of all", tuple(differs))
 
 
@@ -203,7 +204,9 @@ def _answers(
             differs.append(f"{image.path.name} (image {image.id}): {told}")
     odd = set(found) - {image.id for image in images}
     differs += [f"image {number} is not in the test split" for number in sorted(odd)]
-    return Check(f"answers of {contestant.name}", not differs, f"{read:,} raw answers read again", tuple(differs))
+    return Check(
+        f"answers of {contestant.name}", not differs, f"{counted(read, 'raw answer')} read again", tuple(differs)
+    )
 
 
 def _misread(contestant: StoredContestant, p: Prediction, readers: Sequence[Reader], labels: Sequence[str]) -> str:
@@ -264,8 +267,10 @@ def _figures(
         if not math.isclose(now, before, rel_tol=CLOSE, abs_tol=CLOSE)
     ]
     if sum(result.outcomes.values()) != len(images):
-        differs.append(f"{sum(result.outcomes.values()):,} outcomes for {len(images):,} images")
-    return Check(what, not differs, f"{accuracy:.4f} of {len(images):,} images, macro F1 {f1:.4f}", tuple(differs))
+        differs.append(f"{counted(sum(result.outcomes.values()), 'outcome')} for {counted(len(images), 'image')}")
+    return Check(
+        what, not differs, f"{accuracy:.4f} of {counted(len(images), 'image')}, macro F1 {f1:.4f}", tuple(differs)
+    )
 
 
 def _differences(store: Store, home: Home, experiment: str) -> Check:
@@ -297,7 +302,7 @@ def _differences(store: Store, home: Home, experiment: str) -> Check:
         for d, p in zip(shown.differences, corrected, strict=True)
         if not math.isclose(p, d.p_holm, abs_tol=CLOSE)
     ]
-    return Check("differences", not differs, f"{len(ps)} pairs, p after Holm", tuple(differs))
+    return Check("differences", not differs, f"{counted(len(ps), 'pair')}, p after Holm", tuple(differs))
 
 
 # -- money

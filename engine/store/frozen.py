@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.errors import InputError
+from engine.quantities import counted
 
 CHANGED = "has changed since the dataset was added"
 CURE = "Put the file back as it was, or add the dataset again under another name."
@@ -46,7 +47,7 @@ def look(path: str | Path, size: int, sha256: str) -> tuple[bytes, str]:
         return b"", getattr(error, "strerror", None) or str(error)
     if len(data) != size:
         found = f"over {size:,}" if len(data) > size else f"{len(data):,}"
-        return data, f"{CHANGED} (it had {size:,} bytes, and has {found})"
+        return data, f"{CHANGED} (it had {counted(size, 'byte')}, and has {found})"
     return data, "" if hashlib.sha256(data).hexdigest() == sha256 else CHANGED
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from engine.backbones.images import READERS
 from engine.evaluation.metrics import Latency, wilson
+from engine.quantities import counted
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MARKS = re.compile(r"([\\`*_{}\[\]<>|#!])")
@@ -84,9 +85,9 @@ def model_card(facts: Facts, recipe: str, labels: Sequence[str], parts: Sequence
     several = len(parts) > 1
     sections = [
         f"# {plain(facts.experiment)}: {plain(facts.contestant)}",
-        f"Tells {len(labels)} labels apart in pictures. Trained by dogcls-tui's recipe `{recipe}`"
+        f"Tells {counted(len(labels), 'label')} apart in pictures. Trained by dogcls-tui's recipe `{recipe}`"
         f" on the data set {plain(facts.dataset)}."
-        + (f" It is {len(parts)} networks, whose probabilities are averaged." if several else ""),
+        + (f" It is {counted(len(parts), 'network')}, whose probabilities are averaged." if several else ""),
     ]
     if facts.caution:
         sections.append(f"> **Caution.** {plain(facts.caution)}")
@@ -151,7 +152,7 @@ def _figures(facts: Facts) -> str:
         at = facts.latency
         lines.append(
             f"From one picture's file to its label: p50 {at.p50:.1f} ms, p95 {at.p95:.1f} ms, p99 {at.p99:.1f} ms"
-            f" ({at.n} pictures, one after another, on the machine that trained)."
+            f" ({counted(at.n, 'picture')}, one after another, on the machine that trained)."
         )
     return "\n".join(lines)
 
@@ -167,7 +168,7 @@ def _origin(facts: Facts, recipe: str) -> str:
     split = facts.split
     rows = [
         f"- data set {plain(facts.dataset)}, digest `{facts.digest}`",
-        f"- {split['train']:,} training, {split['val']:,} validation and {split['test']:,} test images",
+        f"- {split['train']:,} training, {split['val']:,} validation and {counted(split['test'], 'test image')}",
         f"- recipe `{recipe}`, seed {facts.seed if facts.seed is not None else 'unknown'}",
     ]
     return "\n".join([*rows, *([f"- trained on {plain(facts.device)}"] if facts.device else [])])

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from engine.backbones import imagenet_synsets, match_imagenet
 from engine.datasets.imagenet import HELD_OUT, SYNSET
+from engine.quantities import agrees, counted
 from engine.states import Split
 
 _SHARE = 0.05
@@ -43,9 +44,13 @@ def imagenet_caution(labels: Sequence[str], images: Iterable[tuple[PurePath, str
         return ""
     known = sum(index is not None for index in match_imagenet(labels))
     facts = [
-        f"{count:,} of {total.total():,} files are named as ImageNet's are",
-        *([f"{seen[True]:,} of the {total[True]:,} test images among them"] if total[True] else []),
-        *([f"{known} of {len(labels)} labels are among its classes"] if known else []),
+        f"{count:,} of {counted(total.total(), 'file')} {agrees(count, 'is', 'are')} named as ImageNet's are",
+        *([f"{seen[True]:,} of the {counted(total[True], 'test image')} among them"] if total[True] else []),
+        *(
+            [f"{known} of {counted(len(labels), 'label')} {agrees(known, 'is', 'are')} among its classes"]
+            if known
+            else []
+        ),
     ]
     learned = "The backbone may have learned from these very pictures"
     if held_out:

@@ -18,6 +18,7 @@ import torch
 
 from engine.backbones import Backbone, cached_views, load_backbone
 from engine.evaluation.metrics import wilson
+from engine.quantities import counted
 from engine.training.data import Example, Watch
 from engine.training.device import Runtime
 from engine.training.doubling import Doubling, Point, doubling
@@ -225,7 +226,7 @@ def _measure(
     rights = []
     for draw in range(draws):
         chosen = _drawn(data, size, (seed, draw))
-        watch.phase(f"learning curve, {len(chosen):,} images", place[0], place[1])
+        watch.phase(f"learning curve, {counted(len(chosen), 'image')}", place[0], place[1])
         rights.append(_learn(recipe, backbone, labels, data, chosen, seed + draw, watch))
     watch.phase("learning curve", place[0] + 1, place[1])
     each = np.stack(rights).astype(float)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.quantities import points
+
 
 @dataclass(frozen=True)
 class Point:
@@ -62,7 +64,7 @@ class Doubling:
     def sentence(self) -> str:
         """It in words."""
         way = "→".join(f"{count:,}" for count in self.per_class)
-        told = f"twice the labels: about {100 * self.gain:+.1f} points (from {way} a class)"
+        told = f"twice the labels: about {points(self.gain)} points (from {way} a class)"
         return told if self.low > 0 else f"{told}, which may be chance"
 
 

@@ -27,6 +27,7 @@ from engine.backbones.lite import LITES, trained_part
 from engine.backbones.runner import session
 from engine.backbones.torchvision_models import last_layer
 from engine.errors import InputError, JobError
+from engine.quantities import counted
 from engine.training.card import Facts, Part, model_card
 from engine.training.keeping import load_best
 from engine.training.models import BACKBONES
@@ -180,7 +181,7 @@ def _write_onnx(path: Path, best: dict[str, Any], predictor: Predictor, cache: P
     onnx.save(model, str(path))
     origin = best["origin"]
     what = {"head": "its last layer was trained", "all": "every weight was trained"}.get(
-        best["train"], f"its last {best['blocks']} blocks and its last layer were trained"
+        best["train"], f"its last {counted(best['blocks'], 'block')} and its last layer were trained"
     )
     packaged = best["backbone"] in LITES and not best["given"]
     return Part(path.name, best["backbone"], origin["weights"], origin["sha256"], what, size, packaged)
@@ -234,6 +235,8 @@ def _metadata(best: Sequence[dict[str, Any]]) -> dict[str, str]:
         "backbone": " + ".join(each["backbone"] for each in best),
         "weights": " + ".join(each["origin"]["weights"] for each in best),
         "weights_sha256": " + ".join(each["origin"]["sha256"] for each in best),
-        "trained": " + ".join(f"{each['blocks']} blocks" if each["blocks"] else each["train"] for each in best),
+        "trained": " + ".join(
+            f"{counted(each['blocks'], 'block')}" if each["blocks"] else each["train"] for each in best
+        ),
         "made_by": f"dogcls-tui {__version__}",
     }

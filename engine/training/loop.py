@@ -21,6 +21,7 @@ from torch import nn
 from engine.backbones.images import READING
 from engine.backbones.weights import file_sha256
 from engine.errors import InputError, JobError, LostClaim
+from engine.quantities import agrees, counted
 from engine.training.data import Example, Watch
 from engine.training.device import pick_runtime
 from engine.training.judging import judge, judged
@@ -102,7 +103,11 @@ def train(
     missing = sorted({*range(len(labels))} - {example.label for example in training})
     if missing:
         names = ", ".join(labels[position] for position in missing[:5])
-        watch.say(f"{len(missing)} labels have no training image and will hardly be said: {names}", "warning")
+        watch.say(
+            f"{counted(len(missing), 'label')} {agrees(len(missing), 'has', 'have')} no training image and will"
+            f" hardly be said: {names}",
+            "warning",
+        )
     run = Run(recipe, labels, training, validation, cache, seed, watch, weights, pick_runtime(device))
     return Trainer(run, folder, job).train()
 

@@ -13,6 +13,7 @@ from engine.backbones import Backbone, match_imagenet, tail_module
 from engine.backbones.modules import downloads, find_weights
 from engine.backbones.weights import Progress
 from engine.errors import InputError
+from engine.quantities import counted
 from engine.training.recipes import Phase, Recipe
 
 BACKBONES = "backbones"
@@ -77,7 +78,7 @@ def check_weights(recipe: Recipe, cache: Path, weights: Path | None, progress: P
     """
     if weights is not None and len(recipe.backbones) > 1:
         raise InputError(
-            f"Recipe {recipe.name} has {len(recipe.backbones)} backbones, and --weights is one file.",
+            f"Recipe {recipe.name} has {counted(len(recipe.backbones), 'backbone')}, and --weights is one file.",
             "Leave --weights out, or choose a recipe with one backbone.",
         )
     for name in recipe.backbones:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from engine.backbones import load_backbone, whole_module
+from engine.quantities import agrees, counted
 from engine.training.data import Example, Watch
 from engine.training.device import Runtime
 from engine.training.models import BACKBONES, network, start_head
@@ -67,5 +68,8 @@ def open_phase(run: Run, name: str, phase: Phase, seed: int) -> tuple[nn.Module,
     model = network(recipe, phase, backbone, len(run.labels), run.weights)
     known = start_head(model, backbone, run.labels, recipe.head)
     if known:
-        watch.say(f"{name}: {known} of {len(run.labels)} labels are ImageNet classes and start from its last layer")
+        watch.say(
+            f"{name}: {known:,} of {counted(len(run.labels), 'label')} {agrees(known, 'is', 'are')} ImageNet"
+            f" classes and start from its last layer"
+        )
     return model, Seen(backbone, **common), Origin(name, backbone.source, backbone.sha256)

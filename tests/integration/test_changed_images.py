@@ -99,7 +99,7 @@ def test_that_image_fails_and_is_asked_about_once_its_file_is_back(data, place, 
     assert code == 0, err
     assert data.outcomes() == {Outcome.ANSWERED: 11, Outcome.FAILED: 1}
     log = data("logs", "1")[1]
-    assert why in log and "1 images have no answer" in log
+    assert why in log and "1 image has no answer" in log
     assert why in data.store(lambda store: store.predictions.an_error(1))
     assert data("resume", "1", "--yes")[0] == 0  # it is still not there: nothing is paid
     assert data.ended().state == "succeeded"

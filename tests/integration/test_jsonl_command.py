@@ -92,7 +92,7 @@ def test_several_splits_of_one_kind(dogcls, home_of, tmp_path):
     found, _ = jsonl(dogcls, root, *arguments, "--output", tmp_path / "out")
     assert [s["split"] for s in found] == ["val", "test"]
     again, err = jsonl(dogcls, root, *arguments, "--output", tmp_path / "out")
-    assert again == found and "1 files were there already" in err
+    assert again == found and "1 file was there already" in err
 
 
 def test_a_preview_writes_nothing_and_tells_each_form(dogcls, home_of, tmp_path):

@@ -298,7 +298,7 @@ async def test_an_image_that_cannot_be_sent_is_named_and_may_be_left_out(dogs, t
         await pilot.press("G", "enter")
         await shows(pilot, "what cannot be sent, and name it")
         await pilot.press("w", "enter")
-        await shows(pilot, "✓ dogs-batch-test-00001.jsonl  1 lines", "1 left out:")
+        await shows(pilot, "✓ dogs-batch-test-00001.jsonl  1 line", "1 left out:")
 
 
 async def test_writing_is_stopped_and_gone_on_with(dogs, monkeypatch):

@@ -342,7 +342,7 @@ def test_whiskers_fill_their_axis(width, ends):
 def test_stretches_name_who_is_best_even_where_there_is_no_room():
     found = [Stretch(0, 120, "a"), Stretch(120, 130, "b"), Stretch(130, math.inf, None)]
     drawn = stretches(found, {}, 10_000, 60, "cheapest").plain
-    assert "a up to 120" in drawn or " a " in drawn
+    assert "a below 120" in drawn or " a " in drawn
     assert "nobody" in drawn and "▲ 10,000 a month" in drawn
     assert max(len(line) for line in drawn.splitlines()[:4]) <= 60
 

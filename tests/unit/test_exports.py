@@ -190,7 +190,7 @@ def test_answers_about_images_that_are_not_tested_are_said_and_do_not_count(stor
     found = find(evidence(store, home, "pets"), Terms())
     assert found.comparison == before.comparison
     for write in (report.table_of, report.markdown_of, page):
-        assert "zero-shot has 1 answers about images that are not tested" in write(found)
+        assert "zero-shot has 1 answer about images that are not tested" in write(found)
 
 
 def test_an_experiment_in_which_nobody_answered_yet(store, home, tmp_path):

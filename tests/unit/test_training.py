@@ -285,7 +285,7 @@ def test_learning_rates_warm_up_and_fall_along_a_cosine():
 def test_a_label_without_training_images_is_said(run, dogs):
     watch = Watch()
     run("a", watch, epochs=1, examples=[e for e in examples(dogs, range(6)) if e.label != 2])
-    assert any("1 labels have no training image" in said and KENNEL[2] in said for said in watch.said)
+    assert any("1 label has no training image" in said and KENNEL[2] in said for said in watch.said)
 
 
 def test_no_training_images_at_all_is_refused(run, dogs, backbones, tmp_path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine import InputError
+from engine import InputError, counted
 from tui.commands import jsonl
 from tui.commands.common import out, out_json, progress_line, say, with_engine
 from tui.text import literal, one_line
@@ -95,12 +95,12 @@ def add(
     async def work(engine: Engine) -> None:
         dataset = await engine.add_dataset(source, name, progress_line(), **options)
         say(
-            f"added {dataset.name}: {len(dataset.labels)} classes,"
+            f"added {dataset.name}: {counted(len(dataset.labels), 'class')},"
             f" {dataset.train:,} train, {dataset.val:,} val, {dataset.test:,} test"
         )
         report = await engine.curate.report(name)
         for kind, level, findings, files in report.kinds:
-            say(f"  {level:<8} {kind:<15} {_times(findings, 'finding')}, {_times(files, 'file')}")
+            say(f"  {level:<8} {kind:<15} {counted(findings, 'finding')}, {counted(files, 'file')}")
         if skip_bad:
             await _say_left_out(engine, name)
         if report.kinds:
@@ -118,11 +118,7 @@ async def _say_left_out(engine: Engine, name: str) -> None:
             for at in range(0, finding.files, PAGE):
                 for path, note in await engine.curate.files(finding.id, at, PAGE):
                     say(f"  left out: {one_line(path)}: {note}")
-    say(f"left out: {_times(count, 'file')}")
-
-
-def _times(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    say(f"left out: {counted(count, 'file')}")
 
 
 @app.command()
@@ -178,12 +174,12 @@ def check(
             if f.files > SHOWN:
                 out(f"{'':<25}and {f.files - SHOWN:,} more")
         if total > len(found):
-            out(f"and {total - len(found):,} findings more (--most)")
+            out(f"and {counted(total - len(found), 'finding')} more (--most)")
         for kind, level, findings, files in report.kinds:
-            out(f"{level:<8} {kind:<15} {_times(findings, 'finding')}, {_times(files, 'file')}")
+            out(f"{level:<8} {kind:<15} {counted(findings, 'finding')}, {counted(files, 'file')}")
         out(
-            f"{name}: {_times(report.images, 'image')} checked in {report.seconds:,.1f} s"
-            f" ({report.images_per_second:,.0f} a second), {_times(total, 'finding')}"
+            f"{name}: {counted(report.images, 'image')} checked in {report.seconds:,.1f} s"
+            f" ({report.images_per_second:,.0f} a second), {counted(total, 'finding')}"
         )
 
     with_engine(context, work)
@@ -202,7 +198,7 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
             say("no dataset yet; add one: dogcls-tui data add SOURCE --name NAME")
         for d in datasets:
             counts = f"{d.train:,}/{d.val:,}/{d.test:,}"
-            out(f"{d.name:<20} {len(d.labels):>5} classes  {counts:>18}  {d.split}  {literal(d.source)}")
+            out(f"{d.name:<20} {counted(len(d.labels), 'class'):>11}  {counts:>18}  {d.split}  {literal(d.source)}")
 
     with_engine(context, work)
 
@@ -220,7 +216,7 @@ def show(
             rows = [{"label": c, "train": tr, "val": va, "test": te} for c, tr, va, te in classes]
             out_json({**asdict(dataset), "labels": list(dataset.labels), "classes": rows})
             return
-        out(f"{dataset.name}: {len(dataset.labels)} classes from {literal(dataset.source)}")
+        out(f"{dataset.name}: {counted(len(dataset.labels), 'class')} from {literal(dataset.source)}")
         out(f"split {dataset.split}, seed {dataset.seed}, digest {dataset.digest[:16]}")
         out(f"{'class':<34}{'train':>7}{'val':>6}{'test':>6}")
         for label, train, val, test in classes:

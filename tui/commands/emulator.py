@@ -17,6 +17,7 @@ from engine import (
     InputError,
     Payment,
     ReadOnlyError,
+    counted,
     dial_text,
     emulator_command,
     emulator_patch,
@@ -149,6 +150,6 @@ def ledger(context: typer.Context, as_json: Json = False) -> None:
 def _line(payment: Payment) -> str:
     what = f"{moment(payment.at)}  {payment.kind:<11}  {one_line(payment.name or payment.id, 80):<36}"
     until = f"until {moment(payment.until)[11:]}" if payment.until is not None else ""
-    requests = f"{payment.requests:,} request{'' if payment.requests == 1 else 's'}" if payment.requests else ""
+    requests = counted(payment.requests, "request") if payment.requests else ""
     parts = [requests, tokens(payment), until]
     return f"{what}  {client_name(payment.client):<12}  {'  '.join(filter(None, parts))}".rstrip()

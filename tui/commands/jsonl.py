@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from engine import InputError
+from engine import InputError, agrees, counted
 from tui.commands.common import globals_of, out_json, progress_line, say
 from tui.text import dollars, literal
 
@@ -180,7 +180,10 @@ def _write(exports: Exports, order: Order, output: Path, skip_bad: bool) -> list
     if exported.skipped > len(exported.bad):
         say(f"left out: {exported.skipped - len(exported.bad):,} more")
     if exported.kept or exported.resumed:
-        say(f"{exported.kept:,} files were there already, and {exported.resumed:,} lines of the next")
+        say(
+            f"{counted(exported.kept, 'file')} {agrees(exported.kept, 'was', 'were')} there already, and"
+            f" {counted(exported.resumed, 'line')} of the next"
+        )
     tokens = "enqueued_tokens" if order.kind == "batch" else "tokens"
     return [
         {
@@ -198,8 +201,9 @@ def _write(exports: Exports, order: Order, output: Path, skip_bad: bool) -> list
 
 def _show(found: list[Choice], order: Order) -> list[dict[str, object]]:
     first = found[0]
-    counted = f"{first.sampled:,} of {first.images:,}" if first.sampled < first.images else f"all {first.images:,}"
-    say(f"{order.kind} {order.split}: measured on {counted} images, carried over to all; tokens are estimates")
+    measured = f"{first.sampled:,} of " if first.sampled < first.images else "all "
+    measured += counted(first.images, "image")
+    say(f"{order.kind} {order.split}: measured on {measured}, carried over to all; tokens are estimates")
     what = "a batch" if order.kind == "batch" else "an epoch"
     say(f"  {'':<46}{'an image':>10}{'sent':>10}{'upload':>11}{'files':>7}{'tokens':>13}{what:>11}")
     for choice in found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from engine import ACTIVE, Engine
+from engine import ACTIVE, Engine, counted
 from tui.commands.common import out, say, with_engine
 from tui.commands.follow import follow
 from tui.commands.jobs import job_line
@@ -22,7 +22,7 @@ def once(context: typer.Context) -> None:
         own = [e for e in await engine.experiments() if (e.profile == "demo") == emulated]
         spent = cost(sum(e.cost_usd for e in own), all(e.cost_is_known for e in own))
         whose = "emulated" if emulated else "spent"
-        out(f"{len(jobs)} jobs, {running} running, {spent} {whose}")
+        out(f"{counted(len(jobs), 'job')}, {running} running, {spent} {whose}")
         for job in jobs:
             out(job_line(job))
         for each in await engine.browse.standing():

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from engine import Engine
+from engine import Engine, agrees, counted
 from tui.commands.common import in_terminal, out, out_json, progress_line, say, with_engine
 from tui.commands.run import PROMPT, full_path, spec_of
 
@@ -37,7 +37,7 @@ def pilot(
     async def work(engine: Engine) -> None:
         cost = await engine.pilots.cost(spec, images)
         whose = " (the emulator's: nobody charges it)" if cost.emulated else ""
-        say(f"{cost.images} images to ask, about ${cost.usd:.4f}{whose}")
+        say(f"{counted(cost.images, 'image')} to ask, about ${cost.usd:.4f}{whose}")
         if cost.caution:
             say(f"warning: {cost.caution}")
         if cost.images and not yes:
@@ -52,7 +52,10 @@ def pilot(
             return
         share = f"{found.accuracy:.1%}, 95% interval {found.low:.1%}–{found.high:.1%}"
         out(f"right      {found.correct} of {found.n}: {share}")
-        out(f"not right  {found.unknown} answers were no label, {found.filtered} filtered, {found.failed} failed")
+        out(
+            f"not right  {counted(found.unknown, 'answer')} {agrees(found.unknown, 'was', 'were')} no label,"
+            f" {found.filtered} filtered, {found.failed} failed"
+        )
         out(f"spent      ${found.spent_usd:.4f} on this pilot")
         out(f"whole run  about ${found.run_usd:,.2f}; of that fine-tuning and hosting ${found.tuning_usd:,.2f}")
         out("")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import Engine, JobKind
+from engine import Engine, JobKind, counted
 from tui.commands import launch
 from tui.commands.common import jobs_go_on, out, out_json, say, with_engine
 from tui.commands.follow import follow
@@ -79,7 +79,7 @@ def outcome_table(found: dict[str, Any]) -> str:
         rows.append(("reached", f"{told} (validation)"))
     for name, what in (("images_per_second", "trained"), ("predictions_per_second", "predicted")):
         if found[name]:
-            rows.append((f"{what}/s", f"{found[name]:,.0f} images"))
+            rows.append((f"{what}/s", f"{counted(found[name], 'image')}"))
     if found["latency_ms"]:
         told = ", ".join(f"{name} {ms:.1f}" for name, ms in found["latency_ms"].items())
         rows.append(("latency ms", told))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine import ContestantKind, Engine, user_rights
+from engine import ContestantKind, Engine, counted, user_rights
 from tui.commands.common import agreed, out, out_json, progress_line, say, with_engine
 from tui.commands.run import full_path
 from tui.text import one_line
@@ -45,7 +45,7 @@ def predict(
         cost = await engine.trained.cost(target, files, deployment)
         if cost.kind != ContestantKind.CNN:
             whose = " (the emulator's: nobody charges it)" if cost.emulated else ""
-            say(f"{cost.contestant}: {cost.images} images to ask, about ${cost.usd:.4f}{whose}")
+            say(f"{cost.contestant}: {counted(cost.images, 'image')} to ask, about ${cost.usd:.4f}{whose}")
             await agreed(cost.usd, yes or cost.emulated)
         found = await engine.trained.predict(
             target,

@@ -11,7 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import DataTable, Static
 
-from engine import DogclsError
+from engine import DogclsError, counted
 from tui import bridge
 from tui.bridge import Looked
 from tui.guard import work
@@ -20,7 +20,6 @@ from tui.screens.dialogs import ConfirmScreen
 from tui.styles.theme import look
 from tui.text import dollars, moment, one_line, span
 from tui.widgets.tables import Table
-from tui.wording import counted
 
 if TYPE_CHECKING:
     from engine import Leftover, StandingCost

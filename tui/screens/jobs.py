@@ -13,6 +13,8 @@ from engine import (
     JobView,
     RemoteItem,
     StandingCost,
+    agrees,
+    counted,
     make_spec,
     write_outputs,
 )
@@ -119,7 +121,10 @@ class JobRoom(Room):
             return
         retry = None
         if job.unanswered and job.kind == "batch":
-            question = f"{job.unanswered:,} images have no answer. How are they asked about again?"
+            question = (
+                f"{counted(job.unanswered, 'image')} {agrees(job.unanswered, 'has', 'have')} no answer."
+                " How to query again?"
+            )
             retry = await self.app.push_screen_wait(ChooseScreen(question, _AGAIN))
             if retry is None:
                 return

@@ -12,14 +12,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import Static
 
-from engine import InputError
+from engine import InputError, counted
 from tui.guard import work
 from tui.screens.dialogs import AskScreen
 from tui.screens.papers import Paper
 from tui.styles.theme import look
 from tui.text import dollars, one_line
 from tui.widgets.bar import interval
-from tui.wording import counted
 
 if TYPE_CHECKING:
     from engine import PilotCost, PilotResult

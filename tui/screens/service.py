@@ -15,14 +15,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 from textual.worker import Worker
 
-from engine import DogclsError, InputError, JobView, RemoteItem
+from engine import DogclsError, InputError, JobView, RemoteItem, counted
 from tui import bridge
 from tui.guard import work
 from tui.screens.dialogs import AskScreen, ConfirmScreen
 from tui.screens.jobs import JobRoom
 from tui.styles.theme import look
 from tui.text import moment, one_line
-from tui.wording import counted
 
 if TYPE_CHECKING:
     from engine import Engine

@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from engine import signed
 from tui.styles.theme import look
 from tui.text import dollars, one_line
 from tui.widgets.bar import stacked
@@ -98,4 +99,4 @@ def _over(result: ContestantResult) -> Text:
     if not result.complete or not estimate or result.cost.total is None:
         return Text("")
     off = result.cost.total / estimate - 1
-    return Text(f"{off:+.0%}", look().warn if off > NOTABLE else look().dim)
+    return Text(f"{signed(100 * off, 0)}%", look().warn if off > NOTABLE else look().dim)

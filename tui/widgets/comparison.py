@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 from textual.widgets import Static
 
+from engine import counted, points
 from tui.styles.theme import look
-from tui.text import dollars, one_line, points, span
+from tui.text import dollars, one_line, span
 from tui.widgets.bar import whiskers
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class ComparisonTable(Static, can_focus=True):
             self.border_subtitle = ""
             self.update(Text("Nothing to compare yet: it appears here with the first answers.", look().dim))
             return
-        images = f"{comparison.split['test']:,} test images of {one_line(comparison.dataset, 40)}"
+        images = f"{counted(comparison.split['test'], 'test image')} of {one_line(comparison.dataset, 40)}"
         self.border_subtitle = Text(images + ("" if self.order == ORDERS[0] else f" · by {self.order}"))
         table = self._table(comparison)
         if self._words and self.screen.size.height >= TALL:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.style import Style
 from rich.text import Text
 
+from engine import counted
 from tui.styles.theme import look
 from tui.text import one_line
 
@@ -51,7 +52,7 @@ def heatmap(found: ConfusionMap, labels: Sequence[str], width: int, colours: boo
         about.truncate(max(0, width - count), overflow="ellipsis")
         text.append_text(about).append("\n")
     if found.per > 1:
-        text.append(f"{found.per} classes a cell", look().dim)
+        text.append(f"{counted(found.per, 'class')} a cell", look().dim)
     return text
 
 

@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from engine import CurvePoint
+from engine import CurvePoint, counted, signed
 from tui.styles.theme import look
 from tui.widgets.bar import interval
 
@@ -52,7 +52,7 @@ def sentence(points: Sequence[CurvePoint]) -> str:
         return "One point is no curve: there are too few images a class to hold some back."
     before, last = points[-2], points[-1]
     gain = 100 * (last.accuracy - before.accuracy)
-    told = f"From {before.per_class:,} to {last.per_class:,} images a class: {gain:+.1f} points. "
+    told = f"From {before.per_class:,} to {counted(last.per_class, 'image')} a class: {signed(gain)} points. "
     if last.accuracy >= before.high:
         return told + "It still climbs: more labels are likely to help."
     if gain > 0:

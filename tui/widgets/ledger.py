@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from engine import Payment
+from engine import Payment, counted
 from tui.styles.theme import look
 from tui.text import moment, one_line
 from tui.widgets.tables import Table
@@ -65,9 +65,9 @@ def _cells(payment: Payment, newest: float, wide: bool) -> list[Text]:
 def summary(payments: Sequence[Payment]) -> str:
     """Return a ledger in a line."""
     kinds = Counter(payment.kind for payment in payments)
-    parts = [f"{kinds[kind]} {name}{'' if kinds[kind] == 1 else 'es' if kind == 'batch' else 's'}"
+    parts = [counted(kinds[kind], name)
              for kind, name in _NAMES.items() if kinds[kind]]  # fmt: skip
     chats = sum(payment.requests for payment in payments if payment.kind == "chat")
     if chats:
-        parts.append(f"{chats:,} chat request{'' if chats == 1 else 's'}")
+        parts.append(counted(chats, "chat request"))
     return " · ".join(parts) or "nothing was paid for yet"

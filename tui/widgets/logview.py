@@ -18,7 +18,7 @@ from textual.reactive import var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from engine import Browser, LogLine
+from engine import Browser, LogLine, counted
 from tui.guard import work
 from tui.keys import WALKING
 from tui.styles.theme import look
@@ -69,7 +69,7 @@ class LogView(ScrollView, can_focus=True):
     @property
     def about(self) -> str:
         """What the reader should know: lines, levels, what is searched, whether the end is followed."""
-        parts = [f"{self.count:,} lines" if self.count != 1 else "1 line"]
+        parts = [counted(self.count, "line")]
         parts += [NAMES[self.level]] if self.level else []
         parts += [f"/{self.searched}"] if self.searched else []
         parts += ["following" if self.following else f"line {self.cursor + 1:,}"]

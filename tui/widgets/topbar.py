@@ -10,7 +10,7 @@ from rich.text import Text
 from textual import events
 from textual.widgets import Static
 
-from engine import ACTIVE
+from engine import ACTIVE, counted
 from tui.keys import ROOMS
 from tui.styles.theme import look
 from tui.text import cost, literal
@@ -110,7 +110,7 @@ class TopBar(Static):
         else:
             lead = Text(f"{self._profile}{' ' if self._faults else '  '}", look().dim)
         if self._faults:
-            lead.append(f"{FAULT}{self._faults} {'fault' if self._faults == 1 else 'faults'}  ", look().warn)
+            lead.append(f"{FAULT}{counted(self._faults, 'fault')}  ", look().warn)
         return lead
 
     @property

@@ -20,6 +20,7 @@ from engine.datasets.sources.archive import ArchiveFile
 from engine.datasets.sources.base import Entry, Passed, shown
 from engine.datasets.tables import Table, refuse_other_than_utf8, undecodable, wrong
 from engine.errors import InputError
+from engine.quantities import counted
 
 LONGEST = 64_000_000
 """No line of one picture is longer: 10 MB of it are 13 MB of base64."""
@@ -71,7 +72,9 @@ class LinesSource(ArchiveFile):
         is_batch = isinstance(found, dict) and isinstance(found.get("body"), dict)
         urls = _urls(found["body"] if is_batch else found)
         if len(urls) != 1:
-            raise self._wrong(number, f"has {len(urls)} images", "Give files whose lines ask about one image each.")
+            raise self._wrong(
+                number, f"has {counted(len(urls), 'image')}", "Give files whose lines ask about one image each."
+            )
         media = urls[0].partition(",")[0].partition(";")[0].removeprefix("data:").strip().lower()
         if media.startswith("image/") and media not in _SUFFIXES:
             right = _MISSPELLED.get(media)

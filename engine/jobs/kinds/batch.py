@@ -23,6 +23,7 @@ from engine.jobs.kinds.asking import Asking, custom_id
 from engine.jobs.kinds.collecting import Collector
 from engine.jobs.kinds.rounds import Round
 from engine.jobs.service import connected
+from engine.quantities import agrees, counted
 from engine.states import Outcome
 from engine.store.files import private_folder
 
@@ -54,7 +55,9 @@ def _read_again(asking: Asking, azure: Azure) -> None:
         charge = asking.charge(f"batch:{batch_id}", *tokens, batch=True)
         context.store.jobs.record(context.job.id, asking.contestant_id, charge)
     if read := left - asking.left():
-        context.say(f"{read:,} answers of earlier rounds were read again: the store did not have them", "warning")
+        context.say(
+            f"{counted(read, 'answer')} of earlier rounds read again, because the store did not have them", "warning"
+        )
 
 
 async def cancel(context: Context) -> None:
@@ -80,7 +83,10 @@ async def _ask(asking: Asking, azure: Azure) -> None:
         if not round_.requests:
             break  # of what is left no file can be read
         if number < MORE_ROUNDS and retry == "batch":
-            context.say(f"{left} of {asking.count} images have no answer; they are asked about again, in a batch")
+            context.say(
+                f"{left:,} of {counted(asking.count, 'image')} {agrees(left, 'has', 'have')} no answer:"
+                " queried again, in a batch"
+            )
     if retry == "realtime":
         await _ask_now(asking, azure)
 
@@ -107,7 +113,10 @@ async def _ask_now(asking: Asking, azure: Azure) -> None:
     total, done = asking.count, asking.count - asking.left()
     if not deployment or done == total:
         return
-    context.say(f"{total - done} of {total} images have no answer; they are asked about in real time")
+    context.say(
+        f"{total - done:,} of {counted(total, 'image')} {agrees(total - done, 'has', 'have')} no answer:"
+        " queried in real time"
+    )
 
     def on_answer(answer: Answer, *_: object) -> None:
         nonlocal done
@@ -137,9 +146,16 @@ def _finish(asking: Asking) -> dict[str, Any]:
             f"No request of the batch was answered{f': {error}' if error else ''}.", "Resume the job to ask again."
         )
     if left:
-        context.say(f"{left} images have no answer; they count as wrong, and a resume asks about them again", "warning")
+        context.say(
+            f"{counted(left, 'image')} {agrees(left, 'has', 'have')} no answer, which counts as wrong;"
+            " a resume queries again",
+            "warning",
+        )
     filtered = context.store.predictions.counts(asking.contestant_id).get(Outcome.FILTERED, 0)
     if filtered:
-        context.say(f"the content filter stopped {filtered} images; that is final, and they count as wrong", "warning")
+        context.say(
+            f"the content filter stopped {counted(filtered, 'image')}; that is final, and counts as wrong",
+            "warning",
+        )
     context.progress(asking.count, asking.count, "")
     return {"images": asking.count, "unanswered": left}

@@ -18,6 +18,7 @@ from engine.azure.connection import Azure
 from engine.errors import JobError
 from engine.jobs.kinds import outputs
 from engine.jobs.kinds.asking import Asking
+from engine.quantities import counted
 from engine.states import Split
 from engine.store.predictions import Prediction
 
@@ -90,7 +91,7 @@ class Collector:
             if found.gone:
                 file.lost = found.missing
             what = "no longer exist" if found.gone else "cannot be read" if found.problem else "are in neither file"
-            problem = f"batch {state.id}: {found.missing:,} of {found.promised:,} answers {what}"
+            problem = f"batch {state.id}: {found.missing:,} of {counted(found.promised, 'answer')} {what}"
             context.say(problem, "warning")
             if found.gone or found.problem:
                 file.problem = problem
@@ -181,6 +182,6 @@ def raise_lost(files: Sequence[File]) -> None:
     """
     if lost := sum(file.lost for file in files):
         raise JobError(
-            f"{lost:,} answers that were paid for no longer exist on the service.",
+            f"{counted(lost, 'answer')} that were paid for no longer exist on the service.",
             "Resume the job to query these images again, which is paid again.",
         )

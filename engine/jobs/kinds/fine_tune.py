@@ -25,6 +25,7 @@ from engine.jobs import tuning_checks
 from engine.jobs.context import Context, Stopped
 from engine.jobs.kinds.training_data import images_of, prepare, refuse
 from engine.jobs.service import connected
+from engine.quantities import agrees, counted
 from engine.states import Request, Split
 from engine.store.charges import Charge
 from engine.store.files import private_folder, write_atomic
@@ -100,7 +101,7 @@ async def run(context: Context) -> dict[str, Any]:
         billed = status.trained_tokens or _facts(made)["tokens"] * (status.epochs or 1)
     usd = charge(made, billed, estimated=estimated)
     about = "about " if estimated else ""
-    context.say(f"model {status.fine_tuned_model}; {about}{billed:,} tokens billed, {about}${usd:.2f}")
+    context.say(f"model {status.fine_tuned_model}; {about}{counted(billed, 'token')} billed, {about}${usd:.2f}")
     if estimated:
         context.say("the service did not report the billed tokens: the training cost is an estimate", "warning")
     steps = max([steps, *(point.step for point in points)])  # events name each tenth step, not the last one
@@ -312,7 +313,8 @@ def settle(made: _Run, status: TuningStatus) -> None:
         billed = round(facts["tokens"] * status.epochs * min(1.0, made.step / steps))
     usd = charge(made, billed or 0, estimated=made.billed is None)
     made.context.say(
-        f"fine-tuning job {made.id} is {status.status}; {about}{billed or 0:,} tokens billed, ${usd:.2f} in all"
+        f"fine-tuning job {made.id} is {status.status}; {about}{counted(billed or 0, 'token')} billed, ${usd:.2f}"
+        f" in all"
     )
     made.over()
 
@@ -373,7 +375,11 @@ def _left_out(made: _Run, status: TuningStatus, billed: int, steps: int) -> dict
     )
     count = max(count, len(named))
     if count:
-        context.say(f"about {count:,} of {facts['examples']:,} training images were not used by the service", "warning")
+        context.say(
+            f"about {count:,} of {counted(facts['examples'], 'training image')} {agrees(count, 'was', 'were')} not"
+            f" used by the service",
+            "warning",
+        )
     for name in named:
         context.say(f"not used: {name}", "warning")
     return {"about": count, "named": named}

@@ -17,6 +17,7 @@ from engine.azure.batches import BatchStatus
 from engine.azure.connection import Azure
 from engine.azure.patience import LIMIT_SECONDS, Say, patiently
 from engine.errors import ServiceError
+from engine.quantities import counted
 
 PATIENCE_SECONDS = LIMIT_SECONDS
 """How long a batch's files are fetched again while they are not whole."""
@@ -132,7 +133,7 @@ async def fetch(
     ):
         pass
     elif found.missing or junk:
-        found.problem = f"{found.answers:,} of {found.promised:,} answers can be read"
+        found.problem = f"{found.answers:,} of {counted(found.promised, 'answer')} can be read"
     else:
         found.problem = "the size of the download is not the file's"
     return found

@@ -11,6 +11,7 @@ from engine.errors import JobError
 from engine.jobs.context import Context
 from engine.jobs.kinds.asking import Asking, custom_id, image_id
 from engine.jobs.service import connected
+from engine.quantities import counted
 
 
 async def run(context: Context) -> dict[str, Any]:
@@ -65,7 +66,7 @@ async def run(context: Context) -> dict[str, Any]:
     measured = context.store.predictions.latencies(asking.contestant_id).keys() & {image.id for image in images}
     if images and not measured:
         raise JobError(
-            f"Deployment {parameters['deployment']} answered none of {len(images)} requests"
+            f"Deployment {parameters['deployment']} answered none of {counted(len(images), 'request')}"
             f"{f': {refusals[0]}' if refusals else ''}.",
             "Correct AZURE_OPENAI_DEPLOYMENT_NAME, or wait until the deployment answers; then resume the job.",
         )

@@ -26,6 +26,7 @@ from engine.jobs.identity import sha256_of
 from engine.jobs.kinds.asking import Asking, custom_id
 from engine.jobs.kinds.collecting import Collector, File, raise_lost, raise_unread
 from engine.jobs.kinds.kept import kept_files, own_manifest, write_manifest
+from engine.quantities import counted
 from engine.states import Split
 from engine.store.files import write_atomic
 
@@ -160,7 +161,7 @@ class Round:
             shards = await asyncio.to_thread(self._write)
             self._files = [File(s.path.name, s.requests, s.bytes, s.tokens, s.sha256) for s in shards]
             count, size = sum(s.requests for s in shards), sum(s.bytes for s in shards)
-            self._context.say(f"wrote {count} requests in {len(shards)} file(s), {size / 1e6:.1f} MB")
+            self._context.say(f"wrote {counted(count, 'request')} in {len(shards)} file(s), {size / 1e6:.1f} MB")
             self._save()
         for file in self._open():
             file.batch = intents.get(self._key(file))
@@ -237,7 +238,8 @@ class Round:
         """Let several smaller files stand for one that the quota has no room for."""
         if file.requests == 1:
             raise JobError(
-                f"One request takes about {file.tokens:,} tokens, and the deployment's quota of enqueued tokens"
+                f"One request takes about {counted(file.tokens, 'token')}, and the deployment's quota of enqueued"
+                f" tokens"
                 f" has no room for it ({'unknown' if self._limit is None else f'{self._limit:,}'}).",
                 "Raise the batch deployment's quota, or wait for other batches on it to end; then resume.",
             )
@@ -372,13 +374,17 @@ class Round:
                 self._tries, self._closed_until = 0, 0.0
 
     def _tell(self) -> None:
-        counted = [file for file in self._files if file.state != "split"]
+        files = [file for file in self._files if file.state != "split"]
         running = len(self._running())
-        over = sum(file.state == "over" for file in counted)
-        done = sum(file.requests if file.state == "over" else file.done for file in counted)
+        over = sum(file.state == "over" for file in files)
+        done = sum(file.requests if file.state == "over" else file.done for file in files)
         states = dict.fromkeys(self._said[file.batch] for file in self._running() if file.batch in self._said)
-        note = f"{over} of {len(counted)} batches ended, {running} under way" if len(counted) > 1 else ", ".join(states)
-        self._context.progress(done, max(done, sum(file.requests for file in counted)), note)
+        note = (
+            f"{over} of {counted(len(files), 'batch')} ended, {running} under way"
+            if len(files) > 1
+            else ", ".join(states)
+        )
+        self._context.progress(done, max(done, sum(file.requests for file in files)), note)
 
     async def _collect(self, file: File, state: BatchStatus) -> None:
         """Fetch what an ended batch left, and settle with what can be read after a few tries: the job is cancelled."""

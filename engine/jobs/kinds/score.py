@@ -22,6 +22,7 @@ from engine.jobs.context import Context
 from engine.jobs.kinds.asking import Asking, custom_id
 from engine.jobs.kinds.deploy import charge_hours, close_if_gone, ensure_deployed, take_down
 from engine.jobs.service import connected
+from engine.quantities import agrees, counted
 from engine.states import JobKind
 from engine.store.datasets import StoredImage
 
@@ -61,7 +62,9 @@ async def run(context: Context) -> dict[str, Any]:
             await stoppable(take_down(context.store, context.home, azure, job, context.say), context.check)
     if unsettled:
         context.say(
-            f"{unsettled} images have no answer; they count as wrong, and a resume asks about them again", "warning"
+            f"{counted(unsettled, 'image')} {agrees(unsettled, 'has', 'have')} no answer, which counts as wrong;"
+            " a resume queries again",
+            "warning",
         )
     return {"images": len(asking.images), "unanswered": unsettled}
 
@@ -122,7 +125,10 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str, deployed: dict
     await ask(todo[: max(0, alone)], 1)
     await ask(todo[max(0, alone) :], context.job.parameters["concurrency"])
     if pace.refused:
-        context.say(f"{pace.refused} requests were refused as too many, and made again")
+        context.say(
+            f"{counted(pace.refused, 'request')} {agrees(pace.refused, 'was', 'were')} refused as too many, and"
+            " made again"
+        )
 
 
 def _folder(asking: Asking, deployed: dict[str, Any]) -> Path:

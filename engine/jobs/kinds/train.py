@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.errors import InputError, JobError, WeightsError
 from engine.jobs.context import Context
+from engine.quantities import agrees, counted
 from engine.states import Outcome, Split
 from engine.store.datasets import StoredImage
 from engine.store.predictions import Prediction
@@ -193,7 +194,10 @@ def _predict(context: Context, predictor: Predictor, labels: tuple[str, ...]) ->
         context.progress(len(images) - len(todo) + min(start + CHUNK, len(todo)), len(images), "predicting")
     if left := len(images) - len(context.store.predictions.settled(contestant)):
         why = context.store.predictions.an_error(contestant)
-        raise JobError(f"{left} of {len(images)} test images were not predicted: {why}", "Then resume the job.")
+        raise JobError(
+            f"{left:,} of {counted(len(images), 'test image')} {agrees(left, 'was', 'were')} not predicted: {why}",
+            "Then resume the job.",
+        )
     return len(todo) / busy if todo else None
 
 

@@ -14,6 +14,7 @@ from engine.datasets.training_file import MIN_EXAMPLES, Problem, check_image_fil
 from engine.jobs import tuning_checks
 from engine.jobs.context import Context
 from engine.jobs.identity import sha256_of
+from engine.quantities import counted
 from engine.states import Split
 from engine.store.datasets import StoredImage
 from engine.store.files import write_atomic
@@ -54,7 +55,7 @@ def prepare(context: Context, path: Path, split: Split, suffix: str, epochs: int
     if problems:
         path.unlink()
     refuse(context, problems, f"The {what} file cannot be used", found.count)
-    context.say(f"checked {found.examples} {split} examples: about {tokens:,} tokens an epoch")
+    context.say(f"checked {found.examples} {split} examples: about {counted(tokens, 'token')} an epoch")
     of = {"identity": context.identity.plain(), "sha256": sha256_of(path)}
     write_atomic(facts, json.dumps({"examples": found.examples, "tokens": tokens, **of}))
 

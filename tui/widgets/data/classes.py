@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from engine import DatasetView
+from engine import DatasetView, counted
 from tui.styles.theme import look
 from tui.text import one_line
 from tui.widgets.bar import stacked
@@ -42,7 +42,7 @@ class ClassesTab(DataTab):
         colours = [style for _, _, style in splits]
         total = data.train + data.val + data.test
         room = self.size.width - 2
-        about = Text(f"{len(data.labels):,} classes, {total:,} images:")
+        about = Text(f"{counted(len(data.labels), 'class')}, {counted(total, 'image')}:")
         for name, count, style in splits:
             about.append(" █ ", style).append(f"{name} {count:,}")
         about.append("\n").append_text(stacked([(n, style) for _, n, style in splits], total, room))

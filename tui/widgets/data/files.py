@@ -14,7 +14,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import OptionList, Static
 
-from engine import Choice, DatasetView, DogclsError, Engine, Exported, Form, Order, Prompt
+from engine import Choice, DatasetView, DogclsError, Engine, Exported, Form, Order, Prompt, counted, signed
 from tui.guard import work
 from tui.screens.dialogs import AskScreen
 from tui.styles.theme import look
@@ -141,7 +141,9 @@ class FilesTab(DataTab):
         said, sampled = Text(), next(iter(found)).sampled
         for caution in cautions:
             said.append(f"! {_said_here(caution)}\n", look().warn)
-        self._tell(said.append(f"Measured on {sampled:,} images, carried over; tokens are estimates.\n", look().dim))
+        self._tell(
+            said.append(f"Measured on {counted(sampled, 'image')}, carried over; tokens are estimates.\n", look().dim)
+        )
 
     def _draw_forms(self) -> None:
         at, least = look(), min((c.upload_bytes for c in self._choices if not c.unusable), default=0)
@@ -155,7 +157,11 @@ class FilesTab(DataTab):
                 Text(c.name.removeprefix("--format ").replace("--quality", "q").replace("--max-side", "≤"), "bold"),
                 Text(size(c.sent_bytes), justify="right"),
                 Text(size(c.upload_bytes), f"bold {at.ok}" if small else "", justify="right"),
-                *([Text(f"{c.upload_bytes / max(1, as_is) - 1:+.0%}", at.dim, justify="right")] if wide else []),
+                *(
+                    [Text(f"{signed(100 * (c.upload_bytes / max(1, as_is) - 1), 0)}%", at.dim, justify="right")]
+                    if wide
+                    else []
+                ),
                 Text(f"{c.files:,}", justify="right"),
                 Text(f"{c.tokens:,}", at.dim, justify="right"),
                 Text("–" if c.usd is None else dollars(c.usd), at.accent, justify="right"),
@@ -277,9 +283,11 @@ def _result(exported: Exported, notes: list[str]) -> Text:
         text.append(f"In {one_line(str(exported.shards[0].path.parent), 300)}:\n", at.dim)
     for shard in exported.shards:
         text.append("✓ ", at.ok)
-        text.append(f"{one_line(shard.path.name, 200)}  {shard.requests:,} lines, {size(shard.bytes)}\n")
+        text.append(f"{one_line(shard.path.name, 200)}  {counted(shard.requests, 'line')}, {size(shard.bytes)}\n")
     if exported.kept or exported.resumed:
-        text.append(f"There already: {exported.kept:,} of the files, {exported.resumed:,} lines of the next.\n", at.dim)
+        text.append(
+            f"There already: {exported.kept:,} of the files, {counted(exported.resumed, 'line')} of the next.\n", at.dim
+        )
     if exported.skipped:
         text.append(f"{exported.skipped:,} left out:\n", at.warn)
         for path, why in exported.bad[:NAMED]:

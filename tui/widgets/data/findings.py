@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import DataTable, Static
 
-from engine import DatasetView, DogclsError, Engine, InputError
+from engine import DatasetView, DogclsError, Engine, InputError, counted
 from tui.guard import work
 from tui.styles.theme import look
 from tui.text import moment, one_line
@@ -104,15 +104,15 @@ class FindingsTab(DataTab):
             return
         count = sum(findings for _, _, findings, _ in report.kinds)
         line = Text.assemble(
-            (f"{count:,} finding{'s' * (count != 1)}", f"bold {at.accent}"),
-            (f" in {report.images:,} images, {moment(report.at)[:16]}", at.dim),
+            (counted(count, "finding"), f"bold {at.accent}"),
+            (f" in {counted(report.images, 'image')}, {moment(report.at)[:16]}", at.dim),
             (f", {report.images_per_second:,.0f} a second\n", at.dim),
         )
         for kind, level, findings, files in report.kinds:
             chosen = kind == self._kind
             style = f"bold reverse {_style(level)}" if chosen else _style(level)
             line.append(f"{kind} {findings:,}", style)
-            line.append(f" ({files:,} file{'s' * (files != 1)})" if files else "", at.dim).append("  ")
+            line.append(f" ({counted(files, 'file')})" if files else "", at.dim).append("  ")
         if len(report.kinds) > 1:
             line.append("f: all" if self._kind == report.kinds[-1][0] else "f: one kind", at.dim)
         self.query_one("#checked", Static).update(line)

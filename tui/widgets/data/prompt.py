@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import OptionList, Static, TextArea
 
-from engine import DatasetView, DogclsError, Engine, Prompt
+from engine import DatasetView, DogclsError, Engine, Prompt, counted
 from tui.guard import work
 from tui.screens.dialogs import AskScreen
 from tui.styles.theme import look
@@ -143,7 +143,7 @@ class PromptTab(DataTab):
             return
         tokens, share = p.text_tokens + p.image_tokens, data.test / 1000
         told = Text.assemble(
-            (f"{tokens:,} tokens", "bold"),
+            (f"{counted(tokens, 'token')}", "bold"),
             (f", about {p.text_tokens:,} of text, {p.image_tokens:,} of image\n", at.dim),
             (f"1,000 requests: {dollars(p.batch_usd)} by batch, {dollars(p.real_time_usd)} one by one\n", at.accent),
             (
@@ -224,7 +224,7 @@ def shortened(body: str) -> str:
             return [short(each) for each in value]
         if isinstance(value, str) and len(value) > MOST_SHOWN:
             out = len(value) - MOST_SHOWN
-            return f"{value[: MOST_SHOWN - END_SHOWN]} … {out:,} characters more … {value[-END_SHOWN:]}"
+            return f"{value[: MOST_SHOWN - END_SHOWN]} … {counted(out, 'character')} more … {value[-END_SHOWN:]}"
         return value
 
     return json.dumps(short(json.loads(body)), indent=2, ensure_ascii=False)

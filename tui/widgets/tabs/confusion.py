@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Static
 
-from engine import confusion_map
+from engine import confusion_map, counted
 from tui.guard import work
 from tui.styles.theme import look
 from tui.text import one_line
@@ -45,7 +45,7 @@ class ConfusionTab(Sheet):
         wrong = sum(count for _, _, count in found.pairs)
         self.head(
             (short(c.name), f"bold {at.contestant(c.kind)}"),
-            f"  {wrong:,} of {len(answers.truths):,} images wrong · a row is a truth, a column an answer",
+            f"  {wrong:,} of {counted(len(answers.truths), 'image')} wrong · a row is a truth, a column an answer",
         )
         drawn = heatmap(found, answers.labels, self._across, not self.app.no_color)
         self.query_one("#heat", Static).update(drawn)

@@ -10,9 +10,9 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from engine import overloads
+from engine import counted, nouns, overloads, points
 from tui.styles.theme import look
-from tui.text import dollars, one_line, points
+from tui.text import dollars, one_line
 from tui.widgets.charts import spent
 from tui.widgets.tabs.base import Sheet, View, short
 from tui.widgets.tabs.frontier import frontier
@@ -40,7 +40,7 @@ class CostTab(Sheet):
         kinds = {c.name: c.kind for c in found.analysis.contestants}
         parts: list[RenderableType] = [_totals(found, kinds), _others(found.terms), ""]
         if found.by_cost:
-            title = f"cheapest, by images a month over {found.terms.months:g} months"
+            title = f"cheapest, by images a month over {found.terms.months:g} {nouns(found.terms.months, 'month')}"
             parts += [stretches(found.by_cost, kinds, found.terms.volume, width, title), ""]
         if found.by_value and found.terms.value:
             title = f"leaves most, where a correct answer is worth ${found.terms.value:g}"
@@ -82,9 +82,9 @@ def _terms(terms: Terms) -> list[Text | str | tuple[str, str]]:
     """Return what the reader changes most, with the keys for it."""
     at = look()
     return [
-        (f"{terms.volume:,.0f} images a month", f"bold {at.accent}"),
+        (f"{counted(terms.volume, 'image')} a month", f"bold {at.accent}"),
         " (+ -) for ",
-        (f"{terms.months:g} month{'s' * (terms.months != 1)}", f"bold {at.accent}"),
+        (f"{terms.months:g} {nouns(terms.months, 'month')}", f"bold {at.accent}"),
         " (> <)  v: other terms",
     ]
 

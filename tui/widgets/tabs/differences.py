@@ -10,9 +10,9 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.widgets import DataTable, Static
 
-from engine import said_paired
+from engine import counted, points, said_paired
 from tui.styles.theme import look
-from tui.text import one_line, points
+from tui.text import one_line
 from tui.widgets.bar import whiskers
 from tui.widgets.tables import Table
 from tui.widgets.tabs.base import Sheet, View, short
@@ -47,7 +47,7 @@ class DifferencesTab(Sheet):
             table.fill(("",), {})
             self.query_one("#difference-told", Static).update("")
             return
-        several = f" · both after Holm, {len(found)} pairs" if len(found) > 1 else ""
+        several = f" · both after Holm, {counted(len(found), 'pair')}" if len(found) > 1 else ""
         self.head(f"points, 95% intervals · McNemar's exact p{several}")
         kinds = {c.name: c.kind for c in view.found.analysis.contestants}
         least = min([0.0, *(_better(d)[2][1] for d in found if d.n)])
@@ -92,7 +92,8 @@ class DifferencesTab(Sheet):
             return
         told = Text(one_line(said_paired(d, len(self.view.found.analysis.differences)), 600))
         told.append(
-            f"\nOf {d.n:,} images {d.both:,} were recognised by both, {d.neither:,} by neither, {len(d.only_a):,} only"
+            f"\nOf {counted(d.n, 'image')} {d.both:,} were recognised by both, {d.neither:,} by neither,"
+            f" {len(d.only_a):,} only"
             f" by {one_line(d.a, 40)}, {len(d.only_b):,} only by {one_line(d.b, 40)}; interval: {d.interval}.",
             at.dim,
         )

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from engine import counted
 from tui.styles.theme import look
 from tui.text import one_line
 from tui.widgets.charts import latencies
@@ -71,7 +72,7 @@ class LatencyTab(Sheet):
                     told.append(
                         f"{one_line(c.name, 40)}, {words}: {waits.retried:,} of {waits.n:,} took more than one "
                     )
-                    told.append(f"attempt, {waits.attempts:,} attempts in all.\n")
+                    told.append(f"attempt, {counted(waits.attempts, 'attempt')} in all.\n")
         legend = Text(
             "alone: one request after another, the attempt that was answered. first: attempts that succeeded at once."
             " in all: until the answer came, retries and pauses included. ≥: so few do not give the other end.",

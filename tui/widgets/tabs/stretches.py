@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from engine import between
 from tui.styles.theme import look
 from tui.widgets.tabs.base import short
 
@@ -71,9 +72,7 @@ def stretches(found: Sequence[Stretch], kinds: Mapping[str, str], volume: float,
 
 
 def _from(stretch: Stretch) -> str:
-    if math.isinf(stretch.high):
-        return f"from {stretch.low:,.0f} on"
-    return f"up to {stretch.high:,.0f}" if stretch.low == 0 else f"{stretch.low:,.0f} to {stretch.high:,.0f}"
+    return between(stretch.low, stretch.high)
 
 
 def _count(number: float) -> str:

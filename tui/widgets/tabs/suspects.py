@@ -6,6 +6,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
 
+from engine import counted
 from tui.styles.theme import look
 from tui.text import one_line
 from tui.widgets.tabs.base import View
@@ -28,7 +29,7 @@ class SuspectsTab(PicturedTab):
             self.head(f"No label is suspect: {why}.")
         else:
             self.head(
-                (f"{len(found):,} suspect label{'s' * (len(found) > 1)}", "bold"),
+                (counted(len(found), "suspect label"), "bold"),
                 f", {sure:,} for a strong reason (!): to be looked at, not proven",
             )
 
