@@ -9,6 +9,7 @@ from itertools import combinations
 
 from engine.evaluation.differences import LEVEL, corrected, shared
 from engine.evaluation.metrics import Latency, Requests, latency, macro_f1, mcnemar, requests, wilson
+from engine.quantities import counted
 from engine.states import ContestantKind, Outcome
 
 

@@ -137,7 +137,7 @@ def test_retries_are_told_apart_from_latency():
         "first_ms_p50": 110.0, "first_ms_p95": 119.0, "total_ms_p50": 121.0, "total_ms_p95": pytest.approx(1362.1),
     }  # fmt: skip
     assert row["latency_ms_p50"] == "100.0"
-    assert "1 of 3 real-time requests were answered after a retry" in to_table(made)
+    assert "1 of 3 real-time requests was answered after a retry" in to_table(made)
 
 
 def test_missing_and_failed_images_count_as_wrong_and_stay_in_the_sum():

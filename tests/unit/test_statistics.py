@@ -151,7 +151,7 @@ def test_leniency_is_told():
 @pytest.mark.parametrize(
     ("given_", "message"),
     [
-        ((["a"], ["b"], ["a"]), "'b' is not among the 1 labels"),
+        ((["a"], ["b"], ["a"]), "'b' is not among the 1 label"),
         ((["a"], ["a", "a"], ["a"]), "2 predictions"),
         ((["a"], ["a"], ["a", "a"]), "the label 'a' is there twice"),
         ((["x"], ["a"], ["a"]), "'x' is not among"),
@@ -163,7 +163,7 @@ def test_what_cannot_be_is_refused(given_, message):
         quality(truths, said, labels)
     with pytest.raises(ValueError, match="a probability is not"):
         quality(["a"], ["a"], ["a"], probabilities=[1.2])
-    with pytest.raises(ValueError, match="2 rankings for 1 images"):
+    with pytest.raises(ValueError, match="2 rankings for 1 image"):
         quality(["a"], ["a"], ["a"], rankings=[[(0, 1.0)], []])
 
 

@@ -12,7 +12,8 @@ from engine.evaluation.comparison import ContestantInput, compare
 from engine.evaluation.differences import unpaired
 from engine.evaluation.properties import ImageProperties
 from engine.evaluation.verdict import Price, said_paired, said_unpaired
-from engine.evaluation.words import dollars, points
+from engine.evaluation.words import dollars
+from engine.quantities import points
 from engine.states import ContestantKind, Outcome
 from tests.properties import quick
 
@@ -193,12 +194,12 @@ def test_properties_come_by_contestant():
     ("change", "message"),
     [
         ({"truths": ["Breed 9"] * 600}, "b and a were not tested on the same images: the true labels differ"),
-        ({"images": ["x"] * 600}, "b has 1 images that a has not, and lacks 600 that it has"),
+        ({"images": ["x"] * 600}, "b has 1 image that a has not, and lacks 600 that it has"),
         ({"images": [str(n) for n in range(599, -1, -1)]}, "b has the same images in another order"),
         ({"labels": ["Breed 1", "Cat"]}, "b was asked for other labels than the 120 here; 120 differ"),
         ({"name": "a"}, "two contestants are called 'a'"),
         ({"predictions": ["Cat"] * 600}, "b: 'Cat' is not among the 120 labels"),
-        ({"outcomes": [Outcome.ANSWERED]}, "b: 600 predictions and 1 outcomes for 600 images"),
+        ({"outcomes": [Outcome.ANSWERED]}, "b: 600 predictions, 1 outcome, 600 images"),
         ({"raw": ["x"]}, "b: "),
         ({"latencies_ms": [-1.0]}, "b: a latency is no number of milliseconds"),
     ],
