@@ -168,7 +168,7 @@ def _counts(
     given = dict(zip(Split, (train, val, test), strict=True))
     if any(given.values()):
         if other := [split for split, count in given.items() if count and split not in parts]:
-            what = "The split is test-only" if parts == [Split.TEST] else f"The source has no {other[0]} images"
+            what = "The split is test-only" if parts == [Split.TEST] else f"The source has no images of {other[0]}"
             raise InputError(f"{what}: it takes no --{other[0]}.", f"Leave --{other[0]} out.")
         if not all(given[split] for split in parts):
             together = ", ".join(f"--{split}" for split in parts[:-1]) + f" and --{parts[-1]}"

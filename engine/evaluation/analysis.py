@@ -13,6 +13,7 @@ from engine.evaluation.properties import Bucket, ImageProperties, by_property
 from engine.evaluation.quality import Quality, quality, right
 from engine.evaluation.reading import Reader, Reading, Synonyms
 from engine.evaluation.verdict import Price, Standing, Verdict, verdict
+from engine.quantities import counted
 from engine.states import Outcome
 
 
@@ -150,7 +151,7 @@ def check_alike(labels: Sequence[str], inputs: Sequence[ContestantInput]) -> Non
         if given.images and first.images and list(given.images) != list(first.images):
             alone = len(set(given.images) - set(first.images)), len(set(first.images) - set(given.images))
             what = (
-                f"{alone[0]} images that {first.name} has not, and lacks {alone[1]} that it has"
+                f"{counted(alone[0], 'image')} that {first.name} has not, and lacks {alone[1]} that it has"
                 if any(alone)
                 else "the same images in another order"
             )

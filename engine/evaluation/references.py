@@ -13,6 +13,7 @@ from typing import Any
 from engine.evaluation.differences import holm_unpaired, unpaired
 from engine.evaluation.metrics import wilson
 from engine.evaluation.verdict import said_unpaired
+from engine.quantities import counted
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _why_not(table: Mapping[str, Any], row: Mapping[str, Any], dataset: DatasetI
     differs = {copy["digest"]: copy["differs"] for copy in table["copies"]}.get(dataset.digest)
     reasons = []
     if dataset.labels != table["labels"]:
-        reasons.append(f"it tells {table['labels']} labels apart, yours {dataset.labels}")
+        reasons.append(f"it tells {counted(table['labels'], 'label')} apart, yours {dataset.labels}")
     theirs = f"{table['train']:,}/{table['val']:,}/{table['test']:,}"
     own = f"{dataset.train:,}/{dataset.val:,}/{dataset.test:,}"
     if theirs != own:

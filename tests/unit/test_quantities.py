@@ -65,7 +65,7 @@ def _number(node):
         called = getattr(value.func, "id", getattr(value.func, "attr", ""))
         return "len" if called in ("len", "sum", "max", "min") else None
     name = value.attr if isinstance(value, ast.Attribute) else getattr(value, "id", None)
-    if isinstance(value, ast.BinOp):
+    if isinstance(value, ast.BinOp | ast.Subscript):
         name = "sum"
     if name is None or name.isupper() or WORDS.match(name) or node.conversion != -1:
         return None
