@@ -168,8 +168,9 @@ def _counts(
     given = dict(zip(Split, (train, val, test), strict=True))
     if any(given.values()):
         if other := [split for split, count in given.items() if count and split not in parts]:
-            what = "The split is test-only" if parts == [Split.TEST] else f"The source has no images of {other[0]}"
-            raise InputError(f"{what}: it takes no --{other[0]}.", f"Leave --{other[0]} out.")
+            split = other[0]
+            what = "The split is test-only" if parts == [Split.TEST] else f"The source has no {split} images"
+            raise InputError(f"{what}: it takes no --{split}.", f"Leave --{split} out.")
         if not all(given[split] for split in parts):
             together = ", ".join(f"--{split}" for split in parts[:-1]) + f" and --{parts[-1]}"
             raise InputError(f"{together} go together.", f"Give all {len(parts)}, or none.")

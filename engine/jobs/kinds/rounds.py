@@ -160,8 +160,8 @@ class Round:
             self._limit = await self._quota()
             shards = await asyncio.to_thread(self._write)
             self._files = [File(s.path.name, s.requests, s.bytes, s.tokens, s.sha256) for s in shards]
-            count, size = sum(s.requests for s in shards), sum(s.bytes for s in shards)
-            self._context.say(f"wrote {counted(count, 'request')} in {len(shards)} file(s), {size / 1e6:.1f} MB")
+            many, size = counted(sum(s.requests for s in shards), "request"), sum(s.bytes for s in shards)
+            self._context.say(f"wrote {many} in {counted(len(shards), 'file')}, {size / 1e6:.1f} MB")
             self._save()
         for file in self._open():
             file.batch = intents.get(self._key(file))
@@ -238,8 +238,7 @@ class Round:
         """Let several smaller files stand for one that the quota has no room for."""
         if file.requests == 1:
             raise JobError(
-                f"One request takes about {counted(file.tokens, 'token')}, and the deployment's quota of enqueued"
-                f" tokens"
+                f"One request takes about {counted(file.tokens, 'token')}; the deployment's quota of enqueued tokens"
                 f" has no room for it ({'unknown' if self._limit is None else f'{self._limit:,}'}).",
                 "Raise the batch deployment's quota, or wait for other batches on it to end; then resume.",
             )
@@ -375,16 +374,12 @@ class Round:
 
     def _tell(self) -> None:
         files = [file for file in self._files if file.state != "split"]
-        running = len(self._running())
         over = sum(file.state == "over" for file in files)
         done = sum(file.requests if file.state == "over" else file.done for file in files)
         states = dict.fromkeys(self._said[file.batch] for file in self._running() if file.batch in self._said)
-        note = (
-            f"{over} of {counted(len(files), 'batch')} ended, {running} under way"
-            if len(files) > 1
-            else ", ".join(states)
-        )
-        self._context.progress(done, max(done, sum(file.requests for file in files)), note)
+        many = f"{over} of {counted(len(files), 'batch')} ended, {len(self._running())} under way"
+        total = max(done, sum(file.requests for file in files))
+        self._context.progress(done, total, many if len(files) > 1 else ", ".join(states))
 
     async def _collect(self, file: File, state: BatchStatus) -> None:
         """Fetch what an ended batch left, and settle with what can be read after a few tries: the job is cancelled."""

@@ -33,7 +33,7 @@ async def test_a_quota_that_arm_tells_sizes_the_files_before_any_is_sent(world, 
     world.make(30)
     await world.run()
     assert world.ended() == {"completed": 3}
-    assert world.said("in 3 file(s)")
+    assert world.said("in 3 files")
 
 
 async def test_a_quota_that_others_fill_is_waited_for(world, place):
