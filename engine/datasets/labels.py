@@ -205,6 +205,11 @@ def number(text: str) -> str | None:
     return "0" if plain in ("-0", "") else plain
 
 
+def plain(name: str) -> str:
+    """Return what all names have in common that mean one label: such as in a table of costs, or in an option."""
+    return _keys(canonical(name))[0]
+
+
 def _keys(label: str) -> tuple[str, ...]:
     """Return what all labels have in common that look the same, or are the same number: case, spaces and dashes."""
     shape = label

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.evaluation.costs import plain
+from engine.datasets.labels import plain
 from engine.evaluation.differences import LEVEL, corrected
 from engine.evaluation.measured import chance_p, contrasts, interval
 from engine.evaluation.measures import STANDARD, Cells, Measure, against_constant

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import tomllib
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.datasets.labels import plain as plain
 from engine.errors import InputError
+from engine.text_files import parse_toml, read_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,13 +78,7 @@ def load_costs(path: Path, labels: Sequence[str]) -> Costs:
         InputError: the file cannot be read, or is no such table; names the file and what is wrong.
 
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: it is not UTF-8.", "Save it as UTF-8.") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}.", "Name a costs.toml.") from error
-    return parse_costs(text, labels, str(path))
+    return parse_costs(read_text(path, wait=True), labels, str(path))
 
 
 def parse_costs(text: str, labels: Sequence[str], source: str = "costs.toml") -> Costs:
@@ -99,12 +93,7 @@ def parse_costs(text: str, labels: Sequence[str], source: str = "costs.toml") ->
         InputError: it is no TOML; a label is unknown or named twice; a cost is missing, negative or no number.
 
     """
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{source}: {error}.", _FORM) from None
-    except RecursionError:
-        raise InputError(f"{source}: it is nested too deeply.", _FORM) from None
+    table = parse_toml(text, source, _FORM)
     place = _Places(labels, source)
     given: dict[int | str, dict[int | str, float]] = {}
     for name, row in table.items():
@@ -124,7 +113,7 @@ def parse_costs(text: str, labels: Sequence[str], source: str = "costs.toml") ->
 
 
 class _Places:
-    """Finds labels by name: exactly, or by one spelling once case, spaces and Unicode forms are disregarded."""
+    """Finds labels by name: exactly, or by another spelling of one label only; see `engine.datasets.labels`."""
 
     def __init__(self, labels: Sequence[str], source: str) -> None:
         self._source = source
@@ -148,11 +137,6 @@ class _Places:
         if at in taken:
             raise InputError(f"{self._source}: {what}, {name!r}, is there twice.", "Keep one of both.")
         return at
-
-
-def plain(label: str) -> str:
-    """Return a label without what makes twins of it: Unicode form, case, surrounding and repeated spaces."""
-    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
 
 
 def _amount(value: object, what: str) -> float:

@@ -137,7 +137,7 @@ class Reader:
 
     def _labels_of(self, key: str, others: Sequence[str]) -> set[str]:
         """Return the labels among the names of one entry."""
-        return {label for name in (key, *others) if (label := self._looks[0].get(_plain(name))) is not None}
+        return {label for name in (key, *others) if (label := self._looks[0].get(_plain(canonical(name)))) is not None}
 
     def read(self, raw: str | None, asked: str | None = None) -> Reading:
         """Return what an answer says.

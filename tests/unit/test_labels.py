@@ -7,10 +7,12 @@ import re
 import shutil
 import unicodedata
 
+import numpy as np
 import pytest
 
 from engine.datasets.labels import Labels, canonical, number
 from engine.errors import InputError
+from engine.evaluation.costs import parse_costs
 from engine.evaluation.given import read_labels, read_predictions
 from engine.evaluation.reading import Rule, read
 from tests.pictures import plain, tar_of, zip_of
@@ -295,6 +297,24 @@ def test_truths_are_those_of_the_list_however_they_are_written(tmp_path):
     (tmp_path / "p.csv").write_text("contestant,image,truth,answer\na,1,0.5,x\n")
     with pytest.raises(InputError, match=r"line 2: the truth '0\.5' is not among the labels"):
         read_predictions(tmp_path / "p.csv", labels)
+
+
+def test_other_files_name_labels_in_any_spelling():
+    labels = [E_ACUTE, "toy poodle", "1"]
+    decomposed = unicodedata.normalize("NFD", E_ACUTE)
+    text = f"""["{decomposed.lower()}"]
+"Toy-Poodle" = 2
+"1.0" = 3
+["toy\u00a0poodle"]
+"{E_ACUTE.upper()}" = 1
+1 = 1
+[1]
+"*" = 4
+"""
+    costs = parse_costs(text, labels)
+    truths, answers = np.repeat(range(3), 3), np.tile(range(3), 3)
+    assert costs.of(truths, answers).tolist() == [0, 2, 3, 1, 0, 1, 4, 4, 0]
+    assert read("a spaniel", labels, {decomposed: ["spaniel"]}).label == E_ACUTE
 
 
 # -- answers
