@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.backbones.images import READING
 from engine.backbones.torchvision_import import import_torchvision
 from engine.errors import InputError, JobError, WeightsError
 from engine.training import checkpoint, loop
@@ -101,6 +102,22 @@ def weights(path):
 
 def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_was_trained_on_pictures_as_another_version_saw_them(run, backbones, tmp_path, monkeypatch):
+    """A run that was cut off starts anew, and a model says it, for its features are not those of today."""
+    run("a", epochs=1)
+    said = []
+    load_predictor(tmp_path / "a", backbones, lambda message, _: said.append(message))
+    assert said == []
+    for module in ("training.loop", "training.predict", "backbones.backbone"):
+        monkeypatch.setattr(f"engine.{module}.READING", READING + 1)
+    load_predictor(tmp_path / "a", backbones, lambda message, _: said.append(message))
+    assert len(said) == 1 and said[0].endswith("train again")
+    watch = Watch()
+    run("a", watch, epochs=1)
+    assert "last.pt is of another run (reading) and was passed over" in watch.said
+    assert any(name == "train_loss" for name, _, _ in watch.measured)
 
 
 def test_training_learns_and_the_best_epoch_predicts(run, dogs, backbones, tmp_path):
