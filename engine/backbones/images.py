@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused before they are decoded (decompression bombs)."""
-# What Pillow warns of (a large picture, odd EXIF) is for no user's terminal: what cannot be read is refused.
+# Pillow's warnings (a large picture, odd EXIF) are no news for a terminal: what cannot be read is refused by name.
 warnings.filterwarnings("ignore", module=r"PIL\b")
 READING = 2
 """Changes with what `as_seen` returns: part of the name of whatever is kept of pixels, or computed from them."""
@@ -163,10 +163,10 @@ def samples(image: Image.Image) -> str:
 
 
 def eight_bits(values: np.ndarray) -> np.ndarray:
-    """Return greys of more than 8 bits, `[height, width]`, scaled to uint8 and rounded.
+    """Return greys of more than 8 bits, `[height, width]`, scaled to uint8.
 
-    Integers are 16 bits wide. The range of floats is the least of 0 to 1, to 255 and to 65535 that holds them; what
-    is larger is measured by its own maximum. What is negative, or no number, is black.
+    Integers are 16 bits wide, and rounded down. The range of floats is the least of 0 to 1, to 255 and to 65535 that
+    holds them; what is larger is measured by its own maximum. What is negative, or no number, is black.
     """
     floats = values.dtype.kind == "f"
     most = float(values.max(initial=0, where=np.isfinite(values)))
@@ -175,9 +175,10 @@ def eight_bits(values: np.ndarray) -> np.ndarray:
     rows = max(1, 4_000_000 // max(1, values.shape[1]))
     for at in range(0, len(values), rows):
         strip = np.nan_to_num(values[at : at + rows].astype(np.float64), nan=0.0)
-        grey[at : at + rows] = np.rint(strip.clip(0, top) * 255 / top)
+        scaled = strip.clip(0, top) * 255 / top
+        grey[at : at + rows] = np.rint(scaled) if floats else np.floor(scaled)
     return grey
 
 
 READERS = (as_seen, turn, to_rgb, samples, eight_bits)
-"""Whose source, with Pillow's `Image` and NumPy as `np`, is all that it takes to see a picture as the models do."""
+"""Their source, with Pillow's `Image` and NumPy as `np`, is a whole program's reading of a picture: a model card's."""

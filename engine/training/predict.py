@@ -138,8 +138,8 @@ def load_predictor(
     first = load_best(folder, 0, say, identity)
     if first.get("reading") != READING:
         say(
-            "trained by a version that saw transparent, palette and 16-bit pictures otherwise: if there are such, train"
-            " again",
+            "trained by a version that read transparent, palette and 16-bit pictures differently: train again if the"
+            " dataset has such pictures",
             "warning",
         )
     recipe = Recipe(**first["recipe"])

