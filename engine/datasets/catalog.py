@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engine.datasets.examining import Progress, examine, flag_passed, refuse_bad
-from engine.datasets.labels import Labels
+from engine.datasets.labels import Labels, whole_numbers
 from engine.datasets.layout import lay_out, refuse_doubtful
 from engine.datasets.sources import Passed, Source, open_source
 from engine.datasets.splits import SplitKind, SplitPlan
@@ -205,6 +205,7 @@ def _list(
             f"Put each class's images into a folder of its name{below}.",
         )
     staging.index_labels()
+    staging.rename_labels(whole_numbers(staging.labels()))
     found = staging.labels()
     if len(found) < 2:
         raise InputError(f"{source.path}: only one class, {found[0]!r}.", "Give at least two.")

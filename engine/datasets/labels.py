@@ -12,7 +12,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -50,6 +50,7 @@ _APART = ("<super>", "<sub>", "<circle>", "<fraction>", "<square>")
 """Kinds of compatibility forms that look different from their plain form: `m²` is not `m2`."""
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,2})?", re.ASCII)
 _LONGEST_NUMBER = 60
+_WHOLE = re.compile(r"-?\d+(?:\.0+)?", re.ASCII)
 _SHORTENED = re.compile(r"[-+]?\d(?:[.,]\d+)?E\+\d{2,3}", re.ASCII)
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _DATE = re.compile(
@@ -203,6 +204,16 @@ def number(text: str) -> str | None:
     plain = format(Decimal(text), "f")
     plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
     return "0" if plain in ("-0", "") else plain
+
+
+def whole_numbers(labels: Collection[str]) -> dict[str, str]:
+    """Return which labels are whole numbers that a program has turned into floats, each with the number: 1.0 is 1.
+
+    That is certain only where all labels are whole numbers; else nothing is returned.
+    """
+    if not all(_WHOLE.fullmatch(label) for label in labels):
+        return {}
+    return {label: whole for label in labels if (whole := label.partition(".")[0]) != label}
 
 
 def plain(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.datasets.labels import Labels
+from engine.datasets.labels import Labels, whole_numbers
 from engine.datasets.tables import Table, wrong
 from engine.errors import InputError
 from engine.text_files import read_text
@@ -75,6 +75,8 @@ def read_predictions(path: Path, labels: Labels | None = None, *, common: bool =
     if not found.rows:
         raise InputError(f"{path}: there are no predictions in it.", _COLUMNS)
     truths.check()
+    if labels is None and (renamed := whole_numbers(set(found.truths.values()))):
+        found.truths = {image: renamed.get(truth, truth) for image, truth in found.truths.items()}
     _align(path, found, common=common)
     return found
 

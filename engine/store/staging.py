@@ -10,7 +10,7 @@ import functools
 import inspect
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -142,6 +142,13 @@ class Staging:
     def labels(self) -> list[str]:
         """Return all labels, sorted."""
         return [r[0] for r in self._db.execute("SELECT DISTINCT label FROM staged ORDER BY label")]
+
+    def rename_labels(self, names: Mapping[str, str]) -> None:
+        """Give labels other names: new by old."""
+        with self._all_or_nothing():
+            self._db.executemany(
+                "UPDATE staged SET label = ? WHERE label = ?", [(new, old) for old, new in names.items()]
+            )
 
     def of_label(self, label: str) -> list[tuple[int, str | None]]:
         """Return (id, split) of a label's images, sorted by path."""

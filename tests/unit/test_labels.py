@@ -281,6 +281,22 @@ def test_every_road_refuses_the_same(tmp_path, road, names, words):
     assert "rename" in error.value.cure.lower()
 
 
+@pytest.mark.parametrize(
+    ("labels", "read"),
+    [
+        (["0.0", "1.0", "2"], ["0", "1", "2"]),
+        (["-1.0", "1.00"], ["-1", "1"]),
+        (["0.5", "1.0"], ["0.5", "1.0"]),
+        (["1.0", "pug"], ["1.0", "pug"]),
+        (["01", "02"], ["01", "02"]),
+    ],
+)
+@pytest.mark.parametrize("road", [road for road in ROADS if road != "list"])
+def test_whole_numbers_that_became_floats_are_whole_on_every_road(tmp_path, road, labels, read):
+    found = ROADS[road](tmp_path, labels * (24 // len(labels)))
+    assert sorted(set(found.truths.values()) if road == "score" else found.labels) == read
+
+
 @pytest.mark.parametrize("road", [road for road in ROADS if road not in ("score", "list")])
 def test_every_road_reads_the_same_labels(tmp_path, road):
     names = [unicodedata.normalize("NFD", E_ACUTE), "toy\u00a0poodle"] * 10
