@@ -40,11 +40,10 @@ def mode_of(data: bytes, mime: str) -> str:
 
 def turned(data: bytes) -> bool:
     """Tell whether EXIF says that the picture is to be shown turned or mirrored."""
-    start = data.find(EXIF, 0, 1024)
-    if start < 0:
+    tiff = _exif(data)
+    if tiff < 0:
         return False
     try:
-        tiff = start + len(EXIF)
         order = "<" if data[tiff : tiff + 2] == b"II" else ">"
         (entries,) = struct.unpack_from(f"{order}I", data, tiff + 4)
         (count,) = struct.unpack_from(f"{order}H", data, tiff + entries)
@@ -55,3 +54,16 @@ def turned(data: bytes) -> bool:
     except struct.error:  # an EXIF block that is cut off turns nothing
         return False
     return False
+
+
+def _exif(data: bytes) -> int:
+    """Return where a picture's EXIF begins: in a PNG or WEBP it is a chunk anywhere; -1 where there is none."""
+    mime = mime_of(data)
+    if mime == "image/jpeg":
+        head, at = 0, data.find(EXIF, 0, 1024)
+    else:
+        name, head = (b"eXIf", 4) if mime == "image/png" else (b"EXIF", 8)  # a WEBP's chunk has its length after it
+        at = data.rfind(name)
+    if at < 0:
+        return -1
+    return at + head + len(EXIF) * data.startswith(EXIF, at + head)

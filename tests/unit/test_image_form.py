@@ -101,12 +101,14 @@ def test_an_image_is_turned_as_its_exif_says(orientation, size):
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_header_tells_of_a_turn_without_a_decoder(orientation):
     assert turned(turned_by(orientation)) == (orientation > 1)
+    for form in ("PNG", "WEBP"):
+        assert turned(turned_by(orientation, form=form)) == (orientation > 1)
     data = turned_by(orientation)
     assert turned(data[: data.index(b"Exif") + 20]) is False  # cut off
 
 
 def test_a_picture_without_exif_is_not_turned():
-    assert not turned(plain(1))
+    assert not any(turned(plain(1, form=form)) for form in ("JPEG", "PNG", "WEBP"))
 
 
 @pytest.mark.parametrize(
