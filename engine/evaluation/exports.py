@@ -28,7 +28,7 @@ _UNSEEN = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\u
 _PERCENTILES = ("mean", "p50", "p90", "p95", "p99")
 _MONEY = ("once", "per_thousand", "batch_per_thousand", "hosting_hourly")
 _ASKED = ("deployment", "prompt", "answer_format", "detail", "seed", "recipe", "finished_at")
-_REQUESTS = ("n", "retried", "attempts", "first_ms_p50", "first_ms_p95", "total_ms_p50", "total_ms_p95")
+_REQUESTS = ("kind", "n", "retried", "attempts", "first_ms_p50", "first_ms_p95", "total_ms_p50", "total_ms_p95")
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:
@@ -42,8 +42,10 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def _plain(c: ContestantResult) -> dict[str, Any]:
-    unfinished = {} if c.complete else {"complete": False}  # a key more, for else its accuracy would be a lie
-    return unfinished | {
+    more: dict[str, Any] = {} if c.complete else {"complete": False}  # else its accuracy would be a lie
+    if c.train_from_cache:  # else its time to train would be
+        more["train_from_cache"] = c.train_from_cache
+    return more | {
         "name": c.name,
         "kind": str(c.kind),
         "model": c.model,
@@ -67,10 +69,10 @@ def _plain(c: ContestantResult) -> dict[str, Any]:
 
 
 def _requests(found: Requests | None) -> dict[str, Any]:
-    """Return what became of the real-time requests: `latency_ms` is of single ones, without retries."""
+    """Return what became of the real-time requests of one kind: `latency_ms` is of single ones, without retries."""
     if found is None:
         return dict.fromkeys(_REQUESTS)
-    values: list[Any] = [found.n, found.retried, found.attempts]
+    values: list[Any] = ["concurrent" if found.concurrent else "single", found.n, found.retried, found.attempts]
     for part in (found.first, found.total):
         values += [part.p50, part.p95] if part else [None, None]
     return dict(zip(_REQUESTS, values, strict=True))
@@ -85,7 +87,8 @@ def rows(comparison: Comparison) -> list[dict[str, Any]]:
     for c in comparison.contestants:
         flat: dict[str, Any] = {}
         estimate = c.estimate.total if c.estimate else None
-        for key, value in {**_plain(c), "estimate_usd": estimate, "requests": _requests(c.requests)}.items():
+        plain = {**_plain(c), "train_from_cache": c.train_from_cache or None}
+        for key, value in {**plain, "estimate_usd": estimate, "requests": _requests(c.requests)}.items():
             if key == "latency_ms":
                 value = value or dict.fromkeys(_PERCENTILES)
             if isinstance(value, dict):

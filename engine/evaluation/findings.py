@@ -43,9 +43,14 @@ class TestImage:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is known of one question besides its answer."""
+    """What is known of one query besides its answer.
+
+    Milliseconds until the answer of the attempt that was answered: `latency_ms` where the request had the service to
+    itself, `concurrent_ms` where many were made at a time.
+    """
 
     latency_ms: float | None = None
+    concurrent_ms: float | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
     error: str | None = None

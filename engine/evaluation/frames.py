@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     "experiment", "contestant", "kind", "model", "emulated", "image", "sha256", "bytes", "width", "height",
     "brightness", "duplicate", "truth", "answer", "right", "outcome", "raw", "rule", "strict_answer", "probability",
-    "latency_ms", "prompt_tokens", "completion_tokens", "error",
+    "latency_ms", "concurrent_latency_ms", "prompt_tokens", "completion_tokens", "error",
 )  # fmt: skip
 """Of the frame of images, in order."""
 
@@ -21,7 +21,8 @@ COLUMNS = (
 def frame(found: Findings) -> pd.DataFrame:
     """Return one row for each contestant and test image, contestant by contestant, in the order of the images.
 
-    What is not known is missing. `probability` is of the answer; `latency_ms` of the attempt that was answered.
+    What is not known is missing. `probability` is of the answer; `latency_ms` is of single requests, and
+    `concurrent_latency_ms` of those of which many were made at a time; each of the attempt that was answered.
     """
     import pandas as pd
 
@@ -52,6 +53,7 @@ def frame(found: Findings) -> pd.DataFrame:
                 "strict_answer": [None if r is None else r.strict_label for r in readings],
                 "probability": _probabilities(given, said),
                 "latency_ms": pd.array([a.latency_ms for a in asked], dtype="Float64"),
+                "concurrent_latency_ms": pd.array([a.concurrent_ms for a in asked], dtype="Float64"),
                 "prompt_tokens": [a.prompt_tokens for a in asked],
                 "completion_tokens": [a.completion_tokens for a in asked],
                 "error": [a.error for a in asked],

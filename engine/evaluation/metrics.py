@@ -77,10 +77,11 @@ def latency(milliseconds: Sequence[float]) -> Latency | None:
 
 @dataclass(frozen=True)
 class Requests:
-    """Real-time requests, however many went at a time; times in milliseconds.
+    """Real-time requests of one kind; times in milliseconds.
 
     `retried` of the `n` were answered at a later attempt than the first, `attempts` is all attempts together.
     `first` is of those answered at once; `total` is of all, from the first attempt to the answer, waits included.
+    `concurrent`: many were made at a time; else one after another.
     """
 
     n: int
@@ -88,15 +89,23 @@ class Requests:
     attempts: int
     first: Latency | None
     total: Latency | None
+    concurrent: bool = False
 
 
-def requests(timings: Sequence[tuple[float | None, float, int]]) -> Requests | None:
+def requests(
+    sequential: Sequence[tuple[float | None, float, int]], concurrent: Sequence[tuple[float | None, float, int]] = ()
+) -> Requests | None:
     """Return what became of real-time requests, or None when there were none.
 
+    Times of both kinds are never mixed: where there are requests that were made many at a time, it is theirs.
+
     Args:
-        timings: of each: ms of the first attempt (None where it failed), ms in all, and attempts.
+        sequential: of each that was made one after another: ms of the first attempt (None where it failed), ms until
+            the answer, and attempts.
+        concurrent: the same of those that were made many at a time.
 
     """
+    timings = concurrent or sequential
     if not timings:
         return None
     return Requests(
@@ -105,4 +114,5 @@ def requests(timings: Sequence[tuple[float | None, float, int]]) -> Requests | N
         attempts=sum(attempts for _, _, attempts in timings),
         first=latency([first for first, _, _ in timings if first is not None]),
         total=latency([total for _, total, _ in timings]),
+        concurrent=bool(concurrent),
     )

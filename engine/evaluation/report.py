@@ -43,8 +43,15 @@ def cells(c: ContestantResult, *, priced: bool = True) -> tuple[str, ...]:
         f"{c.latency.p50:,.0f}" if c.latency else "–",
         f"{c.latency.p95:,.0f}" if c.latency else "–",
         _sum(c.cost) if priced else "–",
-        clock.seconds(c.train_seconds) if c.train_seconds is not None else "–",
+        _trained(c),
     )
+
+
+def _trained(c: ContestantResult) -> str:
+    """Return how long it trained; with features from the cache a first run takes longer."""
+    if c.train_seconds is None:
+        return "–"
+    return f"{'≥ ' if c.train_from_cache else ''}{clock.seconds(c.train_seconds)}"
 
 
 def _sum(cost: Cost) -> str:
@@ -195,6 +202,11 @@ def notes(comparison: Comparison, *, differences: bool = True, priced: bool = Tr
             found.append(f"{literal(c.name)}: {', '.join(lost)} of {c.n:,}; all count as wrong.")
         if c.caution and cautions:
             found.append(f"{literal(c.name)}: {literal(c.caution)}")
+        if c.train_seconds is not None and c.train_from_cache:
+            found.append(
+                f"{literal(c.name)}: trained in {clock.seconds(c.train_seconds)} with the features of"
+                f" {c.train_from_cache:.0%} of its images from the cache; a first run takes longer."
+            )
         if c.prompt:
             found.append(
                 f"{literal(c.name)} ({literal(c.model)}) was asked “{literal(c.prompt)}”, answers as {c.answer_format}."

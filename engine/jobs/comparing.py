@@ -5,6 +5,8 @@ from __future__ import annotations
 from engine.errors import InputError, NotFoundError
 from engine.evaluation.comparison import Comparison, ContestantInput, compare
 from engine.evaluation.details import Answers, ContestantAnswers
+from engine.evaluation.latency import Timing as RequestTiming
+from engine.learning import is_from_cache
 from engine.states import ContestantKind, JobKind, Outcome, Split
 from engine.store import Store
 from engine.store.predictions import Prediction
@@ -56,12 +58,14 @@ def comparison(store: Store, experiment: str | None, baseline: str | None = None
     images = store.datasets.images(dataset.name, Split.TEST)
     jobs = store.jobs.views(name)
     unfinished = {j.contestant for j in jobs if j.state != "succeeded"}
-    cautions = {j.contestant: _caution(store, j.id) for j in jobs if j.kind == JobKind.TRAIN}
+    trained = {j.contestant: store.jobs.get(j.id).result or {} for j in jobs if j.kind == JobKind.TRAIN}
     inputs = []
     for contestant in contestants:
         found = store.predictions.of(contestant.id)
         rows = [found.get(i.id) or Prediction(i.id, None, None, Outcome.MISSING) for i in images]
         costs = store.predictions.costs(contestant.id)
+        sequential, concurrent = timings_of(store, contestant.id)
+        result = trained.get(contestant.name, {})
         inputs.append(
             ContestantInput(
                 name=contestant.name,
@@ -79,13 +83,24 @@ def comparison(store: Store, experiment: str | None, baseline: str | None = None
                 inference_usd=costs.get("inference", 0.0),
                 estimate_usd=store.predictions.estimates(contestant.id),
                 train_seconds=contestant.train_seconds,
+                train_from_cache=float(result.get("from_cache") or 0.0) if is_from_cache(result) else 0.0,
                 complete=contestant.name not in unfinished,
-                timings=[(t.first_ms, t.total_ms, t.attempts) for t in store.predictions.timings(contestant.id)],
-                caution=cautions.get(contestant.name, ""),
+                sequential=sequential,
+                concurrent=concurrent,
+                caution=str(result.get("caution") or ""),
             )
         )
     split = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
     return compare(name, dataset.name, split, list(dataset.labels), inputs, baseline)
+
+
+def timings_of(store: Store, contestant_id: int) -> tuple[list[RequestTiming], list[RequestTiming]]:
+    """Return how a contestant's real-time requests went: those made one after another, and those many at a time."""
+    sequential: list[RequestTiming] = []
+    concurrent: list[RequestTiming] = []
+    for t in store.predictions.timings(contestant_id):
+        (sequential if t.single else concurrent).append((t.first_ms, t.total_ms, t.attempts))
+    return sequential, concurrent
 
 
 def _named(labels: tuple[str, ...], label: int | None, contestant: str) -> str | None:
@@ -95,8 +110,3 @@ def _named(labels: tuple[str, ...], label: int | None, contestant: str) -> str |
             "See which: dogcls-tui results --verify",
         )
     return None if label is None else labels[label]
-
-
-def _caution(store: Store, job_id: int) -> str:
-    """Return the caution that a training job ended with."""
-    return str((store.jobs.get(job_id).result or {}).get("caution") or "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -91,8 +92,7 @@ def _input(
     result: ContestantResult,
 ) -> ContestantInput:
     said, found = answers.contestants[number], store.predictions.of(contestant.id)
-    timings = [(t.first_ms, t.total_ms, t.attempts) for t in store.predictions.timings(contestant.id)]
-    together = {image.id for image in images if image.id in found and found[image.id].attempts}
+    sequential, concurrent = comparing.timings_of(store, contestant.id)
     labels = answers.labels
     return ContestantInput(
         name=contestant.name,
@@ -109,13 +109,13 @@ def _input(
         hosting_usd=result.cost.hosting,
         inference_usd=result.cost.inference,
         train_seconds=contestant.train_seconds,
+        train_from_cache=result.train_from_cache,
         complete=result.complete,
-        timings=timings,
         images=[image.sha256 + image.path.name for image in images],
         raw=said.raw if contestant.prompt else (),  # a network's answers are no text that somebody read
         rankings=[found[image.id].ranking if image.id in found else () for image in images],
-        sequential=[] if together else timings,
-        concurrent=timings if together else [],
+        sequential=sequential,
+        concurrent=concurrent,
         caution=result.caution,
     )
 
@@ -125,15 +125,15 @@ def _below(path: Path, root: str) -> str:
 
 
 def _asked(store: Store, contestant_id: int, images: list[StoredImage]) -> list[Asked]:
-    found, alone = store.predictions.of(contestant_id), store.predictions.latencies(contestant_id)
-    rows = [(i.id, found.get(i.id)) for i in images]
-    return [
-        Asked(
-            alone.get(number, None if p is None else p.latency_ms),
-            *((p.prompt_tokens, p.completion_tokens, p.error) if p is not None else ()),
-        )
-        for number, p in rows
-    ]
+    found, single = store.predictions.of(contestant_id), store.predictions.latencies(contestant_id)
+    rows = []
+    for image in images:
+        p, alone = found.get(image.id), single.get(image.id)
+        asked = Asked() if p is None else Asked(None, None, p.prompt_tokens, p.completion_tokens, p.error)
+        # The answer's own time is the single request's where that was the same request.
+        together = None if p is None or p.latency_ms == alone else p.latency_ms
+        rows.append(replace(asked, latency_ms=alone, concurrent_ms=together))
+    return rows
 
 
 def _economics(store: Store, contestant: StoredContestant, result: ContestantResult, prices: Prices) -> Economics:

@@ -11,6 +11,7 @@ from engine.azure.connection import Endpoint
 from engine.events import DatasetView, JobView
 from engine.jobs.plan import AUTOMATIC_EPOCHS, Plan
 from engine.jobs.spec import Spec
+from engine.learning import is_from_cache
 from engine.quantities import counted
 from engine.states import ContestantKind, JobKind
 from engine.store import Store
@@ -129,9 +130,11 @@ def _seconds(store: Store, spec: Spec, plan: Plan, dataset: DatasetView) -> floa
 
 
 def _like(store: Store, before: JobView, job: NewJob) -> bool:
-    """Tell whether a job of the same kind came to its end, and, of the CNN, by the same recipe."""
-    same = job.kind != JobKind.TRAIN or store.jobs.get(before.id).parameters.get("recipe") == job.parameters["recipe"]
-    return before.state == "succeeded" and same
+    """Return whether a job of the same kind came to its end, and, of the CNN, by the same recipe, without a cache."""
+    if before.state != "succeeded" or job.kind != JobKind.TRAIN:
+        return before.state == "succeeded"
+    stored = store.jobs.get(before.id)
+    return stored.parameters.get("recipe") == job.parameters["recipe"] and not is_from_cache(stored.result or {})
 
 
 def _work(kind: str, spec: Spec, dataset: DatasetView) -> float:

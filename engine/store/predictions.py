@@ -38,11 +38,15 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Timing:
-    """How one real-time request went, in milliseconds; `first_ms` is None where the first attempt failed."""
+    """How one real-time request went, in milliseconds; `first_ms` is None where the first attempt failed.
+
+    `single`: it had the service to itself; else many were made at a time.
+    """
 
     first_ms: float | None
     total_ms: float
     attempts: int
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -218,18 +222,25 @@ class Predictions:
         return {r["image_id"]: r["ms"] for r in rows}
 
     def timings(self, contestant_id: int) -> list[Timing]:
-        """Return how each real-time request that was answered went, probes included; each image counts once."""
+        """Return how each real-time request that was answered went, probes included; see `Timing.single`.
+
+        A request that is stored with its answer and with its latency counts once.
+        """
+        same = (
+            "SELECT 1 FROM {other} o WHERE o.contestant_id = {this}.contestant_id AND o.image_id = {this}.image_id"
+            " AND o.total_ms = {this}.total_ms AND o.attempts = {this}.attempts AND o.attempts > 0"
+        )
         rows = self._db.rows(
-            "SELECT image_id, first_ms, total_ms, attempts FROM predictions"
-            " WHERE contestant_id = ? AND attempts > 0 AND latency_ms IS NOT NULL"
-            " UNION ALL SELECT l.image_id, CASE l.attempts WHEN 1 THEN l.ms END, l.total_ms, l.attempts"
-            " FROM latencies l WHERE l.contestant_id = ? AND l.attempts > 0 AND NOT EXISTS"
-            " (SELECT 1 FROM predictions p WHERE p.contestant_id = l.contestant_id AND p.image_id = l.image_id"
-            " AND p.attempts > 0) ORDER BY image_id",
+            "SELECT p.image_id, p.first_ms, p.total_ms, p.attempts,"
+            f" EXISTS ({same.format(other='latencies', this='p')}) AS single FROM predictions p"
+            " WHERE p.contestant_id = ? AND p.attempts > 0 AND p.latency_ms IS NOT NULL"
+            " UNION ALL SELECT l.image_id, CASE l.attempts WHEN 1 THEN l.ms END, l.total_ms, l.attempts, 1"
+            " FROM latencies l WHERE l.contestant_id = ? AND l.attempts > 0"
+            f" AND NOT EXISTS ({same.format(other='predictions', this='l')}) ORDER BY image_id",
             contestant_id,
             contestant_id,
         )
-        return [Timing(r["first_ms"], r["total_ms"], r["attempts"]) for r in rows]
+        return [Timing(r["first_ms"], r["total_ms"], r["attempts"], bool(r["single"])) for r in rows]
 
     def usage(self, contestant_id: int) -> Usage:
         """Return the tokens of all stored predictions."""

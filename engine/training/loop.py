@@ -47,8 +47,10 @@ class Trained:
     Attributes:
         val_accuracy: of the best epochs of all backbones, their answers averaged.
         best_epochs: one a backbone, counted over its phases.
-        seconds: all of it, over every attempt, features and decoding included.
-        images_per_second: of the steps of the last phase.
+        seconds: all of it, over every attempt, features and decoding included as far as they were computed.
+        from_cache: share of the features and decoded pictures that were in the cache before, 0 to 1: where it is above
+            `FROM_CACHE`, a run without them takes longer than `seconds`.
+        images_per_second: trained on, over all epochs and all of `seconds`.
         seconds_to_accuracy: seconds until a validation first reached a level, for the levels that were reached.
 
     """
@@ -56,6 +58,7 @@ class Trained:
     val_accuracy: float
     best_epochs: tuple[int, ...]
     seconds: float
+    from_cache: float
     images_per_second: float
     seconds_to_accuracy: dict[float, float]
     origins: tuple[Origin, ...]
@@ -130,7 +133,8 @@ class Trainer:
         self._keeper = Keeper(folder, identity, run.watch.say)
         self._teller = Teller(run.watch, run.runtime)
         self._state = State()
-        self._images, self._busy = 0, 0.0  # trained on in this phase, and the seconds that took
+        self._images, self._busy = 0, 0.0  # trained on in this phase, and the seconds that its steps took
+        self._phase_began = time.monotonic()
         self._before = 0.0  # seconds of earlier attempts
         self._started = self._saved_at = time.monotonic()
 
@@ -158,7 +162,8 @@ class Trainer:
             float((together.argmax(1) == truths).float().mean()),
             tuple(each["best_epoch"] for each in best),
             self._seconds(),
-            self._speed,
+            self._state.from_cache,
+            self._state.images / max(self._seconds(), 1e-9),
             {level: seconds for level in LEVELS for seconds in _first(self._state.reached, level)},
             tuple(Origin(**each["origin"]) for each in best),
             self._run.runtime.name,
@@ -171,9 +176,10 @@ class Trainer:
         place = (self._run.seed, state.member, state.phase)
         torch.manual_seed(hash(place))
         self._run.watch.phase(f"{name}, {phase.train}: making ready", 0, 0)
-        self._images, self._busy = 0, 0.0
+        self._images, self._busy, self._phase_began = 0, 0.0, time.monotonic()
         self._run.runtime.use(light=phase.train == "head")
         model, source, origin = open_phase(self._run, name, phase, hash(place) % 2**32)
+        state.opened(source.key, source.needed, source.computed)
         model.to(self._run.runtime.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
         optimizer = torch.optim.AdamW(parameter_groups(model, phase), weight_decay=phase.weight_decay)
         parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "scaler": self._run.runtime.scaler()}
@@ -231,6 +237,7 @@ class Trainer:
             state.step += 1
             state.total += 1
             self._images += len(truths)
+            state.images += len(truths)
             self._busy, began = self._busy + time.monotonic() - began, time.monotonic()
             self._teller.step(
                 origin.backbone,
@@ -241,6 +248,7 @@ class Trainer:
                 accuracy=took.right / len(truths),
                 rate=optimizer.param_groups[-1]["lr"],
                 speed=self._speed,
+                end_to_end=self._end_to_end,
             )
 
     def _validate(self, model: nn.Module, source: Source, phase: Phase, origin: Origin) -> None:
@@ -260,7 +268,7 @@ class Trainer:
         self._run.watch.say(
             f"{origin.backbone}, {phase.train}, epoch {state.epoch}/{phase.epochs}:"
             f" loss {state.loss / state.seen:.3f}, accuracy {state.right / state.seen:.1%},"
-            f" validation {accuracy:.1%}, {self._speed:,.0f} images/s"
+            f" validation {accuracy:.1%}, {self._end_to_end:,.0f} images/s"
         )
         self._run.watch.validated(judged(probabilities, self._run.validation))
         if accuracy > max((reached for _, reached in state.reached), default=-1.0):
@@ -316,8 +324,13 @@ class Trainer:
 
     @property
     def _speed(self) -> float:
-        """Images a second that this phase has trained on, the wait for them included."""
+        """Images a second of this phase's steps, the wait for them included: what tells how long the rest takes."""
         return self._images / max(self._busy, 1e-9)
+
+    @property
+    def _end_to_end(self) -> float:
+        """Images a second that this phase has trained on since it began: decoding, features and validation included."""
+        return self._images / max(time.monotonic() - self._phase_began, 1e-9)
 
     def _seconds(self) -> float:
         return self._before + time.monotonic() - self._started

@@ -68,6 +68,8 @@ class Pack:
             for start in range(0, len(examples), CHUNK)
         ]
         self._open: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self.decoded = 0
+        """Of how many pictures `fill` has found nothing."""
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -93,6 +95,7 @@ class Pack:
                 some = self._examples[chunk * CHUNK : (chunk + 1) * CHUNK]
                 if not (self._folder / f"{name}.sizes.npy").is_file():
                     pictures = list(pool.map(self._decode, some))
+                    self.decoded += len(some)
                     try:
                         self._write(f"{name}.npy", np.concatenate([p.reshape(-1) for p in pictures]))
                         self._write(f"{name}.sizes.npy", np.array([p.shape[:2] for p in pictures]))

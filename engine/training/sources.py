@@ -6,7 +6,7 @@ run can go on at any step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +24,18 @@ VALIDATION_BATCH = 128
 
 
 class Source(Protocol):
-    """A phase's data."""
+    """A phase's data.
+
+    Attributes:
+        key: what identifies its features or pixels.
+        needed: of how many pictures it needs them.
+        computed: of how many of these it has computed them; the rest was in the cache.
+
+    """
+
+    key: str
+    needed: int
+    computed: int
 
     def training(self, epoch: int, first: int) -> Iterator[Batch]:
         """Give (inputs, labels `[n]`) from step `first` of an epoch on, always in the same order."""
@@ -56,16 +67,27 @@ class Seen:
         """Look at all pictures, as far as no run has looked at them before."""
         views = (False, True) if mirror else (False,)
         total = len(training) + len(validation)
+        self.key, self.needed, self.computed = backbone.identity, total, 0
+
+        def counting(example: Example) -> Callable[[], bytes]:
+            def read() -> bytes:
+                computed.append(1)  # by several threads at once, which appending does not mind
+                return example.read()
+
+            return read
+
+        computed: list[int] = []
 
         def look(examples: Sequence[Example], offset: int) -> list[Cached]:
             def progress(done: int, _: int) -> None:
                 watch.phase(f"{backbone.name} looks at pictures", offset + done, total)
                 watch.check()
 
-            pictures, digests = [e.read for e in examples], [e.sha256 for e in examples]
+            pictures, digests = [counting(e) for e in examples], [e.sha256 for e in examples]
             return cached_views(backbone, pictures, digests, cache / "features", progress, views=views, say=watch.say)
 
         self._training, self._validation = look(training, 0), look(validation, len(training))
+        self.computed = len(computed)
         self._labels = torch.tensor([e.label for e in training])
         self._val_labels = torch.tensor([e.label for e in validation])
         self._size, self._seed = batch_size, seed
@@ -115,13 +137,16 @@ class Pictures:
             Pack(validation, Form(larger, size), cache / "pictures"),
         ]
         total = len(training) + len(validation)
+        self.key, self.needed, self.computed = f"pictures-{larger}-{size}", total, 0
         for pack, offset in zip(packs, (0, len(training)), strict=True):
 
             def progress(now: int, _: int, offset: int = offset) -> None:
                 watch.phase("decoding pictures", offset + now, total)
                 watch.check()
 
-            if not pack.fill(progress):
+            is_kept = pack.fill(progress)
+            self.computed += pack.decoded if is_kept else len(pack)
+            if not is_kept:
                 watch.say(
                     f"{cache}: no space left for decoded pictures; they are decoded again each epoch, which is slower",
                     "warning",

@@ -21,6 +21,9 @@ class State:
         part: how many of a batch fit in memory; 0 for all.
         slower: what learning rates are multiplied with; halved each time the loss was no number.
         seconds: spent by all attempts, up to this place.
+        images: trained on, over all epochs.
+        needed: by what identifies them, the pictures of which a phase needs features or pixels.
+        computed: of how many of these this run has computed them; the rest was in the cache.
         reached: (seconds, validation accuracy) of each validation that was better than all before it.
 
     """
@@ -41,6 +44,9 @@ class State:
     part: int = 0
     slower: float = 1.0
     seconds: float = 0.0
+    images: int = 0
+    needed: dict[str, int] = field(default_factory=dict)
+    computed: int = 0
     reached: list[list[float]] = field(default_factory=list)
 
     def next_epoch(self) -> None:
@@ -57,6 +63,17 @@ class State:
         """Go to the start of the next backbone."""
         self.member, self.phase = self.member + 1, 0
         self.best_accuracy, self.best_loss, self.best_epoch = -1.0, float("inf"), 0
+
+    def opened(self, key: str, needed: int, computed: int) -> None:
+        """Count what a phase found in the cache, and what it computed."""
+        self.needed[key] = needed
+        self.computed += computed
+
+    @property
+    def from_cache(self) -> float:
+        """The share of features and pixels that were in the cache before this run, 0 to 1."""
+        needed = sum(self.needed.values())
+        return max(0.0, 1 - self.computed / needed) if needed else 0.0
 
     def saved(self) -> dict[str, Any]:
         """Return it as plain values."""

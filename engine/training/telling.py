@@ -31,6 +31,7 @@ class Teller:
         accuracy: float,
         rate: float,
         speed: float,
+        end_to_end: float,
     ) -> None:
         """Tell how far a phase is, and of a step if the last telling was long enough ago or it ends an epoch.
 
@@ -41,7 +42,8 @@ class Teller:
             steps: an epoch has.
             loss, accuracy: of the step's batch.
             rate: the head's learning rate.
-            speed: images a second.
+            speed: images a second of the steps.
+            end_to_end: images a second since the phase began.
 
         """
         whole, done = phase.epochs * steps, (state.epoch - 1) * steps + state.step
@@ -57,7 +59,7 @@ class Teller:
             ("loss", loss),
             ("accuracy", accuracy),
             ("learning_rate", rate),
-            ("images_per_second", speed),
+            ("images_per_second", end_to_end),
             ("memory_mb", self._runtime.memory()),
             ("seconds_left", seconds),
         ):

@@ -46,7 +46,7 @@ def table(source, split, names, weights):
                 reached = told["seconds_to_accuracy"].get("0.6167")
                 print(
                     f"{name + ', ' + cache:<16}{told['accuracy']:>10.2%}{told['accuracy_low']:>9.1%}–{told['accuracy_high']:.1%}"
-                    f"{told['train_seconds']:>9.1f}{reached or float('nan'):>10.1f}{told['images_per_second']:>8.0f}"
+                    f"{told['train_seconds']:>9.1f}{reached or float('nan'):>10.1f}{told['images_per_second'] or float('nan'):>8.0f}"
                     f"{told['latency_ms']['p50']:>8.1f}{time.monotonic() - began:>8.1f}",
                     flush=True,
                 )

@@ -7,11 +7,16 @@ import tomllib
 import pytest
 
 from engine import Engine, make_spec
+from engine.evaluation.exports import rows, to_json
+from engine.evaluation.report import to_table
+from engine.jobs.comparing import comparison
 from engine.jobs.outline import command
-from engine.learning import Learning, outcome, seconds_here
-from engine.states import JobState
+from engine.learning import Learning, is_from_cache, outcome, seconds_here
+from engine.states import JobState, Outcome
 from engine.store.experiments import NewContestant, NewJob
+from engine.store.predictions import Prediction
 from tests.conftest import ROOT
+from tui.commands.train import outcome_table
 
 
 @pytest.fixture
@@ -129,6 +134,28 @@ async def test_a_run_that_failed_says_why_instead(ended, store):
     assert "accuracy" not in found
 
 
+async def test_a_run_with_features_from_the_cache_reports_it_wherever_its_time_stands(ended, store):
+    """15 minutes became 3 seconds: the time is a lower bound, no estimate uses it, and there is no rate of images."""
+    about = {"model": "quick", "seconds": 3.0, "images_per_second": 9000.0, "device": "cpu"}
+    for share, name in ((0.0, "run-0"), (1.0, "run-1")):
+        job = ended({"recipe": "quick", "seed": 1, "probe": 0}, result={**about, "from_cache": share})
+        (cnn,) = store.experiments.contestants(name)
+        store.experiments.describe_contestant(cnn.id, train_seconds=3.0)
+        for image in store.datasets.images("dogs", "test"):
+            store.predictions.add(cnn.id, [Prediction(image.id, "a", 0, Outcome.ANSWERED)])
+        found, made = await Learning(store).outcome(job), comparison(store, name)
+        assert found["train_seconds"] == 3.0 and found["train_from_cache"] == share
+        assert found["images_per_second"] == (None if share else 9000.0)
+        (row,), (line,) = made.contestants, [line for line in to_table(made).splitlines() if line.startswith("cnn  ")]
+        assert row.train_from_cache == share and line.endswith("≥ 3 s" if share else "  3 s")
+        note = "cnn: trained in 3 s with the features of 100% of its images from the cache; a first run takes longer."
+        assert (note in to_table(made)) == bool(share)
+        assert to_json(made)["contestants"][0].get("train_from_cache") == (share or None)
+        assert rows(made)[0]["train_from_cache"] == (share or None)
+        found["weights"], found["seconds_to_accuracy"] = [], {}
+        assert ("features of 100% of its images from the cache" in outcome_table(found)) == bool(share)
+
+
 def test_the_time_of_a_recipe_is_that_of_its_last_run_by_its_images(ended, store):
     assert seconds_here(store, "quick", 10) is None
     ended({"recipe": "quick"}, result={"seconds": 4.0})
@@ -138,6 +165,11 @@ def test_the_time_of_a_recipe_is_that_of_its_last_run_by_its_images(ended, store
     assert seconds_here(store, "quick", None) == 4.0
     assert seconds_here(store, "quick", 30) == 12.0
     assert seconds_here(store, "article", 30) is None
+    ended({"recipe": "quick"}, result={"seconds": 0.1, "from_cache": 0.98})  # its features lay in the cache
+    assert seconds_here(store, "quick", 30) == 12.0
+    ended({"recipe": "article"}, result={"seconds": 3.0, "from_cache": 1.0})
+    assert seconds_here(store, "article", 30) is None
+    assert not is_from_cache({}) and not is_from_cache({"from_cache": 0.0}) and is_from_cache({"from_cache": 1.0})
 
 
 async def test_a_curve_is_read_and_what_is_not_known_is_left_out(ended, store):

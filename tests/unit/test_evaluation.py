@@ -128,9 +128,10 @@ def test_csv_has_a_row_a_contestant(comparison):
 
 def test_retries_are_told_apart_from_latency():
     timings = [(100.0, 101.0, 1), (None, 1500.0, 3), (120.0, 121.0, 1)]
-    given = contestant("tuned", ContestantKind.FINE_TUNED, 3, n=3, latencies_ms=(100.0,), timings=timings)
+    given = contestant("tuned", ContestantKind.FINE_TUNED, 3, n=3, latencies_ms=(100.0,), concurrent=timings)
     made = compare("e", "d", {"train": 1, "val": 1, "test": 3}, LABELS, [given])
     (row,) = csv.DictReader(io.StringIO(written(rows(made))))
+    assert row.pop("requests_kind") == "concurrent"
     told = {name.removeprefix("requests_"): float(row[name]) for name in row if name.startswith("requests_")}
     assert told == {
         "n": 3, "retried": 1, "attempts": 5,

@@ -300,3 +300,33 @@ def test_what_an_answer_is_worth_may_make_another_choice(store, home, tmp_path):
     verdict = find(found.evidence, Terms(value=1e-9, machine_hourly=0.1, machine_hours=24)).analysis.verdict
     (line,) = [line for line in verdict.would_change if line.startswith("The value:")]
     assert "at $1e-09 a correct answer asking nobody leaves the most, at 10,000 images a month" in line
+
+
+def scored(image, ms):
+    return Prediction(image.id, "x", 0, Outcome.ANSWERED, ms, first_ms=ms, total_ms=ms + 1, attempts=1)
+
+
+def test_no_export_mixes_requests_made_alone_with_those_made_many_at_a_time(store, home, tmp_path):
+    """Of eight images two were queried alone, four among many; an image may have one of each kind."""
+    test = experiment(store, tmp_path / "pets")
+    number = store.experiments.contestants("pets")[0].id
+    p = store.predictions
+    with store.db.transaction() as db:
+        db.execute("DELETE FROM predictions WHERE contestant_id = ?", (number,))
+    for n, image in enumerate(test[:2]):  # the scoring job's own single requests
+        p.add(number, [scored(image, 100.0 + n)])
+        p.add_latency(number, image.id, 100.0 + n, total_ms=101.0 + n, attempts=1)
+    for n, image in enumerate(test[2:6]):
+        p.add(number, [scored(image, 900.0 + n)])
+    p.add_latency(number, test[5].id, 102.0, total_ms=103.0, attempts=1)  # a probe of the same image
+    found = find(evidence(store, home, "pets"), Terms())
+    table = frame(found)[lambda rows: rows["contestant"].str.startswith("zero-shot")]
+    assert table["latency_ms"].dropna().tolist() == [100.0, 101.0, 102.0]
+    assert table["concurrent_latency_ms"].dropna().tolist() == [900.0, 901.0, 902.0, 903.0]
+    plain = exports.plain_json(found)["contestants"][0]
+    assert plain["latency_ms"]["p50"] == 101.0 and plain["latency_ms"]["p99"] < 103
+    (row,) = [r for r in exports.rows(found.comparison) if r["name"].startswith("zero-shot")]
+    assert (row["requests_kind"], row["requests_n"], row["requests_total_ms_p50"]) == ("concurrent", 4, 902.5)
+    times = found.analysis.contestants[0].latency
+    assert (times.single.n, times.sequential.n, times.concurrent.n) == (3, 3, 4)
+    assert times.sequential.total.percentiles[99].value < 104 and times.concurrent.total.percentiles[50].value == 902.5

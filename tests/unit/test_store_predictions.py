@@ -53,7 +53,15 @@ def test_times_of_all_attempts_are_kept(old):
     store.predictions.add_latency(1, 2, 80.0, total_ms=81.0, attempts=1)  # the same request, asked alone
     store.predictions.add_latency(1, 4, 70.0, total_ms=600.0, attempts=2)  # a probe of one that answers in batches
     assert store.predictions.of(1)[3] == answered(3, total_ms=1200.0, attempts=3)
-    assert store.predictions.timings(1) == [Timing(80.0, 81.0, 1), Timing(None, 1200.0, 3), Timing(None, 600.0, 2)]
+    assert store.predictions.timings(1) == [
+        Timing(80.0, 81.0, 1, single=True),
+        Timing(None, 1200.0, 3),
+        Timing(None, 600.0, 2, single=True),
+    ]
+    # Another request about an image that was also scored among many others is of its own kind.
+    store.predictions.add_latency(1, 3, 75.0, total_ms=75.5, attempts=1)
+    assert Timing(75.0, 75.5, 1, single=True) in store.predictions.timings(1)
+    assert Timing(None, 1200.0, 3) in store.predictions.timings(1)
     store.close()
 
 

@@ -1,5 +1,6 @@
 import hashlib
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -94,6 +95,23 @@ def run(dogs, backbones, tmp_path):
         )
 
     return run
+
+
+def test_time_without_features_is_not_the_time_of_a_first_run(run, backbones, tmp_path):
+    """The second run of the same pictures finds their features in the cache, and says so; a resumed one is a first."""
+    cache = tmp_path / "cache"
+    shutil.copytree(backbones / "backbones", cache / "backbones")
+    first, watch = run("first", epochs=2, cache=cache), Watch()
+    assert (first.from_cache, first.images_per_second) == (0.0, pytest.approx(2 * 40 / first.seconds, rel=0.2))
+    again = run("again", watch, epochs=2, cache=cache)
+    assert again.from_cache == 1.0
+    rates = [value for name, _, value in watch.measured if name == "images_per_second"]
+    left = [value for name, _, value in watch.measured if name == "seconds_left"]
+    assert max(rates) < 80 / again.seconds * 4 and all(value >= 0 for value in left)
+    shutil.rmtree(cache / "features")
+    with pytest.raises(Stop):
+        run("stopped", Watch(stop_after=60), epochs=60, cache=cache)
+    assert run("stopped", epochs=60, cache=cache).from_cache == 0.0
 
 
 def weights(path):

@@ -72,7 +72,9 @@ def outcome_table(found: dict[str, Any]) -> str:
     if found["val_accuracy"] is not None:
         rows.append(("validation", f"{found['val_accuracy']:.1%}"))
     if found["train_seconds"] is not None:
-        rows.append(("trained in", f"{found['train_seconds']:.1f} s on {found['device']}"))
+        cached = found.get("train_from_cache") or 0.0
+        told = f", with the features of {cached:.0%} of its images from the cache" if cached else ""
+        rows.append(("trained in", f"{found['train_seconds']:.1f} s on {found['device']}{told}"))
     reached = found["seconds_to_accuracy"]
     if reached:
         told = ", ".join(f"{100 * float(level):.4g}% in {seconds:.1f} s" for level, seconds in reached.items())

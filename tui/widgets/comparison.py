@@ -194,6 +194,8 @@ def _cells(c: ContestantResult, best: bool) -> dict[str, Text]:
         "F1": Text(f"{c.macro_f1:.3f}"),
         "p50 ms": Text(p50),
         "p95 ms": Text(p95),
-        "training": Text(span(c.train_seconds) if c.train_seconds is not None else "–"),
+        "training": Text(
+            "–" if c.train_seconds is None else f"{'≥' * bool(c.train_from_cache)}{span(c.train_seconds)}"
+        ),
         "cost": Text(dollars(c.cost.total)),
     }

@@ -154,6 +154,7 @@ def _told(recipe: str, trained: Trained) -> dict[str, Any]:
         "seconds": trained.seconds,
         "val_accuracy": trained.val_accuracy,
         "best_epochs": list(trained.best_epochs),
+        "from_cache": trained.from_cache,
         "images_per_second": trained.images_per_second,
         "seconds_to_accuracy": {str(level): seconds for level, seconds in trained.seconds_to_accuracy.items()},
     }
