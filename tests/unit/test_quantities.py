@@ -47,7 +47,7 @@ NOUNS = (
     "images|tokens|requests|files|labels|examples|answers|jobs|classes|batches|deployments|pairs|lines|epochs|rows|fields|"
     "columns|pictures|outcomes|cascades|attempts|networks|blocks|backbones|findings|members|characters|predictions|months"
 )
-BARE = re.compile(rf"^ (?!of the )(?:[a-z-]+ ){{0,2}}?({NOUNS})\b(?!/s)")
+BARE = re.compile(rf"^ (?!of (?:the|its) )(?:[a-z-]+ ){{0,2}}?({NOUNS})\b(?!/s)")
 EXCEPTIONS = {  # what stands before the noun is no number, or never 1
     "engine/emulator/": "another company's server: its messages are the service's own",
     "engine/datasets/demo/": "nobody is shown them",
