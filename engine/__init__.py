@@ -52,9 +52,8 @@ if TYPE_CHECKING:
     from engine.evaluation.details import per_class as per_class
     from engine.evaluation.differences import PairedDifference as PairedDifference
     from engine.evaluation.economics import Economics as Economics
-    from engine.evaluation.economics import Terms as Terms
-    from engine.evaluation.economics import break_even as break_even
-    from engine.evaluation.economics import economics as economics
+    from engine.evaluation.economics import Total as Total
+    from engine.evaluation.economics import total as total
     from engine.evaluation.findings import Findings as Findings
     from engine.evaluation.frontier import Point as Point
     from engine.evaluation.latency import Figure as Figure
@@ -65,6 +64,7 @@ if TYPE_CHECKING:
     from engine.evaluation.sections import Section as Section
     from engine.evaluation.sections import overloads as overloads
     from engine.evaluation.sections import reading as reading
+    from engine.evaluation.terms import Terms as Terms
     from engine.evaluation.verdict import said_paired as said_paired
     from engine.evaluation.volumes import Stretch as Stretch
     from engine.events import Checkup as Checkup
@@ -166,7 +166,8 @@ _ROOMS = {
     "evaluation.verdict": "said_paired",
     "evaluation.volumes": "Stretch",
     "evaluation.details": "Answers ConfusionMap ContestantAnswers confusion_map disagreements mistakes per_class",
-    "evaluation.economics": "Economics Terms break_even economics",
+    "evaluation.economics": "Economics Total total",
+    "evaluation.terms": "Terms",
     "events": "Checkup CurvePoint DatasetView EmulatorSettings EmulatorView ExperimentView ImageView"
     " JobDetail JobView Leftover LogLine Metric Payment RecipeView RemoteItem Score StandingCost TrainingView"
     " WorstPicture",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError, NotFoundError
@@ -13,11 +14,12 @@ from engine.jobs.paths import Home
 from engine.output_files import write_outputs
 from engine.places import home_folder
 from engine.store import Store
+from engine.store.files import write_atomic
 from engine.text_files import is_there
 
 if TYPE_CHECKING:
-    from engine.evaluation.economics import Terms
     from engine.evaluation.findings import Findings
+    from engine.evaluation.terms import Terms
     from engine.jobs.verifying import Verification
 
 RESULT_FORMS = ("table", "json", "full-json", "csv", "csv-classes", "csv-images", "markdown", "html")
@@ -112,6 +114,9 @@ class Outcomes(Scoring):
     def __init__(self, store: Store, home: Home) -> None:
         super().__init__(home.synonyms)
         self._store, self._home = store, home
+        self.own_terms: Terms | None = None
+        """Terms that this engine has set."""
+        self._writing = Lock()
 
     async def findings(
         self, experiment: str | None = None, terms: Terms | None = None, *, measure: bool = False
@@ -120,7 +125,7 @@ class Outcomes(Scoring):
 
         Args:
             experiment: its name; the newest one with contestants unless told.
-            terms: by which money is reckoned; the standing ones, with the price table's machine, unless told.
+            terms: under which money is computed; the home's unless given.
             measure: look at the test images' brightness where it is not known yet, some milliseconds each.
 
         Raises:
@@ -131,13 +136,24 @@ class Outcomes(Scoring):
         return await asyncio.to_thread(self._findings, experiment, terms, measure)
 
     async def terms(self) -> Terms:
-        """Return the standing terms, with the machine that the price table has.
+        """Return the home's terms: those that were set last, by which pilot, launch, results and reports compute.
 
         Raises:
-            InputError: the home's prices cannot be read.
+            InputError: the home's prices or terms cannot be read.
 
         """
         return await asyncio.to_thread(self._terms)
+
+    async def set_terms(self, terms: Terms) -> None:
+        """Set the home's terms; of a home that is only read, or cannot be written, until this engine closes.
+
+        Raises:
+            InputError: they cannot be written.
+
+        """
+        self.own_terms = terms
+        if not self._home.readonly:
+            await asyncio.to_thread(self._write_terms)
 
     async def verify(self, experiment: str | None = None, *, every_file: bool = False) -> Verification:
         """Reckon an experiment's results again from what is stored, and say whether they still hold.
@@ -173,9 +189,23 @@ class Outcomes(Scoring):
 
     def _terms(self) -> Terms:
         from engine.azure.prices import load_prices
-        from engine.evaluation.economics import Terms
+        from engine.evaluation.terms import load_terms
 
-        return Terms(machine_hourly=load_prices(self._home.prices).machine)
+        return self.own_terms or load_terms(self._home.terms, load_prices(self._home.prices).machine)
+
+    def _write_terms(self) -> None:
+        """Write the terms that were set last: several may be set before the first is written."""
+        from engine.azure.prices import load_prices
+        from engine.evaluation.terms import written_terms
+
+        try:
+            with self._writing:
+                text = written_terms(self.own_terms or self._terms(), load_prices(self._home.prices).machine)
+                write_atomic(self._home.terms, text)
+        except OSError as error:
+            raise InputError(
+                f"{self._home.terms}: {error.strerror}.", "Make room there, or make it writable."
+            ) from error
 
 
 def _render(found: Findings, form: str, references: bool) -> str:

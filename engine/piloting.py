@@ -13,6 +13,7 @@ from engine.jobs.spec import Spec
 from engine.store import Store
 
 if TYPE_CHECKING:
+    from engine.evaluation.terms import Terms
     from engine.jobs.pilot import PilotCost, PilotResult
 
 Progress = Callable[[str, int, int], None]
@@ -43,16 +44,13 @@ class Piloting:
 
         return await asyncio.to_thread(look)
 
-    async def run(
-        self, spec: Spec, images: int, *, value_usd: float, volume: int, progress: Progress | None = None
-    ) -> PilotResult:
+    async def run(self, spec: Spec, images: int, *, terms: Terms, progress: Progress | None = None) -> PilotResult:
         """Ask a deployment about some validation images; return what follows from its answers.
 
         Args:
             spec: dataset, prompt, detail and model are taken from it, and `max_cost`.
             images: how many, evenly spread over the classes.
-            value_usd: what one more correct answer is worth.
-            volume: how many images will be classified.
+            terms: under which money is computed; see `Outcomes.terms`.
             progress: called with (phase, done, total).
 
         Raises:
@@ -72,4 +70,4 @@ class Piloting:
                 "Raise --max-cost, or ask fewer images.",
             )
         await made.run(progress)
-        return await asyncio.to_thread(made.result, value_usd, volume)
+        return await asyncio.to_thread(made.result, terms)

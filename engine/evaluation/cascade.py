@@ -12,8 +12,9 @@ from typing import Any
 
 from engine.evaluation.comparison import ContestantInput
 from engine.evaluation.details import Answers, ContestantAnswers, confidence
-from engine.evaluation.economics import Economics, Terms, per_thousand
+from engine.evaluation.economics import Economics, per_thousand
 from engine.evaluation.metrics import Latency, latency, wilson
+from engine.evaluation.terms import Terms
 from engine.evaluation.thresholds import EVERYTHING, Checked, Choice, choose
 from engine.states import ContestantKind, Outcome
 
@@ -73,7 +74,8 @@ class Cascade:
 
     def per_thousand(self, terms: Terms) -> float | None:
         """Return US dollars for 1,000 images more; None where a member's price is not known."""
-        return per_thousand(self.economics, terms) if self.economics else None
+        known = self.economics is not None and self.economics.known(terms)
+        return per_thousand(self.economics, terms) if self.economics and known else None
 
     def answers(self) -> ContestantAnswers:
         """Return it as a contestant's answers, to be looked at as any other's. Raw answers and latencies are empty."""
@@ -168,6 +170,9 @@ def blend(name: str, first: Economics, second: Economics, threshold: float, shar
         machines=first.machines + second.machines,
         machine_seconds=first.machine_seconds + share * second.machine_seconds,
         machine_once_seconds=first.machine_once_seconds + second.machine_once_seconds,
+        hosting_seconds=first.hosting_seconds + share * second.hosting_seconds,
+        labels=max(first.labels, second.labels),  # both learn from the same ones
+        tested=max(first.tested, second.tested),
         kind=KIND,
         emulated=first.emulated or second.emulated,
     )

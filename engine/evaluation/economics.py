@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.errors import InputError
 from engine.evaluation.comparison import ContestantResult
+from engine.evaluation.terms import Terms
 from engine.states import ContestantKind, Outcome
 
 if TYPE_CHECKING:
@@ -22,49 +22,6 @@ EMULATED = " (emulated)"
 """How the comparison ends the name of an emulated contestant."""
 DAYS_A_MONTH = 365 / 12
 """With 24 hours a day it makes the 730 hours by which Azure's price pages reckon a month."""
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What the user sets, and everything that is reckoned ahead depends on.
-
-    Attributes:
-        volume: images a month.
-        months: the horizon; what is paid once is paid within it.
-        hosting_hours: hours a day for which a tuned model is deployed; 24 is always.
-        batch: answers may wait (up to 24 hours), so that whoever can be asked in batches is.
-        machine_hourly: US dollars an hour of the machine that a local network runs on; 0 for one that costs nothing.
-        machine_hours: hours a day for which that machine is kept; None: it is paid only while it computes.
-        value: US dollars that one correct answer is worth.
-
-    Raises:
-        InputError: a value is out of its range.
-
-    """
-
-    volume: float = 10_000
-    months: float = 12
-    hosting_hours: float = 24
-    batch: bool = False
-    machine_hourly: float = 0.0
-    machine_hours: float | None = None
-    value: float = 0.0
-
-    def __post_init__(self) -> None:
-        for what, number in (("images a month", self.volume), ("months", self.months)):
-            if not 0 < number < math.inf:
-                raise InputError(f"The number of {what} is above 0, not {number:g}.", "Give another one.")
-        for what, hours in (("hosting", self.hosting_hours), ("the machine", self.machine_hours or 0.0)):
-            if not 0 <= hours <= 24:
-                raise InputError(f"Hours a day of {what} are 0 to 24, not {hours:g}.", "Give another number.")
-        for what, usd in (("An hour of the machine", self.machine_hourly), ("A correct answer", self.value)):
-            if not 0 <= usd < math.inf:
-                raise InputError(f"{what} costs or is worth $0 or more, not {usd:g}.", "Give another amount.")
-
-    @property
-    def images(self) -> float:
-        """How many images there are in all."""
-        return self.volume * self.months
 
 
 @dataclass(frozen=True)
@@ -78,12 +35,15 @@ class Economics:
         batch_per_thousand: the same in batches; None: it cannot be asked in batches, or the price is not known.
         hosting_hourly: US dollars an hour for which it is deployed.
         machines: how many machines of one's own it needs.
-        machine_seconds: for which an image keeps such a machine busy.
+        machine_seconds: for which an image keeps such a machine busy; 0 where that was not measured.
         machine_once_seconds: for which the training did.
         accuracy: share of the test images; None where nobody knows.
         kind: of the contestant.
         emulated: it is list prices that nobody charges.
-        priced: False where the price of something that it was charged is not known: its sums are not used then.
+        priced: False where the price of something that it needs is not known: its sums are not used then.
+        hosting_seconds: for which an image keeps its deployment busy; 0 where that was not measured.
+        labels: labelled images that it learns from, training and validation.
+        tested: labelled images by which it was tested: the same for all contestants.
 
     """
 
@@ -99,6 +59,17 @@ class Economics:
     kind: str = ""
     emulated: bool = False
     priced: bool = True
+    hosting_seconds: float = 0.0
+    labels: int = 0
+    tested: int = 0
+
+    def known(self, terms: Terms) -> bool:
+        """Whether all of its costs are known under these terms: not those of hours in use that were not measured."""
+        hosted = terms.hosting_hours is not None or not self.hosting_hourly or self.hosting_seconds > 0
+        computed = (
+            terms.machine_hours is not None or not (self.machines and terms.machine_hourly) or self.machine_seconds > 0
+        )
+        return self.priced and hosted and computed
 
     @property
     def capacity(self) -> float:
@@ -112,15 +83,19 @@ def economics(
     tokens: tuple[float, float] | None = None,
     *,
     machine_seconds: float | None = None,
+    labels: int = 0,
+    tested: int = 0,
 ) -> Economics:
     """Return what a contestant's costs are made of.
 
     Args:
         result: its row of the comparison.
-        prices: of its model; without them an image costs what it did in the test, whichever way it was asked, and
-            hosting is not known (0).
+        prices: of its model; without them an image costs what it did in the test, whichever way it was queried, and
+            what a tuned model costs is not known.
         tokens: mean tokens of an image, in and out; without them likewise.
-        machine_seconds: of a local network, for an image; the mean of its single images' latency unless told.
+        machine_seconds: of a local network, for an image; the mean of its single images' latency unless given.
+        labels: labelled images of training and validation, which only contestants that learn from them need.
+        tested: labelled test images, which all of them need.
 
     """
     asked = result.n - result.outcomes[Outcome.MISSING]
@@ -131,22 +106,26 @@ def economics(
         per_thousand = (into * prices.input + out * prices.output) / 1000
         if result.kind == ContestantKind.ZERO_SHOT:  # the Batch API takes no tuned model
             batch = (into * prices.batch_input + out * prices.batch_output) / 1000
-    local = result.kind == ContestantKind.CNN
+    local, tuned = result.kind == ContestantKind.CNN, result.kind == ContestantKind.FINE_TUNED
+    busy = result.latency.mean / 1000 if result.latency else 0.0
     if machine_seconds is None:
-        machine_seconds = result.latency.mean / 1000 if local and result.latency else 0.0
+        machine_seconds = busy if local else 0.0
     return Economics(
         name=result.name,
         once=result.cost.training or 0.0,
         per_thousand=per_thousand,
         batch_per_thousand=batch,
-        hosting_hourly=prices.hosting if prices is not None and result.kind == ContestantKind.FINE_TUNED else 0.0,
+        hosting_hourly=prices.hosting if prices is not None and tuned else 0.0,
         machines=int(local),
         machine_seconds=machine_seconds,
         machine_once_seconds=(result.train_seconds or 0.0) if local else 0.0,
         accuracy=result.accuracy if result.n else None,
         kind=str(result.kind),
         emulated=result.emulated,
-        priced=result.cost.total is not None,
+        priced=result.cost.total is not None and not (tuned and prices is None),
+        hosting_seconds=busy if tuned else 0.0,
+        labels=labels if local or tuned else 0,
+        tested=tested,
     )
 
 
@@ -173,7 +152,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Total:
-    """US dollars over the horizon, item by item. `machine` is the one of a local network, its training included."""
+    """US dollars over the horizon, item by item.
+
+    `machine` is the one of a local network, its training included; `labels` are those that it learns from and the test
+    labels, 0 where labels are not priced.
+    """
 
     name: str
     images: float
@@ -181,11 +164,12 @@ class Total:
     hosting: float
     machine: float
     inference: float
+    labels: float = 0.0
 
     @property
     def usd(self) -> float:
         """All of it."""
-        return self.training + self.hosting + self.machine + self.inference
+        return self.training + self.labels + self.hosting + self.machine + self.inference
 
     @property
     def per_thousand(self) -> float:
@@ -196,37 +180,63 @@ class Total:
 def per_thousand(e: Economics, terms: Terms) -> float:
     """Return US dollars for 1,000 images more: nothing that is paid once or by the hour."""
     service = e.batch_per_thousand if terms.batch and e.batch_per_thousand is not None else e.per_thousand
-    return service + 1000 * _machine_per_image(e, terms)
+    return service + 1000 * (_machine_per_image(e, terms) + _hosting_per_image(e, terms))
+
+
+def kept_hours(hours_a_day: float | None, terms: Terms) -> float:
+    """Return the hours of the whole horizon for which something is kept ready; none where it is paid in use."""
+    return (hours_a_day or 0.0) * DAYS_A_MONTH * terms.months
+
+
+def once(e: Economics, terms: Terms) -> float:
+    """Return US dollars that are paid once: training, on a service or a machine of one's own, and labels."""
+    return e.once + _labels(e, terms) + terms.machine_hourly * e.machine_once_seconds / 3600
+
+
+def hourly(e: Economics, terms: Terms) -> float:
+    """Return US dollars for each hour that it is kept ready: of its deployment, and of its machines."""
+    hosted = e.hosting_hourly if terms.hosting_hours is not None else 0.0
+    return hosted + (e.machines * terms.machine_hourly if terms.machine_hours is not None else 0.0)
 
 
 def _machine_per_image(e: Economics, terms: Terms) -> float:
     return terms.machine_hourly * e.machine_seconds / 3600 if terms.machine_hours is None else 0.0
 
 
+def _hosting_per_image(e: Economics, terms: Terms) -> float:
+    return e.hosting_hourly * e.hosting_seconds / 3600 if terms.hosting_hours is None else 0.0
+
+
 def _machine_fixed(e: Economics, terms: Terms) -> float:
-    kept = (terms.machine_hours or 0.0) * DAYS_A_MONTH * terms.months * e.machines
+    kept = kept_hours(terms.machine_hours, terms) * e.machines
     return terms.machine_hourly * (kept + e.machine_once_seconds / 3600)
 
 
 def _hosting(e: Economics, terms: Terms) -> float:
-    return e.hosting_hourly * terms.hosting_hours * DAYS_A_MONTH * terms.months
+    return e.hosting_hourly * kept_hours(terms.hosting_hours, terms)
+
+
+def _labels(e: Economics, terms: Terms) -> float:
+    return (terms.label_price or 0.0) * (e.labels + e.tested)
 
 
 def line(e: Economics, terms: Terms) -> Line:
     """Return a contestant's cost as a line over the number of images (of the whole horizon, not of a month)."""
-    return Line(e.name, e.once + _hosting(e, terms) + _machine_fixed(e, terms), per_thousand(e, terms) / 1000)
+    fixed = e.once + _labels(e, terms) + _hosting(e, terms) + _machine_fixed(e, terms)
+    return Line(e.name, fixed, per_thousand(e, terms) / 1000)
 
 
 def total(e: Economics, terms: Terms) -> Total:
     """Return what a contestant costs for the volume and the horizon."""
-    machine = _machine_per_image(e, terms)
+    machine, hosted = _machine_per_image(e, terms), _hosting_per_image(e, terms)
     return Total(
         name=e.name,
         images=terms.images,
         training=e.once,
-        hosting=_hosting(e, terms),
+        hosting=_hosting(e, terms) + hosted * terms.images,
         machine=_machine_fixed(e, terms) + machine * terms.images,
-        inference=(per_thousand(e, terms) / 1000 - machine) * terms.images,
+        inference=(per_thousand(e, terms) / 1000 - machine - hosted) * terms.images,
+        labels=_labels(e, terms),
     )
 
 
@@ -234,18 +244,6 @@ def overloaded(e: Economics, terms: Terms) -> bool:
     """Tell whether the volume is more than the machines can do in the hours for which they are kept."""
     hours = 24 if terms.machine_hours is None else terms.machine_hours
     return terms.volume > e.capacity * hours * DAYS_A_MONTH * max(1, e.machines)
-
-
-def break_even(a: Economics, b: Economics) -> float | None:
-    """Return the number of images from which on `a` is cheaper than `b` in all; None if that never happens.
-
-    0 when it is cheaper from the first image. Training and inference alone: see `even` for hosting and machines.
-    """
-    more_once = a.once - b.once
-    saved = (b.per_thousand - a.per_thousand) / 1000
-    if saved <= 0:
-        return 0.0 if more_once < 0 and saved == 0 else None
-    return max(0.0, more_once / saved)
 
 
 @dataclass(frozen=True)

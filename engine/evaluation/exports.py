@@ -226,7 +226,7 @@ def full_json(found: Findings) -> dict[str, Any]:
         "costs": [
             {
                 **_value(e),
-                **({} if e.priced else dict.fromkeys(_MONEY)),
+                **({} if t is not None else dict.fromkeys(_MONEY)),
                 "per_thousand_more": thousand,
                 "horizon": None if t is None else {**_value(t), "usd": t.usd},
             }

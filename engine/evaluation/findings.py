@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 
 from engine.evaluation.analysis import Analysis, analyse
@@ -11,7 +12,17 @@ from engine.evaluation.cascade import Cascade, Sweep, cascades, members, sweep
 from engine.evaluation.comparison import Comparison, ContestantInput, shown_name
 from engine.evaluation.details import Answers
 from engine.evaluation.differences import PairedDifference, holm, paired
-from engine.evaluation.economics import BreakEven, Economics, Terms, Total, by_name, pairs, per_thousand, total
+from engine.evaluation.economics import (
+    BreakEven,
+    Economics,
+    Total,
+    by_name,
+    hourly,
+    once,
+    pairs,
+    per_thousand,
+    total,
+)
 from engine.evaluation.frontier import Point, frontier, points
 from engine.evaluation.properties import ImageProperties
 from engine.evaluation.provenance import Provenance
@@ -19,11 +30,12 @@ from engine.evaluation.reading import Synonyms
 from engine.evaluation.references import DatasetInfo, Reference, among, references
 from engine.evaluation.returns import Return, return_on
 from engine.evaluation.suspects import Suspect, suspects
+from engine.evaluation.terms import Terms
 from engine.evaluation.thresholds import Checked
 from engine.evaluation.verdict import Price, Standing, verdict
-from engine.evaluation.volumes import Curves, Stretch, best_by_cost, best_by_value, curves
-from engine.evaluation.words import listed
-from engine.quantities import counted, nouns
+from engine.evaluation.volumes import Curves, Stretch, best_by_cost, best_by_value, curves, flips
+from engine.evaluation.words import dollars, listed
+from engine.quantities import counted
 from engine.states import ContestantKind
 
 
@@ -95,9 +107,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Findings:
-    """What came out, under the terms that money is reckoned by.
+    """What came out, under the terms that money is computed by.
 
-    `totals` and `per_thousand` have None where what a contestant costs is not known.
+    `totals` and `per_thousand` have None where what a contestant costs is not known: it is not finished, or a price is
+    missing.
     `cautions` say why figures may promise too much, `notes` what else has to be known. `cascade_differences`
     has each cascade against the better of its members, corrected for the number of cascades. `sweeps` has a cascade of
     each pair over its whole range. `evidence` is what all of it was made of.
@@ -152,11 +165,15 @@ def find(evidence: Evidence, terms: Terms) -> Findings:
     named = by_name(known)
     # Of who is not finished, neither accuracy nor price is known yet.
     settled = [c for c in comparison.contestants if c.complete]
-    priced = [e for e in known if e.priced and e.name in {c.name for c in settled}]
-    unknown = _unknown([e.name for e in known if not e.priced])
-    totals = [total(e, terms) if e.priced else None for e in known]
+    finished = {c.name for c in settled}
+    priced = [e for e in known if e.known(terms) and e.name in finished]
+    unknown = " ".join(
+        _unknown([e.name for e in known if e.name in finished and e.priced == charged and not e.known(terms)], why)
+        for charged, why in ((False, "a charge has no price"), (True, "the time of an answer was not measured"))
+    ).strip()
+    totals = [total(e, terms) if e in priced else None for e in known]
     by_value = best_by_value(priced, terms, or_nobody=True) if priced else []
-    analysis = _worth(_analysis(evidence, terms, totals), by_value, terms)
+    analysis = _worth(_analysis(evidence, terms, totals), priced, by_value, terms)
     if unknown:
         said = analysis.verdict
         analysis = replace(analysis, verdict=replace(said, sentence=f"{said.sentence} {unknown}"))
@@ -170,7 +187,7 @@ def find(evidence: Evidence, terms: Terms) -> Findings:
         answers=answers,
         terms=terms,
         totals=tuple(totals),
-        per_thousand=tuple(per_thousand(e, terms) if e.priced else None for e in known),
+        per_thousand=tuple(per_thousand(e, terms) if e in priced else None for e in known),
         by_cost=tuple(best_by_cost(priced, terms)),
         by_value=tuple(by_value),
         break_evens=tuple(pairs(priced, terms)),
@@ -201,15 +218,12 @@ def find(evidence: Evidence, terms: Terms) -> Findings:
     )
 
 
-def _unknown(names: Sequence[str]) -> str:
+def _unknown(names: Sequence[str], why: str) -> str:
     """Return in a sentence whose costs are not known; nothing where all are."""
     if not names:
         return ""
     cost, are = ("costs", "It is") if len(names) == 1 else ("cost", "They are")
-    return (
-        f"What {listed(names)} {cost} is unknown, because a charge has no price. {are} left out wherever costs are"
-        " compared."
-    )
+    return f"What {listed(names)} {cost} is unknown, because {why}. {are} left out wherever costs are compared."
 
 
 def _analysis(evidence: Evidence, terms: Terms, totals: Sequence[Total | None]) -> Analysis:
@@ -224,9 +238,11 @@ def _analysis(evidence: Evidence, terms: Terms, totals: Sequence[Total | None]) 
         evidence.inputs,
         properties=evidence.properties,
         synonyms=evidence.synonyms,
-        prices={i.name: Price(e.once, per_thousand(e, terms), e.hosting_hourly, t.usd) for i, e, t in known if t},
+        prices={
+            i.name: Price(once(e, terms), per_thousand(e, terms), hourly(e, terms), t.usd) for i, e, t in known if t
+        },
         volume=round(terms.images),
-        horizon=f"{counted(terms.volume, 'image')} a month over {terms.months:g} {nouns(terms.months, 'month')}",
+        horizon=terms.horizon,
     )
     if evidence.economics:
         return found
@@ -236,19 +252,59 @@ def _analysis(evidence: Evidence, terms: Terms, totals: Sequence[Total | None]) 
     return replace(found, verdict=verdict(standings, found.differences))
 
 
-def _worth(analysis: Analysis, by_value: Sequence[Stretch], terms: Terms) -> Analysis:
-    """Return the analysis, its verdict saying who is another choice by what a correct answer is said to be worth."""
+def _worth(analysis: Analysis, priced: Sequence[Economics], by_value: Sequence[Stretch], terms: Terms) -> Analysis:
+    """Return the analysis, its verdict with what another value, volume, or number of hours would change."""
     v = analysis.verdict
-    here = next((s for s in by_value if s.low <= terms.volume <= s.high), None)
-    if not terms.value or here is None or v.choice is None or here.name == v.choice:
+    if v.choice is None:
         return analysis
-    who = f"{here.name} leaves" if here.name else "asking nobody leaves"
-    told = (
-        f"The value: at ${terms.value:g} a correct answer {who} the most, at {counted(terms.volume, 'image')} a"
-        f" month and"
-        f" if accuracies are as measured."
-    )
-    return replace(analysis, verdict=replace(v, would_change=(told, *v.would_change)))
+    told = []
+    here = next((s for s in by_value if s.low <= terms.volume <= s.high), None)
+    if terms.value and here is not None:
+        if here.name != v.choice:
+            who = f"{here.name} leaves" if here.name else "asking nobody leaves"
+            told.append(
+                f"The value: at ${terms.value:g} a correct answer {who} the most, at"
+                f" {counted(terms.volume, 'image')} a month and if accuracies are as measured."
+            )
+        told += [flip.sentence for flip in flips(priced, terms, by_value=True)]
+    else:
+        alike = {v.best, *v.tied}
+        among = [e for e in priced if e.name in alike]
+        if len(among) == len(alike):
+            told += [flip.sentence for flip in flips(among, terms, by_value=False)]
+        told += _cheaper_answers(analysis, priced, terms)
+    return replace(analysis, verdict=replace(v, would_change=(*told, *v.would_change)))
+
+
+def _cheaper_answers(analysis: Analysis, priced: Sequence[Economics], terms: Terms) -> list[str]:
+    """Return what volume and hours do to the price of each further right answer, where the best is the dearer one."""
+    best = next((e for e in priced if e.name == analysis.verdict.best), None)
+    if best is None:
+        return []
+    found = []
+    for e in priced:
+        if e is best or not (d := analysis.between(best.name, e.name)).real:
+            continue
+
+        def usd(t: Terms, e: Economics = e, gain: float = abs(d.gain)) -> float:
+            return (total(best, t).usd - total(e, t).usd) / (gain * t.images)
+
+        if usd(terms) <= 0:
+            continue
+        ways = [(f"{counted(10 * terms.volume, 'image')} a month", replace(terms, volume=10 * terms.volume))]
+        for name, words, paid in (
+            ("hosting_hours", "hosting", best.hosting_hourly or e.hosting_hourly),
+            ("machine_hours", "the machine", terms.machine_hourly * (best.machines + e.machines)),
+        ):
+            hours = getattr(terms, name)
+            if hours and paid:
+                ways.append((f"{words} {hours / 3:g} hours a day", replace(terms, **{name: hours / 3})))
+        prices = listed([f"{dollars(max(0.0, usd(t)))} at {way}" for way, t in ways])
+        found.append(
+            f"Volume and hours: each further right answer of {best.name} over {e.name} costs {dollars(usd(terms))};"
+            f" {prices}."
+        )
+    return found
 
 
 def _cascade_differences(mixed: Sequence[Cascade], answers: Answers) -> tuple[PairedDifference, ...]:
@@ -266,12 +322,14 @@ def _cascade_differences(mixed: Sequence[Cascade], answers: Answers) -> tuple[Pa
 
 
 def _returns(analysis: Analysis, known: Sequence[Economics], terms: Terms) -> list[Return]:
-    """Return what each fine-tuned contestant earns against each untouched one."""
+    """Return what each contestant earns in place of each other one that costs no more, in their order."""
     found = []
-    for tuned in (e for e in known if e.kind == ContestantKind.FINE_TUNED):
-        for base in (e for e in known if e.kind == ContestantKind.ZERO_SHOT):
-            d = analysis.between(tuned.name, base.name)
-            sign = 1 if d.a == tuned.name else -1
-            low, high = sorted((sign * d.low, sign * d.high))
-            found.append(return_on(tuned, base, sign * d.gain, low, high, terms))
+    for one, other in combinations(known, 2):
+        d = analysis.between(one.name, other.name)
+        cost = total(one, terms).usd - total(other, terms).usd
+        dear, base = (one, other) if (cost, d.gain if d.a == one.name else -d.gain) >= (0.0, 0.0) else (other, one)
+        sign, only = (1, (d.only_a, d.only_b)) if d.a == dear.name else (-1, (d.only_b, d.only_a))
+        low, high = sorted((sign * d.low, sign * d.high))
+        counts = len(only[0]), len(only[1])
+        found.append(return_on(dear, base, sign * d.gain, low, high, terms, only=counts))
     return found

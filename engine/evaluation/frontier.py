@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from engine.evaluation.cascade import Cascade
 from engine.evaluation.comparison import ContestantResult
-from engine.evaluation.economics import Economics, Terms, total
+from engine.evaluation.economics import Economics, total
+from engine.evaluation.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,11 @@ def points(
     """
     found = []
     for r in results:
-        if r.name in economics and economics[r.name].priced:
+        if r.name in economics and economics[r.name].known(terms):
             usd = total(economics[r.name], terms).per_thousand
             found.append(Point(r.name, str(r.kind), usd, r.accuracy, r.accuracy_low, r.accuracy_high))
     for c in cascades:
-        if c.economics is not None:
+        if c.economics is not None and c.economics.known(terms):
             found.append(
                 Point(c.name, c.economics.kind, total(c.economics, terms).per_thousand, c.accuracy, c.low, c.high)
             )

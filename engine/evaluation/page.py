@@ -242,7 +242,8 @@ def _latency(found: Findings, kinds: dict[str, str]) -> Markup | None:
 
 def _confusion(found: Findings, kinds: dict[str, str]) -> Markup | None:
     ranked = sorted(
-        zip(found.analysis.contestants, found.answers.contestants, strict=True), key=lambda pair: -sum(pair[0].hits)
+        zip(found.analysis.contestants, found.answers.contestants, strict=True),
+        key=lambda pair: (not pair[0].complete, -sum(pair[0].hits)),
     )
     labels = found.answers.labels
     drawn: list[Child] = []

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from engine import clock
 from engine.evaluation import sections
-from engine.evaluation.comparison import Comparison, ContestantResult, Cost
+from engine.evaluation.comparison import Comparison, ContestantResult
 from engine.evaluation.findings import Findings
 from engine.evaluation.sections import Section
 from engine.evaluation.words import UNKNOWN, corrected_p
@@ -42,7 +42,7 @@ def cells(c: ContestantResult, *, priced: bool = True) -> tuple[str, ...]:
         *(right if c.complete else ("–", "–", "–", "–")),
         f"{c.latency.p50:,.0f}" if c.latency else "–",
         f"{c.latency.p95:,.0f}" if c.latency else "–",
-        _sum(c.cost) if priced else "–",
+        _sum(c) if priced else "–",
         _trained(c),
     )
 
@@ -54,8 +54,11 @@ def _trained(c: ContestantResult) -> str:
     return f"{'≥ ' if c.train_from_cache else ''}{clock.seconds(c.train_seconds)}"
 
 
-def _sum(cost: Cost) -> str:
-    return UNKNOWN if cost.total is None else f"${cost.total:,.2f}"
+def _sum(c: ContestantResult) -> str:
+    """Return what a contestant has cost; nothing of one that is not finished and was charged nothing so far."""
+    if c.cost.total is None:
+        return UNKNOWN
+    return f"${c.cost.total:,.2f}" if c.complete or c.cost.total else "–"
 
 
 def to_table(comparison: Comparison) -> str:
@@ -212,7 +215,7 @@ def notes(comparison: Comparison, *, differences: bool = True, priced: bool = Tr
                 f"{literal(c.name)} ({literal(c.model)}) was asked “{literal(c.prompt)}”, answers as {c.answer_format}."
             )
         if priced and c.estimate is not None and c.complete and c.estimate.total:
-            found.append(f"{literal(c.name)}: estimated ${c.estimate.total:,.2f} before, {_sum(c.cost)} in the end.")
+            found.append(f"{literal(c.name)}: estimated ${c.estimate.total:,.2f} before, {_sum(c)} in the end.")
         if priced and c.latency:  # of others' requests nobody knows how they were made
             found.append(f"{literal(c.name)}: latency of {counted(c.latency.n, 'single request')}, one after another.")
         if c.requests and c.requests.retried:

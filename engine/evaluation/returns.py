@@ -1,11 +1,12 @@
-"""What fine-tuning brings back: added correct answers × the value of one, against all that it costs more."""
+"""What one contestant returns in place of another: added correct answers × the value of one, against its extra cost."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from engine.evaluation.economics import Economics, Terms, line, total
+from engine.evaluation.economics import Economics, line, total
+from engine.evaluation.terms import Terms
 from engine.evaluation.words import dollars
 from engine.quantities import counted, nouns, signed
 
@@ -27,13 +28,14 @@ class Return:
     what inference costs more is on the right side too.
 
     Attributes:
-        name: the contestant that is paid more for, as a rule the tuned one.
+        name: the contestant that is paid more for.
         base: the one in whose place it would come.
         images: in all.
         value: of one correct answer.
         added: correct answers more.
         worth: of these.
-        training: more than with the base, as the next two; machines of one's own are in `inference`.
+        training: more than with the base, as the next three; machines of one's own are in `inference`.
+        labels: likewise.
         hosting: likewise.
         inference: likewise.
         net: worth less cost.
@@ -42,6 +44,9 @@ class Return:
         pays_from_high: the same at its low end, so the most.
         needed_points: percentage points of accuracy that would pay for it; inf where an answer is worth nothing.
         needed_value: US dollars that a correct answer must be worth; None where none is added.
+        needed_low: the same at the difference's high end; None where none is added even there.
+        needed_high: the same at its low end; None where none is added there.
+        only: test images that only the one got right, and only the base; None where that is not known.
 
     """
 
@@ -60,11 +65,15 @@ class Return:
     pays_from_high: float | None
     needed_points: float
     needed_value: float | None
+    needed_low: float | None = None
+    needed_high: float | None = None
+    only: tuple[int, int] | None = None
+    labels: float = 0.0
 
     @property
     def cost(self) -> float:
         """All that it costs more than the base; negative where it costs less."""
-        return self.training + self.hosting + self.inference
+        return self.training + self.labels + self.hosting + self.inference
 
     @property
     def ratio(self) -> float | None:
@@ -97,33 +106,57 @@ class Return:
 
     @property
     def _unset(self) -> str:
-        """What a correct answer would have to be worth, in words, where nobody has said what it is."""
-        if self.needed_value is None:
-            return f"{self.name} adds no correct answer to those of {self.base}, so that nothing pays for it."
-        return (
-            f"{self.name} pays for itself against {self.base} where a correct answer is worth more than"
-            f" {dollars(self.needed_value)}, if accuracies are as measured; what it is worth is not set."
+        """The result in words where no value of a correct answer is set."""
+        told = f"{self.name} costs {_usd(abs(self.cost))} {'more' if self.cost > 0 else 'less'} than {self.base}"
+        more = "more" if self.added.value > 0 else "fewer"
+        count = (
+            counted(abs(self.added.value), f"{more} correct answer") if self.added.value else "no more correct answers"
         )
+        if self.added.value > 0 and self.cost > 0:
+            told += " and pays where a correct answer is worth more than"
+            if self.needed_high is None:
+                told += f" {dollars(self.needed_value)}, if accuracies are as measured; whether it has more correct"
+                return f"{told} answers at all this test cannot tell."
+            ends = f"({dollars(self.needed_low)} to {dollars(self.needed_high)})"
+            return f"{told} {dollars(self.needed_value)} {ends}; what one is worth is not set."
+        told += f" and has {count} in {counted(self.images, 'image')}"
+        if self.only is not None:
+            told += f" (test images that only it got right: {self.only[0]:,}, only {self.base}: {self.only[1]:,})"
+        if self.added.value <= 0 < self.cost:
+            told += ": as measured, no value of a correct answer pays for it"
+        if self.added.low <= 0 < self.added.high:
+            told += "; which of both has more this test cannot tell"
+        return f"{told}."
 
 
 def _usd(amount: float) -> str:
     return f"{'−' if round(amount, 2) < 0 else ''}${abs(amount):,.2f}"
 
 
-def return_on(tuned: Economics, base: Economics, gain: float, low: float, high: float, terms: Terms) -> Return:
+def return_on(
+    tuned: Economics,
+    base: Economics,
+    gain: float,
+    low: float,
+    high: float,
+    terms: Terms,
+    *,
+    only: tuple[int, int] | None = None,
+) -> Return:
     """Return what one contestant brings instead of another.
 
     Args:
         tuned: the one that is paid for.
         base: the one in whose place it would come.
         gain: difference of their accuracies, as a fraction.
-        low: the low end of that difference's interval.
+        low: the low end of that difference's interval, corrected as its p is.
         high: its high end.
-        terms: volume, horizon, hours of hosting and the value of a correct answer.
+        terms: volume, horizon, hours, and the value of a correct answer.
+        only: test images that only the one got right, and only the other.
 
     """
     more, less = total(tuned, terms), total(base, terms)
-    training, hosting = more.training - less.training, more.hosting - less.hosting
+    training, hosting, labels = more.training - less.training, more.hosting - less.hosting, more.labels - less.labels
     cost = more.usd - less.usd
     first, second = line(tuned, terms), line(base, terms)
     fixed, per_image = first.fixed - second.fixed, first.per_image - second.per_image
@@ -135,6 +168,9 @@ def return_on(tuned: Economics, base: Economics, gain: float, low: float, high: 
         left = difference * terms.value - per_image
         return max(0.0, fixed / left / terms.months) if left > 0 else None
 
+    def needed(difference: float) -> float | None:
+        return max(0.0, cost) / (difference * terms.images) if difference > 0 else None
+
     stake = terms.images * terms.value
     return Return(
         name=tuned.name,
@@ -145,11 +181,15 @@ def return_on(tuned: Economics, base: Economics, gain: float, low: float, high: 
         worth=over(stake),
         training=training,
         hosting=hosting,
-        inference=cost - training - hosting,
+        inference=cost - training - labels - hosting,
         net=over(stake, cost),
         pays_from=pays_from(gain),
         pays_from_low=pays_from(high),
         pays_from_high=pays_from(low),
         needed_points=100 * cost / stake if stake else math.inf if cost > 0 else 0.0,
-        needed_value=max(0.0, cost) / (gain * terms.images) if gain > 0 else None,
+        needed_value=needed(gain),
+        needed_low=needed(high),
+        needed_high=needed(low),
+        only=only,
+        labels=labels,
     )

@@ -16,7 +16,7 @@ from engine.evaluation.references import Reference
 from engine.evaluation.suspects import kinship
 from engine.evaluation.volumes import Stretch
 from engine.evaluation.words import dollars, p_value
-from engine.quantities import between, counted, nouns, points
+from engine.quantities import between, counted, points
 from engine.states import Outcome
 
 
@@ -30,7 +30,7 @@ class Section:
     rows: tuple[tuple[str, ...], ...] = ()
 
 
-_PARTS = ("training", "hosting", "machine", "inference", "usd")
+_PARTS = ("training", "labels", "hosting", "machine", "inference", "usd")
 
 
 def percent(share: float) -> str:
@@ -221,27 +221,22 @@ def cost(found: Findings) -> Section | None:
     if not found.economics:
         return None
     t = found.terms
-    rows = [
-        (
-            e.name,
-            dollars(thousand),
-            *(dollars(None if total is None else getattr(total, part)) for part in _PARTS),
-        )
-        for e, thousand, total in zip(found.economics, found.per_thousand, found.totals, strict=True)
-    ]
-    told = [
-        f"For {counted(t.volume, 'image')} a month over {t.months:g} {nouns(t.months, 'month')}, hosting"
-        f" {t.hosting_hours:g} {nouns(t.hosting_hours, 'hour')} a day,"
-        f" {'in batches where that can be' if t.batch else 'in real time'}, the machine at ${t.machine_hourly:g} an"
-        f" hour {'while it computes' if t.machine_hours is None else f'kept {t.machine_hours:g} hours a day'},"
-        f" {f'a correct answer worth ${t.value:g}' if t.value else 'no value set for a correct answer'}."
-    ]
+    parts = [part for part in _PARTS if part != "labels" or t.label_price is not None]
+    rows = []
+    for e, thousand, total, c in zip(
+        found.economics, found.per_thousand, found.totals, found.comparison.contestants, strict=True
+    ):
+        # A contestant that is not finished has no costs ahead: what it would cost once it is, nothing measured yet.
+        sums = [None if total is None else getattr(total, part) for part in parts]
+        shown = [dollars(usd) if c.complete else "–" for usd in (thousand, *sums)]
+        rows.append((e.name + ("" if c.complete else " (unfinished)"), *shown))
+    told = [f"For {t.horizon}; {', '.join(t.assumptions)}."]
     told += overloads(found)
     told += [b.sentence for b in found.break_evens]
     told += [f"Cheapest: {_stretches(found.by_cost)}."] if found.by_cost else []
     told += [f"Most value less cost: {_stretches(found.by_value)}."] if found.by_value and t.value else []
     told += [r.sentence for r in found.returns]
-    headings = ("contestant", "per 1,000 more", "training", "hosting", "machine", "inference", "in all")
+    headings = ("contestant", "per 1,000 more", *("in all" if part == "usd" else part for part in parts))
     return Section("Cost", tuple(told), headings, tuple(rows))
 
 
@@ -251,8 +246,8 @@ def overloads(found: Findings) -> list[str]:
     return [
         f"{e.name}: {counted(t.volume, 'image')} a month are more than one machine can do at its pace"
         + ("." if t.machine_hours is None else "; what it costs to keep more of them is not counted.")
-        for e in found.economics
-        if overloaded(e, t)
+        for e, total in zip(found.economics, found.totals, strict=True)
+        if total is not None and overloaded(e, t)
     ]
 
 

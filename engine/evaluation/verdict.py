@@ -8,7 +8,7 @@ from typing import Literal
 
 from engine.evaluation.differences import LEVEL, PairedDifference, UnpairedDifference
 from engine.evaluation.quality import Quality
-from engine.evaluation.words import corrected_p, dollars, images, listed, p_value, told_share
+from engine.evaluation.words import corrected_p, dollars, images, listed, p_value, rate, told_share
 from engine.quantities import agrees, counted, points
 from engine.states import Outcome
 
@@ -164,9 +164,10 @@ def said_unpaired(a: str, b: str, d: UnpairedDifference) -> str:
 
 def priced(price: Price) -> str:
     """Return a price in words."""
-    parts = [f"{dollars(price.per_thousand)} per 1,000 images"]
+    fixed = price.once or price.per_hour
+    parts = [f"{dollars(price.per_thousand)} per 1,000 images"] if price.per_thousand or not fixed else []
     parts += [f"{dollars(price.once)} once"] if price.once else []
-    parts += [f"{dollars(price.per_hour)} an hour of hosting"] if price.per_hour else []
+    parts += [f"{rate(price.per_hour)} for each hour that it is kept ready"] if price.per_hour else []
     return " + ".join(parts)
 
 

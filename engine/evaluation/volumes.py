@@ -1,4 +1,4 @@
-"""Which contestant at which volume, by cost alone and by value net of cost, as data to be drawn."""
+"""Which contestant at which volume, by cost alone and by value net of cost, and which terms would change the choice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from engine.evaluation.economics import Economics, Line, Terms, line
+from engine.evaluation.economics import Economics, Line, line
+from engine.evaluation.terms import Terms
+from engine.quantities import counted
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,10 @@ def _lowest(lines: Sequence[tuple[str | None, Line]], months: float) -> list[Str
             for at, (_, other) in enumerate(lines)
             if other.per_image < best.per_image
         ]
-        if not ahead:
-            return [*found, Stretch(start, math.inf, name)]
-        crossing, _, at = min(ahead)
+        crossing, _, at = min(ahead, default=(math.inf, 0.0, 0))
         volume = max(start, crossing / months)
+        if math.isinf(volume):  # of lines that are all but parallel the crossing is beyond any number
+            return [*found, Stretch(start, math.inf, name)]
         if volume > start:
             found.append(Stretch(start, volume, name))
         name, best = lines[at]
@@ -99,3 +101,85 @@ def curves(
 
     usd = {e.name: drawn(line(e, terms), 1) for e in contestants}
     return Curves(volumes, usd, {e.name: drawn(_net(e, terms), -1) for e in contestants if e.accuracy is not None})
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A term beyond which another contestant is the choice.
+
+    Attributes:
+        term: `volume` (images a month), `hosting_hours` or `machine_hours` (a day).
+        at: its value there.
+        above: the other one is the choice above it, else below.
+        name: the other one; None where it is best to query none.
+        by_value: the choice is what leaves most, not the cheapest.
+
+    """
+
+    term: str
+    at: float
+    above: bool
+    name: str | None
+    by_value: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """The same in words."""
+        where = "above" if self.above else "below"
+        who = f"{self.name} is the cheapest of those that this test cannot tell apart"
+        if self.by_value:
+            who = f"{self.name} leaves the most" if self.name else "no contestant pays for itself"
+        if self.term == "volume":
+            volume = f"{counted(math.ceil(self.at), 'image')} a month"
+            return f"The volume: {f'from {volume} on' if self.above else f'below {volume}'} {who}."
+        what = "hosting" if self.term == "hosting_hours" else "machine"
+        return f"The {what} hours: {where} {self.at:.3g} a day {who}."
+
+
+def flips(contestants: Sequence[Economics], terms: Terms, *, by_value: bool) -> list[Flip]:
+    """Return where the volume, hosting hours and machine hours would change which contestant is the choice.
+
+    Args:
+        contestants: those to choose from.
+        terms: all but the one that changes.
+        by_value: the choice is what leaves most (see `best_by_value`), none included; else the cheapest.
+
+    """
+    if by_value:
+        found = _beside(best_by_value(contestants, terms, or_nobody=True), terms.volume, "volume", math.inf)
+    else:
+        found = _beside(best_by_cost(contestants, terms), terms.volume, "volume", math.inf)
+    for term in ("hosting_hours", "machine_hours"):
+        hours = getattr(terms, term)
+        if hours is None:
+            continue  # it is paid in use, and has no hours to change
+        lines: list[tuple[str | None, Line]] = []
+        for e in contestants:
+            none, all_day = (
+                (_net(e, t) if by_value else line(e, t)).at(terms.images)
+                for t in (_at(terms, term, 0.0), _at(terms, term, 24.0))
+            )
+            lines.append((e.name, Line(e.name, none, (all_day - none) / 24)))
+        if by_value:
+            lines.append((None, Line("", 0.0, 0.0)))
+        found += _beside(_lowest(lines, 1.0), hours, term, 24.0)
+    return [replace(flip, by_value=by_value) for flip in found]
+
+
+def _at(terms: Terms, term: str, hours: float) -> Terms:
+    changed = {term: hours}
+    return replace(terms, **changed)  # type: ignore[arg-type]
+
+
+def _beside(stretches: Sequence[Stretch], now: float, term: str, most: float) -> list[Flip]:
+    """Return the ends of the stretch in which a term lies, with what is on the other side of each."""
+    at = next((n for n, s in enumerate(stretches) if s.low <= now <= s.high), None)
+    if at is None:
+        return []
+    here = stretches[at]
+    found = []
+    if at > 0 and here.low >= (1 if term == "volume" else 1e-9):
+        found.append(Flip(term, here.low, False, stretches[at - 1].name))
+    if at + 1 < len(stretches) and here.high <= most:
+        found.append(Flip(term, here.high, True, stretches[at + 1].name))
+    return found

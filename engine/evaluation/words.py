@@ -29,6 +29,12 @@ def dollars(usd: float | None) -> str:
     return f"${usd:,.2f}" if usd >= 0.01 or usd == 0 else f"${usd:.2g}"
 
 
+def rate(usd: float) -> str:
+    """Return a price of an hour, whose parts of a cent add up: `$1.70`, `$0.192`."""
+    cents = round(usd, 2)
+    return dollars(usd) if abs(usd - cents) < 5e-5 else f"${usd:,.4g}"
+
+
 def listed(names: Sequence[str]) -> str:
     """Return names as a sentence has them; there is one at least."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

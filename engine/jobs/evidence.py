@@ -56,7 +56,9 @@ def evidence(store: Store, home: Home, experiment: str, *, measure: bool = False
         comparison=comparison,
         answers=answers,
         inputs=inputs,
-        economics=[_economics(store, c, r, prices) for c, r in zip(contestants, comparison.contestants, strict=True)],
+        economics=[
+            _economics(store, c, r, prices, dataset) for c, r in zip(contestants, comparison.contestants, strict=True)
+        ],
         data=DatasetInfo(
             dataset.digest,
             len(dataset.labels),
@@ -136,14 +138,16 @@ def _asked(store: Store, contestant_id: int, images: list[StoredImage]) -> list[
     return rows
 
 
-def _economics(store: Store, contestant: StoredContestant, result: ContestantResult, prices: Prices) -> Economics:
+def _economics(
+    store: Store, contestant: StoredContestant, result: ContestantResult, prices: Prices, dataset: DatasetView
+) -> Economics:
     usage = store.predictions.usage(contestant.id)
     asked = sum(count for outcome, count in result.outcomes.items() if outcome not in ("missing", "failed"))
     known: ModelPrices | None = None
     if contestant.kind != ContestantKind.CNN and contestant.model.split(".ft-")[0] in prices.models:
         known = prices.of(contestant.model)
     tokens = (usage.prompt_tokens / asked, usage.completion_tokens / asked) if asked and usage.prompt_tokens else None
-    return economics(result, known, tokens)
+    return economics(result, known, tokens, labels=dataset.train + dataset.val, tested=dataset.test)
 
 
 def _strays(store: Store, contestants: Sequence[StoredContestant], images: list[StoredImage]) -> list[str]:

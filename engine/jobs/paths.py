@@ -54,6 +54,11 @@ class Home:
         return self.root / "prices.toml"
 
     @property
+    def terms(self) -> Path:
+        """The terms under which money is computed ahead, where they are not the usual ones."""
+        return self.root / "terms.toml"
+
+    @property
     def synonyms(self) -> Path:
         """The user's own other names of labels, laid over the packaged table."""
         return self.root / "synonyms.toml"

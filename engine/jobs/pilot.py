@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
@@ -16,14 +15,18 @@ from engine.azure.prices import Prices, estimate_text_tokens, load_prices, token
 from engine.datasets.prompt import image_mime
 from engine.errors import ConfigurationError, InputError
 from engine.evaluation.answers import reader_of
+from engine.evaluation.economics import Economics
 from engine.evaluation.metrics import wilson
+from engine.evaluation.returns import Return, return_on
+from engine.evaluation.terms import Terms
+from engine.evaluation.words import UNKNOWN, dollars
 from engine.jobs import service
 from engine.jobs.binding import DEMO
 from engine.jobs.bought import Question, read_answers
 from engine.jobs.paths import Home
 from engine.jobs.plan import ANSWER_TOKENS, make_plan, make_price, prompts
 from engine.jobs.spec import Spec
-from engine.quantities import counted
+from engine.quantities import counted, nouns
 from engine.states import ContestantKind, Split
 from engine.store import Store
 from engine.store.datasets import StoredImage
@@ -57,12 +60,9 @@ class PilotResult:
         unknown: answers that were no label; `filtered` and `failed` are requests without an answer.
         spent_usd: what the pilot's answers cost, by the tokens that the service reported.
         run_usd: what the whole comparison would cost.
-        tuning_usd: training and half an hour of hosting, of that.
-        value_usd: what one more correct answer is worth to the user.
-        volume: how many images they will have classified.
-        extra_usd: what an image costs more when the tuned model is asked: in real time, for it takes no batches.
-        needed_points: percentage points that fine-tuning must gain over zero-shot to pay for itself.
-        possible_points: the most that it can gain: what zero-shot gets wrong, at the low end of the interval.
+        tuned: what the costs of a fine-tuned model are made of, by the pilot's own tokens.
+        base: likewise of zero-shot.
+        terms: under which both are computed, as they are in results.
         emulated: the numbers are the emulator's.
         problem: why the first of the failed ones has no answer.
 
@@ -78,26 +78,39 @@ class PilotResult:
     failed: int
     spent_usd: float
     run_usd: float
-    tuning_usd: float
-    value_usd: float
-    volume: int
-    extra_usd: float
-    needed_points: float
-    possible_points: float
+    tuned: Economics
+    base: Economics
+    terms: Terms
     emulated: bool
     problem: str = ""
 
-    def at(self, value_usd: float, volume: int) -> PilotResult:
-        """Return what follows for another value of a correct answer, or another number of images.
+    def at(self, terms: Terms) -> PilotResult:
+        """Return what follows under other terms."""
+        return replace(self, terms=terms)
 
-        Raises:
-            InputError: one of them is not above 0.
+    @property
+    def possible_points(self) -> float:
+        """The most that fine-tuning can gain: what zero-shot gets wrong, at the low end of the interval."""
+        return 100 * (1 - self.low)
 
-        """
-        if not (0 < value_usd < math.inf and volume >= 1):
-            raise InputError("A correct answer's value and the number of images are above 0.", "Give other ones.")
-        needed = 100 * (self.tuning_usd + self.extra_usd * volume) / (value_usd * volume)
-        return replace(self, value_usd=value_usd, volume=volume, needed_points=needed)
+    @property
+    def extra(self) -> Return | None:
+        """What fine-tuning costs more over the horizon; None where that is not known before it was timed."""
+        if not self.tuned.known(self.terms):
+            return None
+        return return_on(self.tuned, self.base, 0.0, 0.0, 0.0, self.terms)
+
+    @property
+    def needed_points(self) -> float | None:
+        """Percentage points that fine-tuning must gain to pay; None where a correct answer's value is not set."""
+        extra = self.extra
+        return extra.needed_points if extra is not None and self.terms.value else None
+
+    @property
+    def needed_value(self) -> float | None:
+        """US dollars that a correct answer must be worth at least, if fine-tuning gained all that it can."""
+        extra, possible = self.extra, self.possible_points / 100 * self.terms.images
+        return max(0.0, extra.cost) / possible if extra is not None and possible > 0 else None
 
     @property
     def sentence(self) -> str:
@@ -107,15 +120,40 @@ class PilotResult:
             f"{who} will reach {self.low:.0%} to {self.high:.0%} ({self.correct} of"
             f" {counted(self.n, 'pilot image')} right)."
         )
-        price = (
-            f"Fine-tuning costs about ${self.tuning_usd:,.2f}, and ${1000 * self.extra_usd:.2f} more per 1,000 images"
-        )
         if self.failed and self.problem:
             reach += f" {self.failed} not answered: {self.problem}"
-        stake = f"{counted(self.volume, 'image')} at ${self.value_usd:g} a correct answer"
-        if self.needed_points > self.possible_points:
-            return f"{reach} {price}: with {stake} it cannot pay for itself, whatever it gains."
-        return f"{reach} {price}: with {stake} it has to gain {self.needed_points:.1f} points to pay for itself."
+        return f"{reach} {self._price}"
+
+    @property
+    def _price(self) -> str:
+        """What fine-tuning costs more, and what would pay for it."""
+        extra, needed = self.extra, self.needed_points
+        if extra is None:
+            return "What fine-tuning costs is unknown: the time that an answer takes was not measured yet."
+        told = f"For {self.terms.horizon} fine-tuning costs about {dollars(max(0.0, extra.cost))} more ({self.parts})"
+        possible, stake = f"{self.possible_points:.1f} points", f"at ${self.terms.value:g} a correct answer"
+        if needed is None:
+            return f"{told}: if it gains all {possible} that it can, a correct answer must be worth {self._least}."
+        if needed > self.possible_points:
+            return f"{told}: {stake} it cannot pay for itself, whatever it gains: {needed:,.1f} points of {possible}."
+        return f"{told}: {stake} it has to gain {needed:.1f} points to pay for itself."
+
+    @property
+    def _least(self) -> str:
+        return UNKNOWN if self.needed_value is None else f"{dollars(self.needed_value)} or more"
+
+    @property
+    def parts(self) -> str:
+        """The extra cost part by part, in words."""
+        extra, hours = self.extra, self.terms.hosting_hours
+        if extra is None:
+            return UNKNOWN
+        hosted = "while it answers" if hours is None else f"{hours:g} {nouns(hours, 'hour')} a day"
+        parts = [f"training {dollars(extra.training)}", f"hosting {dollars(extra.hosting)} for {hosted}"]
+        if extra.inference:
+            parts.append(f"requests {dollars(extra.inference)}")
+        parts.append("labels: not priced" if self.terms.label_price is None else f"labels {dollars(extra.labels)}")
+        return ", ".join(parts)
 
 
 def chosen(images: list[StoredImage], count: int) -> list[StoredImage]:
@@ -227,7 +265,7 @@ class Pilot:
                 )
         self._answers = await asyncio.to_thread(read_answers, self._path)
 
-    def result(self, value_usd: float, volume: int) -> PilotResult:
+    def result(self, terms: Terms) -> PilotResult:
         """Return what was found; see `PilotResult`."""
         labels = self._dataset.labels
         right = n = unknown = filtered = failed = into = out = 0
@@ -253,9 +291,12 @@ class Pilot:
             self._prices,
             emulated=self._place.emulated,
         )
-        tuning = sum(line.usd for line in price.lines if line.item in ("training", "hosting"))
         model, spent = self._spec.model, self._prices.inference_cost(self._spec.model, into, out)
-        extra = (spent - self._prices.inference_cost(model, into, out, batch=True)) / n if n else 0.0
+        base, tuned = price.ahead
+        if n:
+            waiting = 1000 * self._prices.inference_cost(model, into, out, batch=True) / n
+            base = replace(base, per_thousand=1000 * spent / n, batch_per_thousand=waiting)
+            tuned = replace(tuned, per_thousand=1000 * spent / n)
         return PilotResult(
             n=n,
             correct=right,
@@ -267,15 +308,12 @@ class Pilot:
             failed=failed,
             spent_usd=spent,
             run_usd=price.total,
-            tuning_usd=tuning,
-            value_usd=value_usd,
-            volume=volume,
-            extra_usd=extra,
-            needed_points=0.0,
-            possible_points=100 * (1 - low),
+            tuned=tuned,
+            base=base,
+            terms=terms,
             emulated=self._place.emulated,
             problem=self._problem,
-        ).at(value_usd, volume)
+        )
 
 
 def _kept(answer: object) -> dict[str, object]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,16 @@ from engine.azure.connection import Endpoint
 from engine.azure.prices import Prices, estimate_text_tokens, tokens_of_image
 from engine.datasets.prompt import ARTICLE_PROMPT, Prompt
 from engine.errors import ConfigurationError, InputError
+from engine.evaluation.economics import Economics, total
+from engine.evaluation.terms import Terms
+from engine.evaluation.words import dollars
 from engine.events import DatasetView
 from engine.jobs.binding import DEMO, ResourceBinding
 from engine.jobs.spec import Spec
 from engine.quantities import counted
 from engine.states import ContestantKind, JobKind, Split
 from engine.store import Store
+from engine.store.datasets import StoredImage
 from engine.store.experiments import NewContestant, NewJob
 
 ANSWER_TOKENS = 6
@@ -59,11 +64,18 @@ class Price:
     emulated: bool
     as_of: str
     cautions: tuple[str, ...] = ()
+    ahead: tuple[Economics, ...] = ()
+    """What each contestant's costs are made of beyond this experiment, as far as it is known before any answer."""
 
     @property
     def total(self) -> float:
         """US dollars in all."""
         return sum(line.usd for line in self.lines)
+
+    def under(self, terms: Terms) -> str:
+        """Return in a sentence what each contestant costs beyond this experiment, as results compute it."""
+        costs = [f"{e.name} {dollars(total(e, terms).usd if e.known(terms) else None)}" for e in self.ahead]
+        return f"For {terms.horizon}: {', '.join(costs)} ({', '.join(terms.assumptions)})." if costs else ""
 
 
 def prompts(spec: Spec) -> tuple[Prompt, Prompt]:
@@ -295,4 +307,45 @@ def make_price(plan: Plan, store: Store, dataset: DatasetView | None, prices: Pr
             lines.append(
                 PriceLine(who, "inference", f"{asked:,} {way} requests, {counted(prompt_tokens, 'token')}", usd)
             )
-    return Price(tuple(lines), emulated, prices.as_of, tuple(cautions))
+    ahead = tuple(_ahead(plan, n, lines, images, labels, prices, dataset) for n, _ in enumerate(plan.contestants))
+    return Price(tuple(lines), emulated, prices.as_of, tuple(cautions), ahead)
+
+
+def _ahead(
+    plan: Plan,
+    position: int,
+    lines: list[PriceLine],
+    images: dict[Split, list[StoredImage]],
+    labels: Sequence[str],
+    prices: Prices,
+    dataset: DatasetView | None,
+) -> Economics:
+    """Return what a contestant's costs are made of: its training by the price lines, its requests by the test images.
+
+    Of a local network the time that an image takes is not known yet.
+    """
+    who = plan.contestants[position]
+    local, tuned = who.kind == ContestantKind.CNN, who.kind == ContestantKind.FINE_TUNED
+    learned = (dataset.train + dataset.val if dataset else 0) if local or tuned else 0
+    found = Economics(
+        name=who.name,
+        once=sum(line.usd for line in lines if (line.contestant, line.item) == (who.name, "training")),
+        per_thousand=0.0,
+        machines=int(local),
+        kind=str(who.kind),
+        emulated=who.emulated,
+        labels=learned,
+        tested=dataset.test if dataset else 0,
+    )
+    p = next((j.parameters for j in plan.jobs if j.contestant == position and "model" in j.parameters), None)
+    if p is None or not images[Split.TEST]:
+        return found
+    text, test = estimate_text_tokens(Prompt.of(p).text(labels)), images[Split.TEST]
+    tokens = text + sum(tokens_of_image(i.width, i.height, p["detail"], p["model"]) for i in test) / len(test)
+    own = prices.of(str(p["model"]))
+    return replace(
+        found,
+        per_thousand=(tokens * own.input + ANSWER_TOKENS * own.output) / 1000,
+        batch_per_thousand=None if tuned else (tokens * own.batch_input + ANSWER_TOKENS * own.batch_output) / 1000,
+        hosting_hourly=own.hosting if tuned else 0.0,
+    )

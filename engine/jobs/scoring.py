@@ -9,12 +9,12 @@ from engine import clock
 from engine.errors import InputError
 from engine.evaluation.comparison import ContestantInput, compare
 from engine.evaluation.details import Answers, ContestantAnswers
-from engine.evaluation.economics import Terms
 from engine.evaluation.findings import Asked, Evidence, Findings, TestImage, find
 from engine.evaluation.given import Given, Predictions, read_labels, read_predictions
 from engine.evaluation.provenance import Provenance
 from engine.evaluation.reading import Reader
 from engine.evaluation.synonyms import load_synonyms
+from engine.evaluation.terms import Terms
 from engine.jobs.provenance import software
 from engine.quantities import agrees, counted
 from engine.states import Outcome

@@ -278,8 +278,8 @@ def _differences(store: Store, home: Home, experiment: str) -> Check:
     from statsmodels.stats.contingency_tables import mcnemar
     from statsmodels.stats.multitest import multipletests
 
-    from engine.evaluation.economics import Terms
     from engine.evaluation.findings import find
+    from engine.evaluation.terms import Terms
     from engine.jobs.evidence import evidence
 
     shown = find(evidence(store, home, experiment), Terms()).analysis

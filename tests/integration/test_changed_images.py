@@ -152,7 +152,7 @@ def test_fine_tuning_is_refused(data, place, split):
 
 def test_a_pilot_names_it_and_tells_of_the_others(data, place):
     path = data.spoil("val", 4)
-    options = ("--dataset", "set", "--images", "12", "--value", "1", "--volume", "10", "--yes", "--json")
+    options = ("--dataset", "set", "--images", "12", "--value", "1", "--yes", "--json")
     code, out, _ = data("pilot", *options)
     found = json.loads(out)
     assert code == 0 and (found["n"], found["failed"]) == (11, 1) and f"{path}: {WHY}" in found["problem"]

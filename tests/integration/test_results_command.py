@@ -30,12 +30,24 @@ def test_the_table_has_the_verdict_on_top(dogcls, pets):
 
 def test_costs_are_reckoned_for_the_volume_that_is_asked_for(dogcls, pets):
     out = dogcls(pets, "results", "--volume", 250, "--months", 2, "--value", 0.1, "--hosting-hours", 8, "--batch")[1]
-    assert "For 250 images a month over 2 months, hosting 8 hours a day, in batches" in out
+    assert "For 250 images a month over 2 months; in batches where possible, a tuned model hosted 8 hours a day" in out
     assert "worth $0.1" in out
     out = dogcls(pets, "results", "--machine", 0.5, "--machine-hours", 24)[1]
-    assert "the machine at $0.5 an hour kept 24 hours a day" in out and "$4,380.00" in out
+    assert "the local machine kept 24 hours a day at $0.5 an hour" in out and "$4,380.00" in out
     code, _, err = dogcls(pets, "results", "--volume", 0)
     assert code == 2 and "images a month is above 0" in err
+    code, _, err = dogcls(pets, "results", "--machine-hours", "always")
+    assert code == 2 and "--machine-hours always: not a number of hours. Give 0 to 24, or in-use." in err
+
+
+def test_the_homes_terms_hold_where_no_option_says_otherwise(dogcls, pets):
+    (pets / "terms.toml").write_text('volume = 500\nmachine_hours = "in use"\nlabel_price = 0.05\n')
+    out = dogcls(pets, "results", "--months", 3)[1]
+    assert "For 500 images a month over 3 months; in real time" in out
+    assert "the local machine kept only while it answers at $0.192 an hour, a label at $0.05" in out
+    (pets / "terms.toml").write_text("volume = 0\n")
+    code, _, err = dogcls(pets, "results")
+    assert code == 2 and "terms.toml: The number of images a month is above 0, not 0." in err
 
 
 def test_json_keeps_its_promise(dogcls, pets):

@@ -3,20 +3,21 @@
 import asyncio
 
 import pytest
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
-from engine import DogclsError, Engine, PilotResult
+from engine import DogclsError, Engine, PilotResult, Terms
+from engine.evaluation.economics import Economics
 from engine.jobs.pilot import PilotCost
 from engine.piloting import Piloting
 from tests.tui.looking import LOOKS, SIZES, footer, settled, shows, text_of, until
 from tui.app import DogclsApp, Manners
-from tui.screens.dialogs import AskScreen, ConfirmScreen
+from tui.screens.dialogs import ConfirmScreen
 from tui.screens.pilot import PilotScreen
 
 FOUND = PilotResult(
     n=60, correct=26, accuracy=26 / 60, low=0.316, high=0.559, unknown=1, filtered=0, failed=0, spent_usd=0.0283,
-    run_usd=7.07, tuning_usd=6.76, value_usd=0.01, volume=100_000, extra_usd=0.00024, needed_points=3.076,
-    possible_points=68.4, emulated=True,
+    run_usd=7.07, tuned=Economics("fine-tuned", 5.91, 0.48, hosting_hourly=1.7, kind="fine-tuned", labels=960),
+    base=Economics("zero-shot", 0.0, 0.48, 0.24, kind="zero-shot"), terms=Terms(machine_hourly=0.192), emulated=True,
 )  # fmt: skip
 
 
@@ -29,12 +30,12 @@ def piloted(priced, monkeypatch):
         asked.append(("cost", images))
         return PilotCost(0 if ("run", images) in asked else images, 0.0279, True)
 
-    async def run(self, spec, images, *, value_usd, volume, progress=None):
+    async def run(self, spec, images, *, terms, progress=None):
         for n in (20, 40):
             progress("pilot", n, images)
             await asyncio.sleep(0.6)
         asked.append(("run", images))
-        return FOUND.at(value_usd, volume)
+        return FOUND.at(terms)
 
     monkeypatch.setattr(Piloting, "cost", cost)
     monkeypatch.setattr(Piloting, "run", run)
@@ -75,40 +76,46 @@ async def test_the_price_and_the_number_are_named_first(priced, piloted):
         await pilot.press("y")
         await shows(pilot, "pilot: 20 of 60")
         await shows(pilot, "pilot: 40 of 60")
-        await shows(pilot, "43.3%", "31.6%–55.9%", "about $7.07", "3.1 points, of 68.4", "it has to gain")
+        await shows(pilot, "43.3%", "31.6%–55.9%", "about $7.07", "$14,897.91 more", "must be worth $0.18")
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, PilotScreen), "the room")
         await pilot.press("p")  # everything is answered: nothing is asked, nobody is asked
         await shows(pilot, "43.3%")
 
 
-async def test_value_and_volume_are_set_on_the_page_and_stay(priced, piloted):
+async def test_terms_are_set_on_the_page_and_are_those_of_results_too(priced, piloted):
     app = DogclsApp(priced, room="launch")
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await shows(pilot, "about $7.07")
         await pilot.press("p")
         await shows(pilot, "Ask 60")
         await pilot.press("y")
-        await shows(pilot, "3.1 points", "$0.01 a correct answer, 100,000 images", "v value · n images")
+        await shows(pilot, "$14,897.91 more", "a right answer worth $0.18", "10,000 images a month over 12", "v terms")
         await pilot.press("v")
-        await shows(pilot, "What one more correct answer is worth")
-        await pilot.press(*["backspace"] * 4, *"0.10", "enter")
-        await shows(pilot, "0.3 points, of 68.4", "$0.1 a correct answer", "--value 0.1 --volume 100000")
-        await pilot.press("n")
-        await shows(pilot, "How many images")
-        await pilot.press(*["backspace"] * 6, *"1,000", "enter")
-        await shows(pilot, "7.0 points, of 68.4", "1,000 images", "--value 0.1 --volume 1000")
-        for key, wrong in (("v", "-1"), ("n", "[b]many")):
-            await pilot.press(key)
-            await until(pilot, lambda: isinstance(app.screen, AskScreen), "the question")
-            app.screen.query_one(Input).value = wrong
-            await pilot.press("enter")
-            await shows(pilot, f"'{wrong}' is no number above 0", "7.0 points")
+        await shows(pilot, "Terms of all costs", "hours a day hosted", "$ a label")
+        for name, text in (("value", "-1"), ("hosting_hours", "25"), ("label_price", "much")):
+            field = app.screen.query_one(f"#{name}", Input)
+            field.value, before = text, field.value
+            await until(pilot, lambda: str(app.screen.query_one("#wrong", Static).render()), "what is wrong")
+            field.value = before
+        for name, text in (("value", "0.10"), ("hosting_hours", ""), ("label_price", "$0.05"), ("volume", "100k")):
+            app.screen.query_one(f"#{name}", Input).value = text
+        await pilot.press("enter")
+        await shows(pilot, "unknown", "100,000 images a month over 12", "hosted only while it answers")
+        await pilot.press("v")
+        await shows(pilot, "Terms of all costs")
+        app.screen.query_one("#hosting_hours", Input).value = "8"
+        await pilot.press("enter")
+        usd = 5.91 + 1.7 * 2920 + 0.05 * 960
+        await shows(pilot, f"${usd:,.2f} more", f"{100 * usd / 120_000:.1f} points, of 68.4", "labels $48.00")
+        terms = Terms(volume=100_000, hosting_hours=8, machine_hourly=0.192, value=0.1, label_price=0.05)
+        await until(pilot, lambda: priced.outcomes.own_terms == terms, "the home's terms")
+        assert await Engine(priced.home.root, readonly=True).outcomes.terms() == terms, "they lie in the home"
         assert [what for what, _ in piloted].count("run") == 1
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, PilotScreen), "the room")
         await pilot.press("p")
-        await shows(pilot, "7.0 points", "--value 0.1 --volume 1000")
+        await shows(pilot, f"${usd:,.2f} more")
 
 
 async def test_whoever_went_elsewhere_is_told(priced, piloted):

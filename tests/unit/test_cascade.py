@@ -57,7 +57,7 @@ def test_the_second_answers_where_the_first_is_not_sure():
     assert found.economics.batch_per_thousand == pytest.approx(0.375)
     assert found.economics.emulated
     assert found.economics.accuracy == 1.0
-    assert found.per_thousand(Terms(machine_hourly=1)) == pytest.approx(0.75 + 0.01)
+    assert found.per_thousand(Terms(machine_hourly=1, machine_hours=None)) == pytest.approx(0.75 + 0.01)
     assert found.answers().kind == KIND
     assert build(WHO, CNN, VLM, at(0.5)).economics is None
 

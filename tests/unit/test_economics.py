@@ -1,5 +1,6 @@
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,12 +12,13 @@ from engine.errors import InputError
 from engine.evaluation.comparison import ContestantResult, Cost
 from engine.evaluation.economics import (
     Economics,
-    Terms,
-    break_even,
     by_name,
     economics,
     even,
+    hourly,
+    kept_hours,
     line,
+    once,
     overloaded,
     pairs,
     per_thousand,
@@ -24,7 +26,8 @@ from engine.evaluation.economics import (
 )
 from engine.evaluation.metrics import Latency
 from engine.evaluation.returns import return_on
-from engine.evaluation.volumes import best_by_cost, best_by_value, curves
+from engine.evaluation.terms import Terms, load_terms, written_terms
+from engine.evaluation.volumes import Stretch, best_by_cost, best_by_value, curves, flips
 from engine.states import ContestantKind, Outcome
 from tests.properties import quick
 
@@ -64,16 +67,20 @@ contestants = st.builds(
     machine_seconds=st.floats(0, 5),
     machine_once_seconds=st.floats(0, 1e5),
     accuracy=st.floats(0, 1),
+    hosting_seconds=st.floats(0, 5),
+    labels=st.integers(0, 10_000),
+    tested=st.integers(0, 1000),
 )
 terms_of = st.builds(
     Terms,
     volume=st.floats(1, 1e7),
     months=st.floats(0.1, 60),
-    hosting_hours=st.floats(0, 24),
+    hosting_hours=st.none() | st.floats(0, 24),
     batch=st.booleans(),
     machine_hourly=st.floats(0, 10),
     machine_hours=st.none() | st.floats(0, 24),
     value=st.floats(0, 10),
+    label_price=st.none() | st.floats(0, 10),
 )
 
 
@@ -109,6 +116,7 @@ def test_the_articles_rule_by_hand():
     assert found.worth.value == pytest.approx(1_080)
     assert (found.training, found.hosting) == (pytest.approx(157.44), pytest.approx(1.70 * 8760))
     assert found.inference == pytest.approx(0)  # both in real time, and of one price
+    assert (found.labels, found.cost) == (0, pytest.approx(15_049.44))
     assert found.net.value == pytest.approx(1_080 - 157.44 - 14_892)
     assert found.sure is False
     assert "does not pay for itself" in found.sentence
@@ -137,8 +145,14 @@ def test_between_the_ends_of_the_interval_nothing_is_concluded():
 def test_no_value_and_no_gain_bring_nothing_back():
     without = return_on(TUNED, ZERO, GAIN, LOW, HIGH, Terms())
     assert (without.needed_points, without.pays_from) == (math.inf, None)
-    assert "pays for itself against zero-shot where a correct answer is worth more than $" in without.sentence
-    assert "adds no correct answer" in return_on(TUNED, ZERO, -0.01, -0.05, 0.03, Terms()).sentence
+    assert without.sentence == (
+        "fine-tuned costs $15,049.44 more than zero-shot and pays where a correct answer is worth more than $1.39"
+        f" (${15_049.44 / 120_000 / HIGH:.2f} to ${15_049.44 / 120_000 / LOW:.2f}); what one is worth is not set."
+    )
+    unsure = return_on(TUNED, ZERO, 0.01, -0.03, 0.05, Terms()).sentence
+    assert unsure.endswith(
+        "if accuracies are as measured; whether it has more correct answers at all this test cannot tell."
+    )
     worse = return_on(TUNED, ZERO, -0.01, -0.05, 0.03, Terms(value=1))
     assert (worse.needed_value, worse.pays_from, worse.pays_from_high) == (None, None, None)
     assert worse.pays_from_low is not None
@@ -155,10 +169,11 @@ def test_without_prices_an_image_costs_what_it_did_in_the_test():
 
 
 def test_a_machine_is_paid_while_it_computes_or_while_it_is_kept():
-    busy = Terms(volume=10_000, months=12, machine_hourly=0.192)
+    busy = Terms(volume=10_000, months=12, machine_hourly=0.192, machine_hours=None)
     assert per_thousand(CNN, busy) == pytest.approx(0.192 * 36 / 3600)  # 36 ms an image, 36 s a thousand
     assert total(CNN, busy).usd == pytest.approx(0.192 * (0.5 + 120_000 * 0.036 / 3600))
-    kept = Terms(volume=10_000, months=12, machine_hourly=0.192, machine_hours=24)
+    kept = Terms(volume=10_000, months=12, machine_hourly=0.192)
+    assert kept.machine_hours == kept.hosting_hours == 24, "both are ready day and night, unless told otherwise"
     assert per_thousand(CNN, kept) == 0
     assert total(CNN, kept).machine == pytest.approx(0.192 * (0.5 + 8760))
     assert total(CNN, Terms()).usd == 0  # a machine that costs nothing
@@ -190,6 +205,8 @@ def test_the_default_price_of_a_machine_can_be_changed(tmp_path):
         {"machine_hours": -1},
         {"machine_hourly": -0.1},
         {"value": math.inf},
+        {"label_price": -1},
+        {"hosting_hours": math.nan},
     ],
 )
 def test_nonsense_is_refused(wrong):
@@ -209,6 +226,10 @@ def test_the_items_add_up_to_the_line(e, terms):
     found = total(e, terms)
     assert found.usd == pytest.approx(line(e, terms).at(terms.images), rel=1e-9, abs=1e-6)
     assert found.per_thousand * terms.images / 1000 == pytest.approx(found.usd)
+    hours = kept_hours(terms.hosting_hours, terms), kept_hours(terms.machine_hours, terms)
+    if hours[0] == hours[1]:  # what the verdict names: once, for 1,000 images, and for each hour
+        named = once(e, terms) + per_thousand(e, terms) * terms.images / 1000 + hourly(e, terms) * hours[0]
+        assert named == pytest.approx(found.usd, rel=1e-9, abs=1e-6)
 
 
 # -- break-even
@@ -220,7 +241,6 @@ def test_break_even_says_who_is_cheaper_on_which_side():
     found = even(a, b, terms)
     assert (found.volume, found.below, found.above) == (pytest.approx(10_000), "b", "a")
     assert found.sentence == "a is cheaper than b from 10,000 images a month on."
-    assert break_even(a, b) == pytest.approx(100_000)  # images in all
     assert even(a, Economics("c", 100, 2), terms).volume == 0
     assert even(a, Economics("c", 100, 2), terms).sentence == "a is cheaper than c from the first image."
     same = even(a, Economics("c", 50, 1), terms)
@@ -284,6 +304,11 @@ def test_the_best_at_a_volume_is_what_trying_all_finds(found, terms, volumes, by
         assert worth(found[int(stretch.name)], volume) <= min(values) + tolerance
 
 
+def test_lines_that_are_all_but_parallel_never_cross():
+    alike = [Economics("a", 1.0, 5e-324), Economics("b", 0.0, 1e-323)]
+    assert best_by_cost(alike, Terms()) == [Stretch(0.0, math.inf, "b")]
+
+
 def test_to_ask_nobody_can_be_best():
     terms = Terms(value=0.01, months=1)
     first, *_, last = best_by_value([TUNED], terms, or_nobody=True)
@@ -312,3 +337,140 @@ def test_nobody_has_a_part_of_an_image_a_month():
         "a is cheaper than b from 2 images a month on.",
         "a is cheaper than b from 2 images a month on.",
     ]
+
+
+# -- one set of terms
+
+
+def test_hosting_and_machine_are_treated_alike():
+    tuned = replace(TUNED, hosting_seconds=1.5)
+    for hours, kept in ((24, 8760.0), (8, 2920.0), (None, 0.0)):
+        terms = Terms(machine_hourly=1.70, hosting_hours=hours, machine_hours=hours)
+        busy = 120_000 / 3600 if hours is None else 0.0
+        assert total(tuned, terms).hosting == pytest.approx(1.70 * (kept + 1.5 * busy))
+        assert total(CNN, terms).machine == pytest.approx(1.70 * (0.5 + kept + 0.036 * busy))
+    assert per_thousand(tuned, Terms(hosting_hours=None)) == pytest.approx(1.5075 + 1.70 * 1500 / 3600)
+
+
+def test_what_was_not_timed_has_no_price_in_use():
+    in_use = Terms(machine_hourly=0.2, hosting_hours=None, machine_hours=None)
+    assert not TUNED.known(in_use) and TUNED.known(Terms())
+    assert not replace(CNN, machine_seconds=0.0).known(in_use) and CNN.known(in_use)
+    assert replace(CNN, machine_seconds=0.0).known(replace(in_use, machine_hourly=0.0)), "it costs nothing anyway"
+    assert ZERO.known(in_use)
+    without = economics(row("t", ContestantKind.FINE_TUNED, 400, training=3, inference=0.45))
+    assert not without.known(Terms()), "what its hosting costs is unknown, not $0"
+
+
+def test_labels_are_a_term_and_not_priced_unless_told():
+    learned = replace(CNN, labels=5400, tested=600)
+    asked = replace(ZERO, tested=600)
+    assert total(learned, Terms()).labels == 0 and "labels: not priced" in Terms().assumptions
+    terms = Terms(label_price=0.05)
+    assert (total(learned, terms).labels, total(asked, terms).labels) == (pytest.approx(300), pytest.approx(30))
+    assert "a label at $0.05" in terms.assumptions
+    found = return_on(learned, asked, 0.02, 0.01, 0.03, terms)
+    assert found.labels == pytest.approx(270), "test labels are alike for all"
+    assert found.cost == pytest.approx(found.training + found.labels + found.hosting + found.inference)
+
+
+def test_one_that_found_what_the_other_missed_is_not_said_to_add_nothing():
+    kept = Terms(machine_hourly=0.192)
+    found = return_on(CNN, ZERO, -7 / 600, -0.03, 0.01, kept, only=(53, 60))
+    assert "adds no correct answer" not in found.sentence
+    assert "has 1,400 fewer correct answers in 120,000 images" in found.sentence
+    assert "(test images that only it got right: 53, only zero-shot: 60)" in found.sentence
+    assert found.sentence.endswith("which of both has more this test cannot tell.")
+    cheaper = return_on(ZERO, TUNED, -0.09, -0.13, -0.04, kept)
+    assert cheaper.sentence == (
+        "zero-shot costs $15,049.44 less than fine-tuned and has 10,800 fewer correct answers in 120,000 images."
+    )
+    better = return_on(ZERO, TUNED, 0.09, 0.04, 0.13, kept).sentence
+    assert "costs $15,049.44 less than fine-tuned and has 10,800 more correct answers" in better
+
+
+def test_the_return_is_sure_only_where_the_corrected_interval_is():
+    """Alone 0.5 to 5.5 points, among three pairs −0.1 to 6.1: what pays alone is not said to pay."""
+    terms = Terms(volume=1e6, value=1)
+    assert return_on(TUNED, ZERO, 0.03, 0.005, 0.055, terms).sure is True
+    assert return_on(TUNED, ZERO, 0.03, -0.001, 0.061, terms).sure is None
+
+
+def tried(contestants, terms, by_value):
+    """The choice by trying all; None where none pays."""
+    lines = {e.name: line(e, terms).at(terms.images) - by_value * e.accuracy * terms.value * terms.images
+             for e in contestants}  # fmt: skip
+    if by_value:
+        lines[None] = 0.0
+    return min(lines, key=lines.get)
+
+
+@quick
+@given(st.lists(contestants, min_size=2, max_size=4), terms_of, st.booleans())
+def test_beyond_a_flip_the_choice_is_another_one(found, terms, by_value):
+    found = named(found)
+    for flip in flips(found, terms, by_value=by_value):
+        now = getattr(terms, flip.term)
+        assert (flip.at >= now) if flip.above else (flip.at <= now)
+        beyond = flip.at * (1 + 1e-6) + 1e-9 if flip.above else flip.at * (1 - 1e-6) - 1e-12
+        if beyond <= 0 or (flip.term != "volume" and beyond > 24):
+            continue
+        there = replace(terms, **{flip.term: beyond})
+        costs = {
+            e.name: line(e, there).at(there.images) - by_value * e.accuracy * there.value * there.images for e in found
+        }
+        costs |= {None: 0.0} if by_value else {}
+        assert costs[flip.name] <= min(costs.values()) + 1e-6 * max(1.0, *(abs(c) for c in costs.values()))
+
+
+def test_what_would_flip_the_choice_is_said():
+    terms = Terms(machine_hourly=0.192)
+    assert tried([ZERO, CNN], terms, False) == "zero-shot"
+    told = [flip.sentence for flip in flips([ZERO, CNN], terms, by_value=False)]
+    # 12 months of the machine are $1,681.92 and 10 cents for its training; an image of zero-shot is 0.15 cents
+    assert told == [
+        "The volume: from 92,981 images a month on cnn is the cheapest of those that this test cannot tell apart.",
+        "The machine hours: below 2.58 a day cnn is the cheapest of those that this test cannot tell apart.",
+    ]
+    assert tried([ZERO, CNN], replace(terms, volume=92_981), False) == "cnn"
+    assert tried([ZERO, CNN], replace(terms, volume=92_980), False) == "zero-shot"
+    assert tried([ZERO, CNN], replace(terms, machine_hours=2.57), False) == "cnn"
+    worth = Terms(volume=100_000, value=0.1)
+    told = [flip.sentence for flip in flips([ZERO, TUNED], worth, by_value=True)]
+    assert "The volume: from 139,347 images a month on fine-tuned leaves the most." in told
+    assert "The hosting hours: below 17.2 a day fine-tuned leaves the most." in told
+
+
+def test_terms_lie_in_a_file_and_come_back_as_they_were(tmp_path):
+    path = tmp_path / "terms.toml"
+    assert load_terms(path, 0.192) == Terms(machine_hourly=0.192), "no file is the usual terms"
+    for terms in (
+        Terms(machine_hourly=0.192),
+        Terms(500, 3.5, None, True, 0.5, None, 0.02, 0.0),
+        Terms(machine_hourly=0.192, hosting_hours=8, label_price=0.05),
+    ):
+        path.write_text(written_terms(terms, 0.192))
+        assert load_terms(path, 0.192) == terms
+    path.write_text(written_terms(Terms(machine_hourly=0.192), 0.192))
+    assert load_terms(path, 0.3).machine_hourly == 0.3, "the price table's, for none was set"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("volume = 0", "terms.toml: The number of images a month is above 0"),
+        ("volumes = 1", "there is no term 'volumes'"),
+        ("batch = 1", "batch is true or false, not 1"),
+        ("value = 'much'", "value is a number, not 'much'"),
+        ("months = true", "months is a number, not True"),
+        ("hosting_hours = 'never'", "hosting_hours is a number"),
+        ("machine_hours = nan", "Hours a day of the machine are 0 to 24"),
+        ("x =", "terms.toml: "),
+    ],
+)
+def test_a_file_of_terms_that_cannot_be_read_is_named(tmp_path, text, words):
+    path = tmp_path / "terms.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        load_terms(path, 0.0)
+    assert words in error.value.message and error.value.cure

@@ -155,6 +155,8 @@ async def price_and_start(
     """Show the price, ask, check the service, start; return the experiment's name."""
     plan, price = await made
     say_price(price)
+    if ahead := price.under(await engine.outcomes.terms()):
+        say(ahead)
     for line in await engine.remote.outlook(plan):
         say(f"  {line.contestant:<11} {line.kind:<10} {line.sentence}")
     await agreed(price.total, yes)

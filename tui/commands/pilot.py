@@ -11,6 +11,7 @@ import typer
 from engine import Engine, agrees, counted
 from tui.commands.common import in_terminal, out, out_json, progress_line, say, with_engine
 from tui.commands.run import PROMPT, full_path, spec_of
+from tui.commands.terms import Batch, HostingHours, LabelPrice, Months, Value, Volume, terms_of
 
 
 def register(app: typer.Typer) -> None:
@@ -22,8 +23,12 @@ def pilot(
     context: typer.Context,
     dataset: Annotated[str, typer.Option(help="A dataset; see: data list.")],
     images: Annotated[int, typer.Option(help="Validation images to ask.", min=10, max=1000)] = 60,
-    value: Annotated[float, typer.Option(help="What one more correct answer is worth, in USD.", min=1e-9)] = 0.01,
-    volume: Annotated[int, typer.Option(help="How many images you will have classified.", min=1)] = 100_000,
+    volume: Volume = None,
+    months: Months = None,
+    value: Value = None,
+    hosting_hours: HostingHours = None,
+    batch: Batch = None,
+    label_price: LabelPrice = None,
     model: Annotated[str | None, typer.Option(help="The base model.  [default: gpt-4o-2024-08-06]")] = None,
     detail: Annotated[str | None, typer.Option(help="low or high.  [default: low]")] = None,
     prompt: Annotated[Path | None, typer.Option(help=PROMPT)] = None,
@@ -35,6 +40,15 @@ def pilot(
     spec = spec_of(dataset, model=model, detail=detail, prompt=full_path(prompt), max_cost=max_cost)
 
     async def work(engine: Engine) -> None:
+        terms = await terms_of(
+            engine,
+            volume=volume,
+            months=months,
+            value=value,
+            hosting_hours=hosting_hours,
+            batch=batch,
+            label_price=label_price,
+        )
         cost = await engine.pilots.cost(spec, images)
         whose = " (the emulator's: nobody charges it)" if cost.emulated else ""
         say(f"{counted(cost.images, 'image')} to ask, about ${cost.usd:.4f}{whose}")
@@ -46,9 +60,11 @@ def pilot(
                 raise typer.Exit(2)
             if not typer.confirm(f"Spend about ${cost.usd:.2f}?", err=True):
                 raise typer.Exit(2)
-        found = await engine.pilots.run(spec, images, value_usd=value, volume=volume, progress=progress_line())
+        found = await engine.pilots.run(spec, images, terms=terms, progress=progress_line())
         if as_json:
-            out_json({**asdict(found), "sentence": found.sentence})
+            extra = None if found.extra is None else found.extra.cost
+            made = {name: getattr(found, name) for name in ("needed_points", "needed_value", "possible_points")}
+            out_json({**asdict(found), "extra_usd": extra, **made, "sentence": found.sentence})
             return
         share = f"{found.accuracy:.1%}, 95% interval {found.low:.1%}–{found.high:.1%}"
         out(f"right      {found.correct} of {found.n}: {share}")
@@ -57,7 +73,8 @@ def pilot(
             f" {found.filtered} filtered, {found.failed} failed"
         )
         out(f"spent      ${found.spent_usd:.4f} on this pilot")
-        out(f"whole run  about ${found.run_usd:,.2f}; of that fine-tuning and hosting ${found.tuning_usd:,.2f}")
+        out(f"whole run  about ${found.run_usd:,.2f}")
+        out(f"terms      {found.terms.horizon}; {', '.join(found.terms.assumptions)}")
         out("")
         out(found.sentence)
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from engine import RESULT_FORMS, Engine, InputError, Scoring, about, write_outputs
 from tui.commands.common import globals_of, out, out_json, out_json_text, say, with_engine
+from tui.commands.terms import (
+    Batch,
+    HostingHours,
+    LabelPrice,
+    Machine,
+    MachineHours,
+    Months,
+    Value,
+    Volume,
+    terms_of,
+)
 from tui.text import literal
-
-if TYPE_CHECKING:
-    from engine import Terms
 
 
 def register(app: typer.Typer) -> None:
@@ -37,17 +45,14 @@ def results(
     form: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(RESULT_FORMS)}.")] = "table",
     output: Annotated[Path | None, typer.Option(help="Write a file instead.")] = None,
     references: Annotated[bool, typer.Option("--references", help="Show published results too, marked so.")] = False,
-    volume: Annotated[float | None, typer.Option(help="Images a month, for costs. [default: 10000]")] = None,
-    months: Annotated[float | None, typer.Option(help="The horizon, for costs. [default: 12]")] = None,
-    value: Annotated[float | None, typer.Option(help="US dollars that a correct answer is worth.")] = None,
-    hosting_hours: Annotated[float | None, typer.Option(help="Hours a day that a tuned model is deployed.")] = None,
-    batch: Annotated[bool, typer.Option("--batch", help="Reckon with batches where answers can wait.")] = False,
-    machine: Annotated[
-        float | None, typer.Option(help="US dollars an hour of the CNN's machine. [default: the price table's]")
-    ] = None,
-    machine_hours: Annotated[
-        float | None, typer.Option(help="Hours a day that it is kept. [default: only while it computes]")
-    ] = None,
+    volume: Volume = None,
+    months: Months = None,
+    value: Value = None,
+    hosting_hours: HostingHours = None,
+    batch: Batch = None,
+    machine: Machine = None,
+    machine_hours: MachineHours = None,
+    label_price: LabelPrice = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Reckon all again from what is stored; exit code 1 if it does not hold.")
     ] = False,
@@ -57,10 +62,6 @@ def results(
 ) -> None:
     """Print what came out of an experiment: who is best, how sure that is, and what it costs."""
     _check_form(form, RESULT_FORMS)
-    set_terms = {"volume": volume, "months": months, "value": value, "hosting_hours": hosting_hours}
-    set_terms |= {"machine_hourly": machine, "machine_hours": machine_hours}
-    asked: dict[str, object] = {name: given for name, given in set_terms.items() if given is not None}
-    asked |= {"batch": True} if batch else {}
 
     async def work(engine: Engine) -> bool:
         if verify:
@@ -71,21 +72,23 @@ def results(
                 out("\n".join(found.lines()))
             return found.holds
         measure = form in ("html", "markdown", "full-json", "csv-images")
-        findings = await engine.outcomes.findings(experiment, await _terms(engine, asked), measure=measure)
+        terms = await terms_of(
+            engine,
+            volume=volume,
+            months=months,
+            value=value,
+            hosting_hours=hosting_hours,
+            batch=batch,
+            machine=machine,
+            machine_hours=machine_hours,
+            label_price=label_price,
+        )
+        findings = await engine.outcomes.findings(experiment, terms, measure=measure)
         _deliver(await engine.outcomes.render(findings, form, references=references), form, output)
         return True
 
     if not with_engine(context, work):
         raise typer.Exit(1)
-
-
-async def _terms(engine: Engine, asked: dict[str, object]) -> Terms | None:
-    """Return the standing terms with what was asked for in their place; None where nothing was."""
-    if not asked:
-        return None
-    from dataclasses import replace
-
-    return replace(await engine.outcomes.terms(), **asked)  # type: ignore[arg-type]
 
 
 def score(

@@ -12,12 +12,11 @@ from textual.containers import Container, Vertical
 from textual.widgets import Input, OptionList, Static
 
 from engine import DogclsError, InputError, Spec, make_spec, parameters
-from tui.bridge import Looked
 from tui.guard import work
 from tui.screens.base import Room
 from tui.screens.dialogs import ChooseScreen, ConfirmScreen
 from tui.screens.papers import TextScreen
-from tui.screens.pilot import IMAGES, VALUE_USD, VOLUME, PilotScreen, pilot_question
+from tui.screens.pilot import IMAGES, PilotScreen, pilot_question
 from tui.styles.theme import look
 from tui.text import dollars, one_line
 from tui.widgets.contestants import WHO, contestants
@@ -26,7 +25,7 @@ from tui.widgets.price import price_lines, price_text
 from tui.wording import recipe_lines
 
 if TYPE_CHECKING:
-    from engine import Outline, Outlook, PilotResult, Plan, Price, RecipeView
+    from engine import Outline, Outlook, PilotResult, Plan, Price, RecipeView, Terms
 
 _UNLESS_GIVEN = {
     "name": "the dataset's, numbered",
@@ -65,8 +64,7 @@ class LaunchScreen(Room):
         """Why the last start did not come about."""
         self._pilot = ""
         """How far the pilot is that runs now."""
-        self._stake = (VALUE_USD, VOLUME)
-        """What a pilot's result is told for: a correct answer's value, and the number of images."""
+        self._ahead = ""  # what the contestants cost beyond this experiment
 
     def body(self) -> ComposeResult:
         """Lay it out."""
@@ -114,10 +112,6 @@ class LaunchScreen(Room):
             return
         self._recipes = {each.name: each for each in found}
         self._explain()
-
-    @on(Looked)
-    def _looked(self, message: Looked) -> None:
-        """Nothing here hangs on jobs."""
 
     # -- what is shown
 
@@ -173,7 +167,8 @@ class LaunchScreen(Room):
             box.update(Text("…" if not self._problem else "–", at.dim))
             return
         tall = self.size.height >= TALL
-        box.update(price_text(self._made[1], self._outline, self._outlook, tall=tall, width=box.content_size.width))
+        told = (self._made[1], self._outline, self._outlook, self._ahead)
+        box.update(price_text(*told, tall=tall, width=box.content_size.width))
 
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
@@ -215,6 +210,7 @@ class LaunchScreen(Room):
         try:
             made = await self.engine.plan(spec)
             self._outline = await self.engine.outline(spec, made[0])
+            self._ahead = made[1].under(await self.engine.outcomes.terms())
             self._made = made
         except DogclsError as error:
             self._problem = str(error)
@@ -315,10 +311,10 @@ class LaunchScreen(Room):
     async def action_requests(self) -> None:
         """Show the command and the requests."""
         if self._outline is not None:
-            lines: list[str] = []
+            told = [f"$ {self._outline.command}", self._outline.requests]
             if self._made is not None and self.size.height < TALL:  # where the price has no room for its lines
-                lines = [f"# {line}" for line in price_lines(self._made[1], self._outlook)]
-            told = [f"$ {self._outline.command}", *(["\n".join(lines)] if lines else []), self._outline.requests]
+                lines = (*price_lines(self._made[1], self._outlook), self._ahead)
+                told.insert(1, "\n".join(f"# {line}" for line in lines))
             text = "\n\n".join(told)
             await self.app.push_screen_wait(TextScreen("What would be sent", text))
 
@@ -361,7 +357,7 @@ class LaunchScreen(Room):
         if found is None:
             return
         if self.is_current:
-            self.app.push_screen(PilotScreen(spec.dataset, found, self._keep_stake))
+            self.app.push_screen(PilotScreen(spec.dataset, found, self._set_terms))
         else:
             self.notify(f"The pilot on {one_line(spec.dataset, 40)} is done: 3 launch, p shows it.", markup=False)
 
@@ -377,11 +373,13 @@ class LaunchScreen(Room):
         def progress(phase: str, done: int, total: int) -> None:
             self._show_pilot(f"pilot: {done:,} of {total:,}")
 
-        value, volume = self._stake
-        return await self.engine.pilots.run(spec, IMAGES, value_usd=value, volume=volume, progress=progress)
+        terms = await self.engine.outcomes.terms()
+        return await self.engine.pilots.run(spec, IMAGES, terms=terms, progress=progress)
 
-    def _keep_stake(self, value_usd: float, volume: int) -> None:
-        self._stake = (value_usd, volume)
+    @work
+    async def _set_terms(self, terms: Terms) -> None:
+        await self.desk.doing(self.engine.outcomes.set_terms(terms))
+        self._changed()
 
     def _show_pilot(self, how: str) -> None:
         changed, self._pilot = bool(how) != bool(self._pilot), how

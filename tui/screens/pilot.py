@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,37 +11,34 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import Static
 
-from engine import InputError, counted
+from engine import counted
 from tui.guard import work
-from tui.screens.dialogs import AskScreen
 from tui.screens.papers import Paper
+from tui.screens.terms import TermsScreen
 from tui.styles.theme import look
 from tui.text import dollars, one_line
 from tui.widgets.bar import interval
 
 if TYPE_CHECKING:
-    from engine import PilotCost, PilotResult
+    from engine import PilotCost, PilotResult, Terms
 
 IMAGES = 60
-VALUE_USD = 0.01
-VOLUME = 100_000
-"""What the command line takes too unless told otherwise; the page of a pilot's result changes both."""
 CELLS = 40
 
 
 class PilotScreen(Paper):
-    """What a pilot found, and what follows for a correct answer's value and a number of images, which can be set."""
+    """What a pilot found, and what follows under the terms of all costs, which can be set here too."""
 
-    BINDINGS = [Binding("v", "set_value", "value"), Binding("n", "set_volume", "images")]
-    LEAVING = "v value · n images · esc closes"
+    BINDINGS = [Binding("v", "terms", "terms")]
+    LEAVING = "v terms · esc closes"
 
-    def __init__(self, dataset: str, found: PilotResult, changed: Callable[[float, int], None]) -> None:
+    def __init__(self, dataset: str, found: PilotResult, changed: Callable[[Terms], object]) -> None:
         """Show a result.
 
         Args:
             dataset: its name.
             found: the result.
-            changed: told of each new (value, number of images).
+            changed: called with new terms.
 
         """
         super().__init__()
@@ -65,35 +61,17 @@ class PilotScreen(Paper):
         found = self._found
         self.query_one("#pilot-figures", Static).update(self._figures())
         self.query_one("#pilot-sentence", Static).update(Text(f"\n{one_line(found.sentence)}\n", "bold"))
-        told = f"dogcls-tui pilot --dataset {one_line(self._dataset, 40)} --value {_plain(found.value_usd)}"
-        told += f" --volume {found.volume}"
+        told = f"dogcls-tui pilot --dataset {one_line(self._dataset, 40)}"
         self.query_one("#pilot-command", Static).update(Text(f"$ {told}", look().info))
 
     @work
-    async def action_set_value(self) -> None:
-        """Ask what a correct answer is worth, and say what follows; the service is asked nothing."""
-        question = "What one more correct answer is worth, in US dollars"
-        typed = await self.app.push_screen_wait(AskScreen(question, _plain(self._found.value_usd)))
-        if typed is not None:
-            self._set(typed, lambda: self._found.at(float(typed.strip().lstrip("$")), self._found.volume))
-
-    @work
-    async def action_set_volume(self) -> None:
-        """Ask how many images there will be, and say what follows; likewise."""
-        question = "How many images you will have classified, a year or in all"
-        typed = await self.app.push_screen_wait(AskScreen(question, str(self._found.volume)))
-        if typed is not None:
-            number = re.sub(r"[ _,.'](?=\d{3})", "", typed.strip())
-            self._set(typed, lambda: self._found.at(self._found.value_usd, int(number)))
-
-    def _set(self, typed: str, made: Callable[[], PilotResult]) -> None:
-        try:
-            self._found = made()
-        except (ValueError, InputError):
-            self.notify(f"{one_line(typed, 40)!r} is no number above 0.", severity="error", markup=False)
-            return
-        self._changed(self._found.value_usd, self._found.volume)
-        self._tell()
+    async def action_terms(self) -> None:
+        """Query the terms, and show what follows; the service is sent nothing."""
+        terms = await self.app.push_screen_wait(TermsScreen(self._found.terms))
+        if terms is not None:
+            self._found = self._found.at(terms)
+            self._changed(terms)
+            self._tell()
 
     def _figures(self) -> Grid:
         found, at = self._found, look()
@@ -111,19 +89,29 @@ class PilotScreen(Paper):
         grid.add_row("not right", Text(others, at.dim))
         spent = Text(dollars(found.spent_usd))
         grid.add_row("spent", spent.append("  emulated: nobody charges it" if found.emulated else "", at.dim))
-        grid.add_row("whole run", Text.assemble(f"about {dollars(found.run_usd)}", (
-            f"  of that fine-tuning and hosting {dollars(found.tuning_usd)}", at.dim)))  # fmt: skip
-        hopeless = found.needed_points > found.possible_points
-        needed = f"{found.needed_points:.1f} points, of {found.possible_points:.1f} that it can gain at the most"
-        grid.add_row("must gain", Text(needed, at.warn if hopeless else ""))
-        stake = Text.assemble((f"${_plain(found.value_usd)}", f"bold {at.accent}"), (" a correct answer, ", at.dim))
-        grid.add_row("at stake", stake.append(f"{found.volume:,}", f"bold {at.accent}").append(" images", at.dim))
+        grid.add_row("whole run", Text(f"about {dollars(found.run_usd)}"))
+        grid.add_row("fine-tuning", self._price())
+        grid.add_row("must gain", self._needed())
+        grid.add_row("terms", Text(f"{found.terms.horizon}; {', '.join(found.terms.assumptions)}", at.dim))
         return grid
 
+    def _price(self) -> Text:
+        """Return what fine-tuning costs more under the terms, part by part."""
+        extra, at = self._found.extra, look()
+        if extra is None:
+            return Text("unknown", at.warn)
+        return Text.assemble((f"{dollars(extra.cost)} more", f"bold {at.accent}"), (f"  {self._found.parts}", at.dim))
 
-def _plain(usd: float) -> str:
-    """Return a sum without the zeros that say nothing; small ones without an exponent."""
-    return f"{usd:.9f}".rstrip("0").rstrip(".")
+    def _needed(self) -> Text:
+        """Return what would pay for that: points where a value is set, else a value."""
+        found, at = self._found, look()
+        possible = f"{found.possible_points:.1f} that are possible"
+        if found.needed_points is not None:
+            told = f"{found.needed_points:,.1f} points, of {possible}"
+            return Text(told, at.warn if found.needed_points > found.possible_points else "")
+        if found.needed_value is None:
+            return Text("unknown", at.warn)
+        return Text(f"a right answer worth {dollars(found.needed_value)}, with all points, {possible}")
 
 
 def pilot_question(cost: PilotCost, dataset: str) -> tuple[str, str]:

@@ -63,7 +63,9 @@ class ResultsScreen(Room):
         self._compared = False
         self._found: Findings | None = None
         self._terms: Terms | None = None
-        """By which money is reckoned: the home's own, until the reader changes them."""
+        """Under which money is computed: the home's."""
+        self._setting = 0
+        """Changes of the terms that are not written yet."""
         self._one = 0
         """The contestant that a tab shows."""
         self._pair = 0
@@ -136,8 +138,9 @@ class ResultsScreen(Room):
                     self._found = None
                     break
                 self._say()
-                found = await self.engine.outcomes.findings(comparison.experiment, self._terms)
-                self._terms = self._terms or found.terms
+                found = await self.engine.outcomes.findings(comparison.experiment)
+                if not self._setting:
+                    self._terms = found.terms
                 if self._comparison is not None and self._comparison.experiment == comparison.experiment:
                     if self._found is None:
                         self._one, self._pair = first_look(found.analysis)
@@ -267,7 +270,17 @@ class ResultsScreen(Room):
     def _change_terms(self, terms: Terms) -> None:
         if terms != self._terms:
             self._terms = terms
-            self._refresh_findings()
+            self._setting += 1
+            self._set_terms(terms)
+
+    @work(group="terms")
+    async def _set_terms(self, terms: Terms) -> None:
+        """Set the home's terms, by which pilot, launch and reports compute as well."""
+        try:
+            await self.desk.doing(self.engine.outcomes.set_terms(terms))
+        finally:
+            self._setting -= 1
+        self._refresh_findings()
 
     def action_volume(self, step: int = 1) -> None:
         """More images a month, or fewer, by steps of 1, 2, 5, 10, 20."""

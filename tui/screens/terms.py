@@ -1,4 +1,4 @@
-"""The terms on which money is reckoned ahead: volume, horizon, hours, prices."""
+"""The terms under which money is computed ahead: volume, horizon, hours, prices."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from tui.text import one_line
 FIELDS = (
     ("volume", "images a month", ""),
     ("months", "months", "what is paid once is spread over them"),
-    ("hosting_hours", "hours a day hosted", "of a tuned model; 24: always"),
+    ("hosting_hours", "hours a day hosted", "a tuned model; empty: only while it answers"),
     ("batch", "in batches", "yes: answers may wait a day, for half the price"),
     ("machine_hourly", "$ an hour of machine", "that the network runs on; 0: it costs nothing"),
-    ("machine_hours", "hours a day it is kept", "empty: paid only while it computes"),
-    ("value", "$ a correct answer", "what one is worth; 0: not known"),
+    ("machine_hours", "hours a day it is kept", "empty: only while it answers"),
+    ("label_price", "$ a label", "to have one image labelled; empty: not priced"),
+    ("value", "$ a correct answer", "what one is worth; 0: not set"),
 )
+_MAY_BE_EMPTY = ("hosting_hours", "machine_hours", "label_price")
 _YES = ("yes", "y", "true", "1")
 _NO = ("no", "n", "false", "0", "")
 
@@ -43,7 +45,7 @@ class TermsScreen(ModalScreen[Terms | None]):
     def compose(self) -> ComposeResult:
         """Show the fields, what each means, and what is wrong with them."""
         with Vertical():
-            yield Static(Text("For what shall money be reckoned?", "bold"))
+            yield Static(Text("Terms of all costs: pilot, launch, results, reports", "bold"))
             for name, title, meaning in FIELDS:
                 with Horizontal(classes="term"):
                     yield Static(Text(f"{title:>22} "), classes="term-name")
@@ -74,16 +76,13 @@ class TermsScreen(ModalScreen[Terms | None]):
         values = {name: self.query_one(f"#{name}", Input).value.strip() for name, _, _ in FIELDS}
         titles = {name: title for name, title, _ in FIELDS}
         numbers = {
-            name: _number(values[name], titles[name]) for name in values if name not in ("batch", "machine_hours")
+            name: None if name in _MAY_BE_EMPTY and not values[name] else _number(values[name], titles[name])
+            for name in values
+            if name != "batch"
         }
         if values["batch"].lower() not in (*_YES, *_NO):
             raise InputError("In batches is yes or no.", "Type one of both.")
-        kept = values["machine_hours"]
-        return Terms(
-            **numbers,
-            batch=values["batch"].lower() in _YES,
-            machine_hours=_number(kept, titles["machine_hours"]) if kept else None,
-        )
+        return Terms(batch=values["batch"].lower() in _YES, **numbers)  # type: ignore[arg-type]
 
 
 def _shown(value: float | bool | None) -> str:

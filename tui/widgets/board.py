@@ -50,7 +50,9 @@ class Board(Vertical):
         """Show what there is now, and deployments that are not ours but cost."""
         experiments = self.query_one(List)
         room = max(20, experiments.content_size.width)
-        lines = [(e.name, _line(e, message.scores, room)) for e in message.experiments]
+        open_ = {(j.experiment, j.contestant) for j in message.jobs if j.state != "succeeded"}
+        done = [s for s in message.scores if (s.experiment, s.contestant) not in open_]
+        lines = [(e.name, _line(e, done, room)) for e in message.experiments]
         experiments.show(lines, message.experiment)
         self.query_one("#now Static", Static).update(_now(message, pace, strangers))
 

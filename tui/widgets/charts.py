@@ -84,7 +84,8 @@ def spent(comparison: Comparison, width: int) -> Group:
         known = [(getattr(c.cost, part) or 0.0, style) for part, style in parts]
         drawn = Text() if c.cost.total is None else stacked(known, most, cells, marks)
         guess = [_estimated(c), _over(c)] if expected else []
-        table.add_row(name, Text(dollars(c.cost.total)), *guess, drawn)
+        nothing = not c.complete and c.cost.total == 0  # it was charged nothing, and may never have run
+        table.add_row(name, Text("–", at.dim) if nothing else Text(dollars(c.cost.total)), *guess, drawn)
     return Group(table, *([legend] if apart else []))
 
 

@@ -162,11 +162,11 @@ def _lost(c: ContestantResult) -> int:
 
 def _sorted(contestants: list[ContestantResult], order: str) -> list[ContestantResult]:
     if order == "accuracy":
-        return sorted(contestants, key=lambda c: -c.accuracy)
+        return sorted(contestants, key=lambda c: (not c.complete, -c.accuracy))
     if order == "price":
-        return sorted(contestants, key=lambda c: float("inf") if c.cost.total is None else c.cost.total)
+        return sorted(contestants, key=lambda c: (not c.complete, math.inf if c.cost.total is None else c.cost.total))
     if order == "latency":
-        return sorted(contestants, key=lambda c: c.latency.p50 if c.latency else float("inf"))
+        return sorted(contestants, key=lambda c: (not c.complete, c.latency.p50 if c.latency else math.inf))
     return contestants
 
 
@@ -179,7 +179,7 @@ def _cells(c: ContestantResult, best: bool) -> dict[str, Text]:
     colour, dim = look().contestant(c.kind), look().dim
     name = Text(one_line(c.name, 32), colour)
     if not _answered(c):
-        return {"contestant": name, "right": Text("waiting", dim)}
+        return {"contestant": name, "right": Text("–", dim)}
     if not c.complete:
         # The share of right answers among all test images would be a lie before all are answered.
         return {"contestant": name, "right": Text(f"{_answered(c)}/{c.n}", dim)}

@@ -19,7 +19,13 @@ WIDE = 90
 
 
 def price_text(
-    price: Price, outline: Outline | None, outlook: tuple[Outlook, ...] | str | None, *, tall: bool, width: int = 300
+    price: Price,
+    outline: Outline | None,
+    outlook: tuple[Outlook, ...] | str | None,
+    ahead: str = "",
+    *,
+    tall: bool,
+    width: int = 300,
 ) -> Text:
     """Draw a price.
 
@@ -27,6 +33,7 @@ def price_text(
         price: of the plan.
         outline: its command and time, as soon as they are known.
         outlook: quotas and files; None while they are asked for, or why they are not known.
+        ahead: what the contestants cost beyond this experiment, in a sentence.
         tall: whether there is room to tell it line by line.
         width: columns, to which lines about the service are cut.
 
@@ -44,6 +51,8 @@ def price_text(
     for line in price.lines[:LINES] if tall else ():
         text.append(f"\n{line.contestant:<11} {line.item:<10} {one_line(line.detail, 60):<52}", at.dim)
         text.append(f"{dollars(line.usd):>10}")
+    if tall and ahead:
+        text.append(f"\n{one_line(ahead, 400)}", at.dim)
     for told in outlook_lines(outlook) if tall else _short(outlook):
         text.append(f"\n{one_line(told, max(width - 1, 20))}", at.dim)
     if outline is not None:

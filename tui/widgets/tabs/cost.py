@@ -54,7 +54,7 @@ class CostTab(Sheet):
             told.append(f"  {one_line(each.sentence, 300)}\n", "")
         parts.append(told)
         if found.returns:
-            back = Text.assemble(("return on fine-tuning\n", "bold"))
+            back = Text.assemble(("return of each in place of a cheaper one\n", "bold"))
             for r in found.returns:
                 back.append(f"  {one_line(r.sentence, 500)}\n")
                 if r.needed_value and found.terms.value:  # without a value the sentence itself names it
@@ -90,30 +90,37 @@ def _terms(terms: Terms) -> list[Text | str | tuple[str, str]]:
 
 
 def _others(terms: Terms) -> Text:
-    """Return the other terms in a line."""
-    kept = "in use" if terms.machine_hours is None else f"{terms.machine_hours:g} h a day"
-    worth = f"${terms.value:g}" if terms.value else "unset"
-    asked = "in batches" if terms.batch else "real time"
-    told = f"hosted {terms.hosting_hours:g} h a day · {asked} · machine ${terms.machine_hourly:g}/h {kept}"
-    told += f" · a right answer: {worth}"
-    return Text(told, look().dim)
+    """Return the other terms in a line or two."""
+    return Text(" · ".join(terms.assumptions), look().dim)
 
 
 def _totals(found: Findings, kinds: dict[str, str]) -> Table:
     """Return what each costs: for 1,000 images more, and for all, part by part."""
     at = look()
     table = Table.grid(padding=(0, 1, 0, 0), expand=False)
-    for n in range(7):
+    labelled = found.terms.label_price is not None
+    heads = (
+        "",
+        "per 1,000",
+        "training",
+        *(["labels"] if labelled else []),
+        "hosting",
+        "machine",
+        "inference",
+        "in all",
+    )
+    for n, _ in enumerate(heads):
         table.add_column(justify="right" if n else "left", no_wrap=True)
-    heads = ("", "per 1,000", "once", "hosting", "machine", "inference", "in all")
     table.add_row(*(Text(name, at.dim) for name in heads))
     least = min((t.usd for t in found.totals if t is not None), default=0.0)
-    for e, t, each in zip(found.economics, found.totals, found.per_thousand, strict=True):
+    rows = zip(found.economics, found.totals, found.per_thousand, found.comparison.contestants, strict=True)
+    for e, t, each, c in rows:
         name = Text(short(e.name, 20), at.contestant(kinds.get(e.name)))
-        if t is None or each is None:
-            table.add_row(name, *[Text(dollars(None), at.warn)] * 6)
+        if t is None or each is None:  # unfinished: nothing was measured from which costs could be computed
+            unknown = Text(dollars(None), at.warn) if c.complete else Text("–", at.dim)
+            table.add_row(name, *[unknown] * (len(heads) - 1))
             continue
-        sums = (each, t.training, t.hosting, t.machine, t.inference)
+        sums = (each, t.training, *([t.labels] if labelled else []), t.hosting, t.machine, t.inference)
         table.add_row(
             name,
             *(Text(_usd(usd), at.dim if usd == 0 else "") for usd in sums),
