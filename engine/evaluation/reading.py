@@ -198,10 +198,14 @@ class Reader:
         for bare in (text, text.strip(_QUOTES)):
             if label := self._exactly(bare):
                 return label, Rule.WRAPPED
-        for look, known in zip((_plain, folded, _compact), self._looks, strict=True):
-            if (label := known.get(look(text))) is not None:
-                return label, Rule.SPELLING
-        label = self._synonyms.get(folded(text)) or self._compact_synonyms.get(_compact(text))
+        closest, closer, close = self._looks
+        if (label := closest.get(_plain(text))) is not None:
+            return label, Rule.SPELLING
+        words = folded(text)
+        compact = _SPACE.sub("", words)
+        if (label := closer.get(words) or close.get(compact)) is not None:
+            return label, Rule.SPELLING
+        label = self._synonyms.get(words) or self._compact_synonyms.get(compact)
         return None if label is None else (label, Rule.SYNONYM)
 
     def _exactly(self, text: str) -> str | None:
