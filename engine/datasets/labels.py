@@ -59,7 +59,8 @@ _DATE = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _FENCE = re.compile(r"```[A-Za-z]*\s+(.*?)\s*```", re.DOTALL)
-_LIKE_JSON = re.compile(r"\{|\[\s*[\[{\"']")
+_LIKE_JSON = re.compile(r"\{[^}]*[\"':]|\[\s*[\[{\"']")
+_LONGEST = 300
 _DEEPEST = 5
 _WRITE = 'Write {"label": "..."}, or the bare label.'
 
@@ -107,12 +108,13 @@ class Labels:
 
         """
         try:
-            spelled = _unwrapped(text) if self._given else text
+            inner = _unwrapped(text)
         except _Refused as refused:
             self._refuse(place, *refused.args)
+        spelled = inner if self._given else text
         label = self._labels.get(spelled)
         if label is None:
-            label = self._labels[spelled] = self._new(spelled, place, listed)
+            label = self._labels[spelled] = self._new(inner, spelled, place, listed)
         return label
 
     def __iter__(self) -> Iterator[str]:
@@ -142,12 +144,15 @@ class Labels:
             what = f"is a date, and {other.label!r} is not: a spreadsheet may have made it of another text"
             self._refuse(dates[0].place, dates[0].spelled, what, f"Write it as text, or rename it{self._accept}.")
 
-    def _new(self, spelled: str, place: str, listed: bool) -> str:
+    def _new(self, inner: str, spelled: str, place: str, listed: bool) -> str:
         if _CONTROL.search(spelled):
             self._refuse(place, spelled, "has control characters or marks of direction in its name", "Rename it.")
-        label = canonical(spelled if self._given else clean_label(spelled))
+        label = canonical(inner if self._given else clean_label(inner))
         if not label:
             self._refuse(place, spelled, "has no visible character", "Write the label, or remove the image.")
+        if len(label) > _LONGEST:
+            what = f"has {len(label):,} characters, and a label has at most {_LONGEST}"
+            self._refuse(place, _cut(spelled), what, "Write the bare label, and nothing else.")
         if not listed and (label in MISSING or label in ERRORS or (len(label) > 2 and not label.strip("#"))):
             what = "is an error of a spreadsheet" if label[0] == "#" else "is how programs write a missing value"
             self._refuse(place, spelled, what, f"Write the label, or rename it{self._accept}.")

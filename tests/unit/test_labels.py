@@ -71,7 +71,7 @@ def test_two_spellings_of_one_label_are_refused_with_both_lines(one, two, means)
     [
         ("A+", "A-", "A"), ("-1", "0", "1"), ("C", "C++", "C#"), ("m²", "m2"), ("1.1", "1.10"), ("0.5", "0.50"),
         ("resume", "résumé"), ("O", "0", "l", "I", "1"), ("TRUE", "FALSE"), ("none", "some"),
-        ("2024-01-03", "2024-01-04"), ("1.2.20", "1.3"), ("#1", "#2"), ("[unknown]", '"'), ("Spaniel, Cocker", "x"),
+        ("2024-01-03", "2024-01-04"), ("1.2.20", "1.3"), ("#1", "#2"), ("[unknown]", "{", "[", '"'), ("Spaniel, Cocker", "x"),
     ],
 )  # fmt: skip
 def test_what_is_different_stays_different(texts):
@@ -128,6 +128,9 @@ def test_one_label_in_several_forms_of_json_is_one_label():
         ("Pug\U000e0041", "control characters"),
         ("Pug\ud800", "control characters"),
         ("\u200b", "no visible character"),
+        ("It is a pug. " * 30, "has 389 characters, and a label has at most 300"),
+        ("{label: Pug}", "is no readable JSON"),
+        ("['Pug']", "is no readable JSON"),
         ("nan", "missing value"), ("NaN", "missing value"), ("None", "missing value"), ("null", "missing value"),
         ("NA", "missing value"), ("N/A", "missing value"), ("<NA>", "missing value"), (r"\N", "missing value"),
         ('{"label": "None"}', "missing value"),
@@ -170,6 +173,7 @@ def test_names_of_folders_are_never_merged():
         met("pug", "pug ", given=False)
     with pytest.raises(InputError, match=r"^The class folder 'nan' is how programs write a missing value\."):
         met("nan", given=False)
+    assert met('{"label": 1}', '{"breed": "Toy_Poodle"}', given=False) == ["1", "Toy Poodle"]
     assert met("toy_poodle", "n02085620-Chihuahua", "n02085620", given=False) == [
         "toy poodle",
         "Chihuahua",

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import threading
+import unicodedata
 
 import pytest
 
@@ -130,6 +131,21 @@ def test_a_dataset_and_a_table_of_synonyms_in_other_encodings(tmp_path):
     assert catalog(tmp_path / "set.csv", tmp_path).labels == ["Spaniel, Cocker", "Épagneul"]
     (tmp_path / "synonyms.toml").write_text('"Pug" = ["Mops"]\n', encoding="utf-8-sig")
     assert load_synonyms(tmp_path / "synonyms.toml")["Pug"] == ("Mops",)
+
+
+def test_paths_of_another_system_are_found(tmp_path):
+    folder(tmp_path, ["Épagneul", "pug"] * 12)
+    written = [f".\\set\\{unicodedata.normalize('NFD', 'Épagneul')}\\{n:03d}.jpg;a\n" for n in range(0, 24, 2)]
+    (tmp_path / "set.csv").write_text(
+        "path;label\n" + "".join(written) + "".join(f"set/pug/{n:03d}.jpg;b\n" for n in range(1, 24, 2))
+    )
+    found = catalog(tmp_path / "set.csv", tmp_path)
+    assert {image.path.rpartition("/")[0] for image in found.images} == {"set/Épagneul", "set/pug"}
+    written[1] = f"set/{'é' * 300}.jpg;a\n"  # longer than a disk takes
+    rows = "".join(written) + "".join(f"set/pug/{n:03d}.jpg;b\n" for n in range(1, 24, 2))
+    (tmp_path / "set.csv").write_text(f"path;label\n{rows}")
+    with pytest.raises(InputError, match=r"é\.jpg: .*File name too long"):
+        catalog(tmp_path / "set.csv", tmp_path)
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PureWindowsPath
 
 from engine.datasets.labels import LABEL_KEYS, Labels
@@ -76,8 +78,8 @@ class TableSource:
         part = None if split is None else SPLIT_NAMES.get(split.strip().lower())
         if split is not None and part is None:
             raise wrong(self.table, line, f"the split {split!r} is unknown", "Use train, val and test.")
-        if "\\" in path and not (self.path / path).exists():
-            path = PureWindowsPath(path).as_posix()
+        if "\\" in path or not path.isascii():
+            path = self._as_here(path)
         target = (self.path / path).resolve()
         if not target.is_relative_to(self.path):
             raise wrong(
@@ -87,6 +89,15 @@ class TableSource:
         inside = Path(path).is_absolute() or ".." in Path(path).parts
         relative = target.relative_to(self.path).as_posix() if inside else Path(path).as_posix()
         return Entry(labels.of(label, f"line {line}"), relative, relative, part, f"line {line}: ")
+
+    def _as_here(self, path: str) -> str:
+        """Return the path of a file that may be written as on another system: with backslashes, in another form."""
+        slashed = PureWindowsPath(path).as_posix() if "\\" in path else path
+        for written in (path, *(unicodedata.normalize(form, slashed) for form in ("NFC", "NFD"))):
+            with suppress(OSError):  # a name that is too long
+                if (self.path / written).exists():
+                    return written
+        return slashed
 
     def task(self, number: int, path: str, where: str, to: str | None) -> Task:
         """Let the file be read where it is looked at."""
