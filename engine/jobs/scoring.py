@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from engine import clock
 from engine.errors import InputError
@@ -17,7 +17,7 @@ from engine.evaluation.synonyms import load_synonyms
 from engine.evaluation.terms import Terms
 from engine.jobs.provenance import software
 from engine.quantities import agrees, counted
-from engine.states import Outcome
+from engine.states import Outcome, Split
 
 KIND = "elsewhere"
 """The kind of a contestant of which nothing is known but its answers."""
@@ -126,6 +126,10 @@ def _notes(given: Predictions, labelled: bool) -> list[str]:
         told.append("The labels are those of the truths: an answer that names any other counts as unknown.")
     if given.ignored:
         told.append(f"Columns that were not looked at: {', '.join(name or '(no name)' for name in given.ignored)}.")
+    from engine.training.caution import imagenet_note  # it imports numpy
+
+    if note := imagenet_note((PurePath(image), truth, Split.TEST) for image, truth in given.truths.items()):
+        told.append(note)
     if any(row.latency_ms is not None for rows in given.rows.values() for row in rows.values()):
         told.append("Latencies are as given; whether requests were made one at a time is not known.")
     return told

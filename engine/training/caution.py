@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
 
 from engine.backbones import imagenet_synsets, match_imagenet
 from engine.datasets.imagenet import HELD_OUT, SYNSET
-from engine.quantities import agrees, counted
 from engine.states import Split
 
 _SHARE = 0.05
 """Of all images, or of the test images: a handful of ImageNet's pictures among others changes no figure much."""
+
+
+@dataclass(frozen=True)
+class _Recognised:
+    """How many images are named as ImageNet's, of all and of the test images, and how many of its held-out parts."""
+
+    count: int
+    total: int
+    tests: int
+    total_tests: int
+    held_out: int
 
 
 def imagenet_caution(labels: Sequence[str], images: Iterable[tuple[PurePath, str, str]]) -> str:
@@ -29,38 +40,54 @@ def imagenet_caution(labels: Sequence[str], images: Iterable[tuple[PurePath, str
         images: path, label and split of each.
 
     """
+    named = _named(images)
+    if named is None:
+        return ""
+    known = sum(index is not None for index in match_imagenet(labels))
+    facts = [
+        f"{named.count:,} of {named.total:,} files are named as ImageNet's are",
+        *([f"{named.tests:,} of the {named.total_tests:,} test images among them"] if named.total_tests else []),
+        *([f"{known} of {len(labels)} labels are among its classes"] if known else []),
+    ]
+    learned = "The backbone may have learned from these very pictures"
+    chosen = "are of the parts on which such weights are tested and chosen"
+    if named.held_out == named.count:
+        learned = f"These {chosen}"
+    elif named.held_out:
+        learned = f"{learned}; {named.held_out:,} of them {chosen}"
+    return (
+        f"ImageNet weights meet ImageNet pictures: {', '.join(facts)}. {learned}; pictures of your own are likely to be"
+        " recognised less often than these."
+    )
+
+
+def imagenet_note(images: Iterable[tuple[PurePath, str, str]]) -> str:
+    """Return a sentence about such pictures where nothing is known of the weights that have answered; see there."""
+    named = _named(images)
+    if named is None:
+        return ""
+    return (
+        f"{named.count:,} of {named.total:,} images are named as ImageNet's are: a contestant with ImageNet weights may"
+        " have learned from these very pictures."
+    )
+
+
+def _named(images: Iterable[tuple[PurePath, str, str]]) -> _Recognised | None:
+    """Return how many images are named as ImageNet's; None where these are none, or a handful."""
     total: Counter[bool] = Counter()
-    seen: Counter[bool] = Counter()
+    found: Counter[bool] = Counter()
     held_out = 0
     for path, label, split in images:
         is_test = split == Split.TEST
         total[is_test] += 1
         is_held_out = HELD_OUT.search(path.name) is not None
         if is_held_out or _has_synset(path.as_posix()) or _has_synset(label):
-            seen[is_test] += 1
+            found[is_test] += 1
             held_out += is_held_out
-    count = seen.total()
-    if not count or (count < _SHARE * total.total() and seen[True] < _SHARE * total[True]):
-        return ""
-    known = sum(index is not None for index in match_imagenet(labels))
-    facts = [
-        f"{count:,} of {counted(total.total(), 'file')} {agrees(count, 'is', 'are')} named as ImageNet's are",
-        *([f"{seen[True]:,} of the {counted(total[True], 'test image')} among them"] if total[True] else []),
-        *(
-            [f"{known} of {counted(len(labels), 'label')} {agrees(known, 'is', 'are')} among its classes"]
-            if known
-            else []
-        ),
-    ]
-    learned = "The backbone may have learned from these very pictures"
-    if held_out:
-        these = "These" if held_out == count else f"{held_out:,} of them"
-        chosen = f"{these} are of the parts on which such weights are tested and chosen"
-        learned = chosen if held_out == count else f"{learned}; {chosen[0].lower()}{chosen[1:]}"
-    return (
-        f"ImageNet weights meet ImageNet pictures: {', '.join(facts)}. {learned}; pictures of your own are likely to be"
-        " recognised less often than these."
-    )
+    count = found.total()
+    if not count or (count < _SHARE * total.total() and found[True] < _SHARE * total[True]):
+        return None
+    return _Recognised(count, total.total(), found[True], total[True], held_out)
 
 
 def _has_synset(text: str) -> bool:

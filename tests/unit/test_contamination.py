@@ -7,6 +7,7 @@ import pytest
 
 from engine.backbones import imagenet_classes, imagenet_synsets
 from engine.datasets.imagenet import imagenet_name
+from engine.jobs.scoring import score
 from engine.training.caution import imagenet_caution
 from tests.pictures import plain, tar_of, zip_of
 from tests.unit.cataloguing import catalog
@@ -113,6 +114,16 @@ def test_it_comes_from_the_ids_of_a_batch(tmp_path):
     path.write_text("".join(f"{json.dumps({'custom_id': name, 'body': body})}\n" for name, body in rows))
     labels.write_text("custom_id,label\n" + "".join(f"{name},{'ab'[n % 2]}\n" for n, (name, _) in enumerate(rows)))
     assert "24 of 24 files are named as ImageNet's are" in cautioned(path, tmp_path, labels=labels)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_noted_beside_predictions_made_elsewhere(tmp_path, name):
+    rows = (f"a,{NAMES[name](n % 2, n)},{'xy'[n % 2]},x" for n in range(24))
+    (tmp_path / "p.csv").write_text("contestant,image,truth,answer\n" + "\n".join(rows))
+    assert (
+        "24 of 24 images are named as ImageNet's are: a contestant with ImageNet weights may have learned from these"
+        " very pictures." in score(tmp_path / "p.csv", None, tmp_path / "none.toml").notes
+    )
 
 
 def test_a_name_is_looked_for_in_texts_that_are_short():
