@@ -30,7 +30,7 @@ _QUOTES = "Write it as CSV: a quote inside quotes twice, and no field of more th
 _SAVE = "Save it as UTF-8 (in a spreadsheet: “CSV UTF-8”)"
 
 
-class Table:
+class TextTable:
     """A table with a header, read row by row.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.datasets.labels import Labels, whole_numbers
-from engine.datasets.tables import Table, wrong
+from engine.datasets.tables import TextTable, wrong
 from engine.errors import InputError
 from engine.text_files import read_text
 
@@ -59,7 +59,7 @@ def read_predictions(path: Path, labels: Labels | None = None, *, common: bool =
 
     """
     found = Predictions()
-    table = Table(path, [(name,) for name in (*NEEDED, *OPTIONAL)])
+    table = TextTable(path, [(name,) for name in (*NEEDED, *OPTIONAL)])
     rows = table.rows()
     line, header = next(rows, (0, []))
     columns = [name.lower() for name in header]

@@ -9,7 +9,7 @@ import unicodedata
 
 import pytest
 
-from engine.datasets.tables import Table
+from engine.datasets.tables import TextTable
 from engine.errors import InputError
 from engine.evaluation.synonyms import load_synonyms
 from tests.unit.cataloguing import catalog
@@ -21,7 +21,7 @@ ROWS = [("a/1.jpg", "Spaniel, Cocker"), ("a/2.jpg", "Épagneul")]
 
 def rows(path, text, encoding="utf-8"):
     path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
-    table = Table(path, COLUMNS)
+    table = TextTable(path, COLUMNS)
     (_, header), *found = table.rows()
     assert header == table.header
     return found
@@ -115,7 +115,7 @@ def test_the_command_in_a_hint_works(tmp_path):
     with pytest.raises(InputError) as error:
         rows(path, "path,label\na,Épagneul\n", "cp1252")
     subprocess.run(error.value.cure.partition("European): ")[2], shell=True, check=True)
-    assert [cells for _, cells in Table(tmp_path / "it's a set-utf8.csv", COLUMNS).rows()][1] == ["a", "Épagneul"]
+    assert [cells for _, cells in TextTable(tmp_path / "it's a set-utf8.csv", COLUMNS).rows()][1] == ["a", "Épagneul"]
     jsonl = lines(tmp_path, ["Pug", "Chow"] * 12)
     jsonl.write_text(jsonl.read_text(), encoding="utf-16")
     with pytest.raises(InputError, match=r"set\.jsonl: this is UTF-16, not UTF-8\. Convert it: ") as error:
@@ -159,6 +159,6 @@ def test_a_table_may_come_through_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     writer = threading.Thread(target=(tmp_path / "pipe.csv").write_text, args=("path;label\na;b\n",))
     writer.start()
-    found = [cells for _, cells in Table(tmp_path / "pipe.csv", COLUMNS).rows()]
+    found = [cells for _, cells in TextTable(tmp_path / "pipe.csv", COLUMNS).rows()]
     writer.join()
     assert found == [["path", "label"], ["a", "b"]]

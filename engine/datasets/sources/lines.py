@@ -18,7 +18,7 @@ from engine.datasets.labels import LABEL_KEYS, Labels
 from engine.datasets.looking import Task
 from engine.datasets.sources.archive import ArchiveFile
 from engine.datasets.sources.base import Entry, Passed, shown
-from engine.datasets.tables import Table, refuse_other_than_utf8, undecodable, wrong
+from engine.datasets.tables import TextTable, refuse_other_than_utf8, undecodable, wrong
 from engine.errors import InputError
 from engine.quantities import counted
 
@@ -158,7 +158,7 @@ def _text(content: Any) -> str:
 def _read_labels(path: Path) -> dict[str, str]:
     """Return the label of each custom_id in a table."""
     found: dict[str, str] = {}
-    table, labels = Table(path, [("custom_id",), LABEL_KEYS]), Labels(given=True, source=str(path))
+    table, labels = TextTable(path, [("custom_id",), LABEL_KEYS]), Labels(given=True, source=str(path))
     rows = table.rows()
     next(rows, None)
     header = [name.casefold() for name in table.header]

@@ -11,7 +11,7 @@ from engine.datasets.labels import LABEL_KEYS, Labels
 from engine.datasets.looking import Task
 from engine.datasets.sources.base import SPLIT_NAMES, Entry, Passed
 from engine.datasets.sources.folder import FolderSource
-from engine.datasets.tables import Table, wrong
+from engine.datasets.tables import TextTable, wrong
 
 PATHS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path")
 SPLITS = ("split", "set", "subset", "fold", "part")
@@ -41,7 +41,7 @@ class TableSource:
     def scan(self) -> Iterator[Entry | Passed]:
         """List the pictures."""
         names = [(wanted.casefold(),) if wanted else usual for wanted, usual in zip(self._columns, _USUAL, strict=True)]
-        table, labels = Table(self.table, names), Labels(given=True, source=str(self.table))
+        table, labels = TextTable(self.table, names), Labels(given=True, source=str(self.table))
         rows = table.rows()
         next(rows, None)
         path, label, split = (self._column(table.header, number) for number in range(3))
