@@ -94,9 +94,13 @@ async def _tunings(azure: Azure, newest: int) -> list[Item]:
 
 async def _files(azure: Azure, newest: int) -> list[Item]:
     return [
-        Item(f.id, f.filename, str(f.status), f.created_at, f"{f.purpose}, {(f.bytes or 0) / 1e6:,.1f} MB")
+        Item(f.id, f.filename, str(f.status), f.created_at, f"{f.purpose}, {_size(f.bytes or 0)}")
         for f in await _first(azure, azure.client.files.list(limit=min(newest, PAGE)), newest)
     ]
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count / 1e3:,.1f} kB"
 
 
 async def _deployments(azure: Azure) -> list[Item]:

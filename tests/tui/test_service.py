@@ -277,7 +277,7 @@ async def test_taken_out_and_in_and_deleted_after_a_yes(done, service):
         await pilot.press("G", "space", "k", "space")
         await shows(pilot, "Taken: 1 deployment, 1 file")
         await pilot.press("x")
-        await shows(pilot, "Delete 2 things?", "saves $1.70 an hour", "cannot be taken back")
+        await shows(pilot, "Delete 2 things?", "saves $1.70 an hour", "cannot be undone")
         await pilot.press("n")
         await until(pilot, lambda: not isinstance(app.screen, ConfirmScreen), "the list")
         assert service == []

@@ -31,7 +31,7 @@ WIDE = 96
 """Columns inside the table from which the day has room."""
 _ABOUT = {
     "deployment": "It costs by the hour, used or not. Its model stays.",
-    "model": "It costs nothing while it rests, but training it anew does: left, unless you take it.",
+    "model": "It costs nothing to keep. Once deleted, it must be trained and paid for again.",
     "file": "Predictions and results that are on this machine stay here.",
 }
 
@@ -258,7 +258,8 @@ class CleanScreen(Room):
         hourly = sum(self._hourly.get(item.id, 0.0) for item in going)
         saves = f" That saves {dollars(hourly)} an hour." if hourly else ""
         question = f"Delete {_many(going)}?"
-        told = f"{_sum(going)}.{saves} This cannot be taken back."
+        models = " Its training must be paid for again." if any(item.kind == "model" for item in going) else ""
+        told = f"{_sum(going)}.{saves}{models} This cannot be undone."
         if not await self.app.push_screen_wait(ConfirmScreen(question, told)):
             return
         failed = 0
