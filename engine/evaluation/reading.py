@@ -81,7 +81,7 @@ class Reading:
 
 _PROBABILITY = re.compile(r"\A(.+) \((?:0\.\d{1,9}|1\.0{1,9})\)\Z", re.DOTALL)
 _LANGUAGE = re.compile(r"\A(?:json|text|txt|plaintext|markdown)?\s|\A[a-zA-Z]*\n")
-_WORD = re.compile(r"(?:(?<![^\s:=(])-)?\d+(?:[.,]\d+)*(?![^\W_])|[^\W_]+")
+_WORD = re.compile(r"(?:(?<![^\s:=(])-)?\d+(?:[.,]\d+)*(?:e[+-]?\d+)?(?![^\W_])|[^\W_]+")
 """A number with its sign and its point or comma, or a run of letters and digits."""
 _DIGIT = re.compile(r"\d")
 _SPACE = re.compile(r"(?<!\d) | (?!\d)")

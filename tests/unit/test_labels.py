@@ -351,6 +351,8 @@ def test_other_files_name_labels_in_any_spelling():
         ('{"label": true}', "True False", "True", Rule.WRAPPED),
         ("Class 2.0", "0 1 2 3", "2", Rule.SENTENCE),
         ("1e3", "10 1000", "1000", Rule.SPELLING),
+        ("1.00E+03", "1 3 1000", "1000", Rule.SPELLING),
+        ("Class 1.5E+01", "1 5 15", "15", Rule.SENTENCE),
         ("7", "007 008", "007", Rule.SPELLING),
         ("0.50", "0.25 0.5", "0.5", Rule.SPELLING),
         ("-1.0", "-1 0 1", "-1", Rule.SPELLING),
