@@ -14,6 +14,7 @@ from engine.text_files import read_text
 
 NEEDED = ("contestant", "image", "truth", "answer")
 OPTIONAL = ("latency_ms", "probability")
+_HEADINGS = ("label", "labels", "class_name")
 _COLUMNS = f"Give it the columns {','.join(NEEDED)}, and if you like {' and '.join(OPTIONAL)}."
 _COMMON = "Give all contestants the same images (an empty answer counts as missing), or add --common."
 
@@ -82,7 +83,7 @@ def read_predictions(path: Path, labels: Labels | None = None, *, common: bool =
 
 
 def read_labels(path: Path) -> Labels:
-    """Read a list of labels, one a line; blank lines are nothing.
+    """Read a list of labels, one a line; blank lines are nothing, and neither is `label` as the heading of a column.
 
     Raises:
         InputError: the file cannot be read, has no label, or one twice; names the line.
@@ -91,7 +92,7 @@ def read_labels(path: Path) -> Labels:
     labels = Labels(given=True, source=str(path))
     found: dict[str, int] = {}
     for number, line in enumerate(read_text(path, wait=True).splitlines(), start=1):
-        if not line.strip():
+        if not line.strip() or (number == 1 and line.strip().casefold() in _HEADINGS):
             continue
         label = labels.of(line, f"line {number}", listed=True)
         if label in found:

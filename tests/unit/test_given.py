@@ -119,6 +119,7 @@ def test_on_the_common_images_alone_it_says_how_many_were_left_out(tmp_path):
 def test_labels_of_a_file(tmp_path):
     labels = written(tmp_path, "cat\n\n dog \nwolf\n", "labels.txt")
     assert list(read_labels(labels)) == ["cat", "dog", "wolf"]
+    assert list(read_labels(written(tmp_path, "Label\r\ncat\r\ndog\r\n".encode("utf-16"), "own.txt"))) == ["cat", "dog"]
     found = scored(tmp_path, GOOD, labels)
     assert found.analysis.of("b").predictions == (None, "dog", "wolf")
     for text, words in (("cat\ncat\n", "line 2"), ("\n", "no label"), (b"\xff", "line 1")):
