@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-_ES = re.compile(r"(s|x|z|ch|sh)$")
+_ES = re.compile(r"(s|x|z|(?<!epo)ch|sh)$")
 _Y = re.compile(r"([^aeiou])y$")
 
 

@@ -216,7 +216,7 @@ def _cost(found: Findings, kinds: dict[str, str]) -> Markup | None:
         lines = {name: (kinds.get(name, "cascade"), usd) for name, usd in found.curves.usd.items()}
         drawn += [
             tag("h3", "Cost by volume"),
-            _legend(kinds),
+            _legend({name: kind for name, (kind, _) in lines.items()}),
             charts.volumes(found.curves.volumes, lines, found.terms.volume),
         ]
     first, *others = section.sentences

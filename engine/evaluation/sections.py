@@ -151,6 +151,7 @@ def quality(found: Findings) -> Section | None:
         q, tops = c.quality, {t.k: percent(t.share.value) for t in c.quality.top}
         error = "–" if q.calibration is None else f"{q.calibration.error:.3f}"
         figures = (percent(q.balanced_accuracy), f"{q.macro_f1:.3f}", f"{q.weighted_f1:.3f}")
+        figures = figures if q.accuracy.n else ("–",) * 3  # nothing was answered yet
         rows.append((_who(c), *figures, tops.get(3, "–"), tops.get(5, "–"), error))
     if not rows:
         return None

@@ -133,7 +133,8 @@ class Flip:
             volume = f"{counted(math.ceil(self.at), 'image')} a month"
             return f"The volume: {f'from {volume} on' if self.above else f'below {volume}'} {who}."
         what = "hosting" if self.term == "hosting_hours" else "machine"
-        return f"The {what} hours: {where} {self.at:.3g} a day {who}."
+        hours = f"{self.at:.3g} a day" if self.at >= 1 else f"{60 * self.at:.2g} minutes a day"
+        return f"The {what} hours: {where} {hours} {who}."
 
 
 def flips(contestants: Sequence[Economics], terms: Terms, *, by_value: bool) -> list[Flip]:

@@ -14,7 +14,7 @@ from engine.errors import DogclsError
 from engine.evaluation.provenance import Provenance, moment
 from engine.jobs.paths import Home
 from engine.settings import load_settings
-from engine.states import ContestantKind, JobKind
+from engine.states import ContestantKind, JobKind, JobState
 from engine.store import Store
 from engine.store.experiments import StoredContestant
 from engine.store.jobs import StoredJob
@@ -102,6 +102,8 @@ def _contestant(contestant: StoredContestant, jobs: Sequence[tuple[StoredJob, fl
         found |= {name: value for name, value in more.items() if value not in (None, [])}
         if finished_at is not None:
             found["finished_at"] = max(found.get("finished_at", ""), moment(finished_at))
+    if any(job.state != JobState.SUCCEEDED for job, _ in jobs):  # one that failed or was cancelled has ended only
+        found.pop("finished_at", None)
     return found
 
 

@@ -17,6 +17,7 @@ def test_counts_agree_with_their_nouns():
         "2 classes", "2 batches", "2 queries", "2 days", "2 boxes",
     ]  # fmt: skip
     assert counted(2, "child", "children") == "2 children"
+    assert counted(2, "epoch") == "2 epochs"
     assert [counted(x, "image") for x in (0.6, 1.4, 1.6)] == ["1 image", "1 image", "2 images"]
     assert [nouns(x, "month") for x in (1, 1.0, 1.5, 0)] == ["month", "month", "months", "months"]
     assert [agrees(n, "is", "are") for n in (0, 1, 2)] == ["are", "is", "are"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from engine.evaluation import exports, report
+from engine.evaluation import exports, report, sections
 from engine.evaluation.comparison import ContestantInput, compare
 from engine.evaluation.details import Answers, ContestantAnswers
 from engine.evaluation.economics import Economics
@@ -121,6 +121,11 @@ def test_what_is_not_finished_has_no_costs_and_is_never_the_best(store, tmp_path
     ][:1]
     assert "$" not in line and "unknown" not in line
     assert "waiting" not in _cells(found.comparison.contestants[1], best=False)["right"].plain
+    origin = found.provenance.contestants[1]
+    assert "finished_at" not in origin and "finished_at" in found.provenance.contestants[0]
+    if not answers:
+        (row,) = [row for row in sections.quality(found).rows if row[0] == "fine-tuned (unfinished)"]
+        assert set(row[1:]) == {"–"}, "of nothing answered there is no share"
     for order in ORDERS[1:]:
         assert [c.name for c in _sorted(found.comparison.contestants, order)] == ["zero-shot", "fine-tuned"]
     whom = comparison(store, "tuned").contestants[1]
