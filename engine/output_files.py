@@ -60,7 +60,7 @@ def write_outputs(contents: Mapping[Path, str]) -> None:
         reason = (error.strerror if isinstance(error, OSError) else "no name of a file") or type(error).__name__
         was_there = os.path.isfile(path)  # noqa: PTH113 – pathlib's fails for a name that is too long
         kept = "The file that was there is unchanged. " if was_there else ""
-        raise InputError(f"{path}: {reason}.", f"{kept}Choose another place, or make this one writable.") from None
+        raise InputError(f"{path}: {reason}.", f"{kept}Choose another place, or make room or rights there.") from None
     finally:
         for name in partial.values():
             with contextlib.suppress(OSError):

@@ -195,7 +195,7 @@ def load_settings(home: Path) -> Settings:
     files = [home / "settings.toml"]
     with contextlib.suppress(RuntimeError):  # the user has no home folder
         files.append(user_config_path("dogcls-tui", appauthor=False) / "settings.toml")
-    sources, tables = _read(files)
+    sources, tables, notes = _read(files)
     profiles = [table for source in tables for table in source.values.values() if isinstance(table, dict)]
     _keep_secret([*(source.values for source in sources), *profiles])
     found = combine(sources, tables)
@@ -208,12 +208,12 @@ def load_settings(home: Path) -> Settings:
         raise InputError(
             f"Setting {where}: {first['msg']}.", "Correct it in the settings file or the environment."
         ) from None
-    settings._origins, settings._notes, settings._refused = found.origins, tuple(found.notes), found.refused
+    settings._origins, settings._notes, settings._refused = found.origins, (*found.notes, *notes), found.refused
     return settings
 
 
-def _read(files: Sequence[Path]) -> tuple[list[Source], list[Source]]:
-    """Return the sources of single settings, first wins, and those of profiles; an empty value counts as none."""
+def _read(files: Sequence[Path]) -> tuple[list[Source], list[Source], list[str]]:
+    """Return the sources of single settings (first wins), those of profiles, and notes; an empty value is none."""
     fields = {str(field.validation_alias): name for name, field in Variables.model_fields.items()}
 
     def source(name: str, values: Mapping[str, Any]) -> Source:
@@ -224,15 +224,21 @@ def _read(files: Sequence[Path]) -> tuple[list[Source], list[Source]]:
     environment = EnvSettingsSource(Variables)()
     sources = [source(ENVIRONMENT, environment), source(DOTENV, _dotenv(Path(DOTENV), fields))]
     tables = []
+    notes: list[str] = []
     for file in files:
         found = read_toml_if_there(file) or {}
+        for key, value in found.items():
+            if key in fields.values() and not isinstance(value, str):
+                raise InputError(f"{file}: {key} is {value!r}, which is no text.", f'As in: {key} = "…"')
+            if key not in (*fields.values(), "profiles"):
+                notes.append(f"{file}: {key} is no setting, and is not used.")
         mine = {name: value for name, value in found.items() if name in fields.values() and value not in (None, "")}
         sources.append(Source(str(file), mine))
         profiles = found.get("profiles", {})
         if not isinstance(profiles, dict):
             raise InputError(f"{file}: profiles is no table.", "Write [profiles.NAME] and its settings below.")
         tables.append(Source(str(file), profiles))
-    return sources, tables
+    return sources, tables, notes
 
 
 def _dotenv(path: Path, names: Iterable[str]) -> dict[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from engine import DogclsError, described, give_up, guard_streams, make_private, open_closed
 from tui.text import literal
@@ -13,6 +14,7 @@ def main() -> None:
     open_closed()
     guard_streams()
     try:
+        Path.cwd()  # of a folder that is gone: an error here, and not somewhere within a library
         make_private()
         if len(sys.argv) == 1:
             from tui.opening import open_app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -97,13 +97,29 @@ def load_prices(*overrides: Path) -> Prices:
             table["models"][model] = table["models"].get(model, {}) | prices
         table["machine"] = own.get("machine", table["machine"])
         table["as_of"] = str(own.get("as_of", table["as_of"]))
-    try:
-        machine = float(table["machine"]["hourly"])
-        models = {name: ModelPrices(**{k: float(v) for k, v in p.items()}) for name, p in table["models"].items()}
-    except (TypeError, ValueError, KeyError) as error:
-        cure = "Give each model all six prices, and the machine `hourly`, as numbers."
-        raise InputError(f"{name}: {error}.", cure) from None
-    return Prices(table["as_of"], models, machine)
+    machine = table["machine"].get("hourly") if isinstance(table["machine"], dict) else None
+    return Prices(
+        table["as_of"],
+        {model: ModelPrices(**_prices(f"models.{model}", prices, name)) for model, prices in table["models"].items()},
+        _price("machine.hourly", machine, name),
+    )
+
+
+def _prices(model: str, prices: dict[str, Any], name: str) -> dict[str, float]:
+    """Return a model's six prices; raises InputError, which names the file and the price."""
+    known = [price.name for price in fields(ModelPrices)]
+    if strange := [key for key in prices if key not in known]:
+        raise InputError(f"{name}: {model}.{strange[0]} is no price.", f"Known are: {', '.join(known)}.")
+    return {key: _price(f"{model}.{key}", prices.get(key), name) for key in known}
+
+
+def _price(key: str, value: object, name: str) -> float:
+    hint = "Give each model all six prices, and the machine `hourly`, as numbers: US dollars, 0 or more."
+    if value is None:
+        raise InputError(f"{name}: {key} is missing.", hint)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise InputError(f"{name}: {key} is {value!r}, which is no price.", hint)
+    return float(value)
 
 
 def tokens_of_image(width: int, height: int, detail: str, model: str) -> int:

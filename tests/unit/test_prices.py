@@ -40,6 +40,28 @@ def test_the_users_table_lies_over_ours(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("machine = 5", r"machine\.hourly is missing"),
+        ("[machine]\nhourly = nan", r"machine\.hourly is nan, which is no price"),
+        ("[machine]\nhourly = -1", r"machine\.hourly is -1"),
+        (f'[models."{MODEL}"]\ninput = inf', rf"models\.{MODEL}\.input is inf"),
+        (f'[models."{MODEL}"]\ninput = true', rf"models\.{MODEL}\.input is True"),
+        (f'[models."{MODEL}"]\ninput = "2,5"', rf"models\.{MODEL}\.input is '2,5'"),
+        (f'[models."{MODEL}"]\ninpt = 2', rf"models\.{MODEL}\.inpt is no price\. Known are: training, input"),
+        ("[models.x]\ninput = 1", r"models\.x\.training is missing"),
+        ("models = 1", "models is not one table a model"),
+    ],
+)
+def test_a_price_that_is_none_is_named_with_its_file(tmp_path, text, words):
+    path = tmp_path / "prices.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=words) as caught:
+        load_prices(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
     ("size", "detail", "tokens"),
     [
         ((224, 224), "low", 85),

@@ -223,3 +223,15 @@ def test_a_broken_settings_file_is_named_and_its_values_are_not(tmp_path):
 def test_an_unknown_profile_makes_no_engine(tmp_path):
     with pytest.raises(InputError, match="nowhere"):
         Engine(tmp_path / "home", "nowhere")
+
+
+@pytest.mark.parametrize("text", ["endpoint = 5", "api_key = true", "[deployment]\na = 1"])
+def test_a_setting_that_is_no_text_is_named_with_its_file(place, text):
+    with pytest.raises(InputError, match=rf"{place.home}: {text.strip('[').split(']')[0].split()[0]} is .* no text"):
+        place(home_file=text)
+
+
+def test_what_is_no_setting_is_noted(place):
+    settings = place(home_file='endpiont = "https://x.openai.azure.com"\n')
+    assert settings.notes == (f"{place.home}: endpiont is no setting, and is not used.",)
+    assert settings.default_profile() == "demo"
