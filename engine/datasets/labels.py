@@ -151,7 +151,7 @@ class Labels:
         if not label:
             self._refuse(place, spelled, "has no visible character", "Write the label, or remove the image.")
         if len(label) > _LONGEST:
-            what = f"has {len(label):,} characters, and a label has at most {_LONGEST}"
+            what = f"has {counted(len(label), 'character')}, and a label has at most {_LONGEST}"
             self._refuse(place, _cut(spelled), what, "Write the bare label, and nothing else.")
         if not listed and (label in MISSING or label in ERRORS or (len(label) > 2 and not label.strip("#"))):
             what = "is an error of a spreadsheet" if label[0] == "#" else "is how programs write a missing value"
