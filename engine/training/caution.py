@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from engine.backbones import imagenet_synsets, match_imagenet
 from engine.datasets.imagenet import HELD_OUT, SYNSET
+from engine.quantities import agrees, counted
 from engine.states import Split
 
 _SHARE = 0.05
@@ -45,9 +46,17 @@ def imagenet_caution(labels: Sequence[str], images: Iterable[tuple[PurePath, str
         return ""
     known = sum(index is not None for index in match_imagenet(labels))
     facts = [
-        f"{named.count:,} of {named.total:,} files are named as ImageNet's are",
-        *([f"{named.tests:,} of the {named.total_tests:,} test images among them"] if named.total_tests else []),
-        *([f"{known} of {len(labels)} labels are among its classes"] if known else []),
+        f"{named.count:,} of {counted(named.total, 'file')} {agrees(named.count, 'is', 'are')} named as ImageNet's are",
+        *(
+            [f"{named.tests:,} of the {counted(named.total_tests, 'test image')} among them"]
+            if named.total_tests
+            else []
+        ),
+        *(
+            [f"{known} of {counted(len(labels), 'label')} {agrees(known, 'is', 'are')} among its classes"]
+            if known
+            else []
+        ),
     ]
     learned = "The backbone may have learned from these very pictures"
     chosen = "are of the parts on which such weights are tested and chosen"
@@ -67,7 +76,8 @@ def imagenet_note(images: Iterable[tuple[PurePath, str, str]]) -> str:
     if named is None:
         return ""
     return (
-        f"{named.count:,} of {named.total:,} images are named as ImageNet's are: a contestant with ImageNet weights may"
+        f"{named.count:,} of {counted(named.total, 'image')} {agrees(named.count, 'is', 'are')} named as"
+        f" ImageNet's are: a contestant with ImageNet weights may"
         " have learned from these very pictures."
     )
 
