@@ -460,7 +460,12 @@ def _verify(lane, home, store, scenario, outcome, before, chats):
     job = store.jobs.get(1)
     names = Counter(file["filename"] for file in lane.listed("files") if f"dogcls-{job.nonce}" in file["filename"])
     wrong += [f"{count} files are named {name}" for name, count in names.items() if count > 1]
-    ids = [remote for _, remote, _ in store.jobs.remote_calls(1)]
+    ids = [remote for _, remote, _ in store.jobs.remote_calls(1) if remote is not None]
+    with sqlite3.connect(f"file:{home.store}?mode=ro", uri=True) as db:
+        unknown = db.execute("SELECT key FROM remote_calls WHERE remote_id IS NULL AND ended_at IS NULL").fetchall()
+    db.close()
+    if unknown:
+        wrong.append(f"calls that may have created something: {unknown}")
     if scenario.kind == "batch":
         mine = new["batches"]
         asked = sum(row.get("requests", 0) for row in mine) + book["chat_requests"]["total"] - chats

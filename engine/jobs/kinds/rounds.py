@@ -268,7 +268,7 @@ class Round:
         if time.monotonic() < self._closed_until:
             return False
         used = sum(other.tokens for other in self._running())
-        return self._limit is None or not used or used + file.tokens <= self._limit
+        return not used or self._limit is None or used + file.tokens <= self._limit
 
     def _waiting(self) -> list[File]:
         return [file for file in self._open() if file.batch is None]
@@ -281,7 +281,8 @@ class Round:
                 continue
             try:
                 await self._create(file)
-            except QuotaFull as full:
+            except QuotaFull as full:  # nothing was created
+                self._context.store.jobs.ended(self._context.job.id, "batch", self._key(file))
                 await self._refused(file, full.limit)
             return  # those that are under way have a look taken at them between two uploads
 
@@ -291,9 +292,7 @@ class Round:
         jobs, job = context.store.jobs, context.job
         key = self._key(file)
         intended, _ = jobs.intend(job.id, "batch", key)
-        look = intended or context.known
-        name = self._name(file)
-        path = self._folder / file.name
+        look, name, path = intended or context.known, self._name(file), self._folder / file.name
         if file.input_id:
             try:
                 await files.wait_processed(azure, file.input_id, say=context.say)
