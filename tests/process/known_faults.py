@@ -4,8 +4,9 @@
 
 Run it from the project's root with its environment; `dogcls-tui` is the one beside the running Python. The folder has
 `input/NN-name/run.sh` and `faults/NN-name.py`, which exit with 1 and print `FAULT` lines while the fault is present and
-with 77 where they cannot run, and `jobs/*.py`, which print the state of things (their output is kept in full) or are
-pytest files (`test_*.py`). The exit code is 1 if any script shows a fault.
+with 77 where they cannot run; `figures/*.csv` for `dogcls-tui score`; `figures/*.py` and `jobs/*.py`, which print the
+state of things (their output is kept in full) or are pytest files (`test_*.py`). The exit code is 1 if any script shows
+a fault.
 """
 
 import argparse
@@ -67,6 +68,11 @@ def cases(folder):
     found = [Case(f"input/{path.parent.name}", ("bash", str(path))) for path in sorted(folder.glob("input/*/run.sh"))]
     for path in sorted(folder.glob("faults/[0-9]*.py")):
         found.append(Case(f"faults/{path.stem}", (sys.executable, str(path))))
+    for path in sorted(folder.glob("figures/*.csv")):
+        command = Path(sys.executable).parent / "dogcls-tui"
+        found.append(Case(f"figures/{path.stem}", (str(command), "score", str(path)), judged=False))
+    for path in sorted(folder.glob("figures/*.py")):
+        found.append(Case(f"figures/{path.stem}", (sys.executable, str(path)), judged=False))
     for path in sorted(folder.glob("jobs/*.py")):
         if path.stem.startswith("test_"):
             options = ("-q", "-s", "-c", "pyproject.toml", "-p", "no:cacheprovider", "--rootdir", ".")
