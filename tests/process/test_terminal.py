@@ -79,3 +79,37 @@ def test_when_it_closes_the_shell_has_the_comparison_and_its_own_title(terminal)
     text = terminal.text()
     assert "Log of" not in text and re.search(r"cnn +386/416 +92.8%", text), text
     assert terminal.sent(b"\x1b]9;4;0;0\x07") and terminal.sent(b"\x1b[23;2t")
+
+
+@pytest.mark.parametrize(
+    ("shell", "more", "words"),
+    [
+        ("2>{err}", {}, ("╭─ Experiments", "386/416", "q quit")),
+        pytest.param(
+            "",
+            {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
+            ("+- Experiments", "386/416", "q quit"),
+            marks=pytest.mark.full,
+        ),
+        ("", {"TERM": "dumb"}, ("The app needs a terminal that can place text", "Set TERM, as in TERM=xterm-256color")),
+        ("</dev/null", {}, ("The app needs a terminal for its keys, and stdin is none.",)),
+    ],
+    ids=["stderr to a file", "ascii", "a dumb terminal", "no stdin"],
+)
+def test_the_app_is_drawn_where_it_can_be_and_else_one_line_names_why(home, tmp_path, shell, more, words):
+    home.root.mkdir(mode=0o700)
+    restore(home.store)
+    home.store.chmod(0o600)
+    env = {"PYTHONPATH": str(ROOT), "DOGCLS_HOME": str(home.root), "DOGCLS_PROFILE": "demo", "TMUX": "", **more}
+    err = tmp_path / "err"
+    command = ["bash", "-c", f'"$0" -P -m tui {shell.format(err=err)}', sys.executable]
+    terminal = Terminal(command, env, columns=120, rows=30)
+    try:
+        terminal.sees(lambda text: all(word in text for word in words), "what is expected")
+        if "q quit" in words:
+            terminal.press("q")
+        become(terminal, psutil.STATUS_ZOMBIE)
+        assert "Traceback" not in terminal.text() + (err.read_text() if err.exists() else "")
+        assert not err.exists() or "\x1b" not in err.read_text()
+    finally:
+        terminal.close()
