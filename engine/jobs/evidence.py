@@ -23,6 +23,7 @@ from engine.jobs.bought import bought
 from engine.jobs.brightness import brightness
 from engine.jobs.paths import Home
 from engine.jobs.provenance import provenance
+from engine.learning import seconds_here
 from engine.quantities import counted
 from engine.states import ContestantKind, JobKind, Split
 from engine.store import Store
@@ -147,7 +148,22 @@ def _economics(
     if contestant.kind != ContestantKind.CNN and contestant.model.split(".ft-")[0] in prices.models:
         known = prices.of(contestant.model)
     tokens = (usage.prompt_tokens / asked, usage.completion_tokens / asked) if asked and usage.prompt_tokens else None
-    return economics(result, known, tokens, labels=dataset.train + dataset.val, tested=dataset.test)
+    labels = dataset.train + dataset.val
+    row = _first_run(store, contestant, result, dataset.train)
+    return economics(row, known, tokens, labels=labels, tested=dataset.test)
+
+
+def _first_run(store: Store, contestant: StoredContestant, result: ContestantResult, images: int) -> ContestantResult:
+    """Return a row with the time that a training without features in the cache takes here, where that is known.
+
+    Else its own time is a lower bound of what the machine is paid for.
+    """
+    if not result.train_from_cache:
+        return result
+    jobs = [store.jobs.get(view.id) for view in store.jobs.of_kind(JobKind.TRAIN)]
+    recipe = next((str(job.parameters.get("recipe")) for job in jobs if job.contestant_id == contestant.id), "")
+    first = seconds_here(store, recipe, images)
+    return result if first is None else replace(result, train_seconds=max(first, result.train_seconds or 0.0))
 
 
 def _strays(store: Store, contestants: Sequence[StoredContestant], images: list[StoredImage]) -> list[str]:

@@ -10,6 +10,7 @@ from engine import Engine, make_spec
 from engine.evaluation.exports import rows, to_json
 from engine.evaluation.report import to_table
 from engine.jobs.comparing import comparison
+from engine.jobs.evidence import evidence
 from engine.jobs.outline import command
 from engine.learning import Learning, is_from_cache, outcome, seconds_here
 from engine.states import JobState, Outcome
@@ -134,10 +135,11 @@ async def test_a_run_that_failed_says_why_instead(ended, store):
     assert "accuracy" not in found
 
 
-async def test_a_run_with_features_from_the_cache_reports_it_wherever_its_time_stands(ended, store):
+async def test_a_run_with_features_from_the_cache_reports_it_wherever_its_time_stands(ended, store, home):
     """15 minutes became 3 seconds: the time is a lower bound, no estimate uses it, and there is no rate of images."""
+    ended({"recipe": "quick", "seed": 1}, result={"seconds": 903.0, "from_cache": 0.0})
     about = {"model": "quick", "seconds": 3.0, "images_per_second": 9000.0, "device": "cpu"}
-    for share, name in ((0.0, "run-0"), (1.0, "run-1")):
+    for share, name in ((1.0, "run-1"), (0.0, "run-2")):
         job = ended({"recipe": "quick", "seed": 1, "probe": 0}, result={**about, "from_cache": share})
         (cnn,) = store.experiments.contestants(name)
         store.experiments.describe_contestant(cnn.id, train_seconds=3.0)
@@ -152,6 +154,8 @@ async def test_a_run_with_features_from_the_cache_reports_it_wherever_its_time_s
         assert (note in to_table(made)) == bool(share)
         assert to_json(made)["contestants"][0].get("train_from_cache") == (share or None)
         assert rows(made)[0]["train_from_cache"] == (share or None)
+        (cost,) = evidence(store, home, name).economics
+        assert cost.machine_once_seconds == 3.0 + 900 * share  # that of the first run, which computed its features
         found["weights"], found["seconds_to_accuracy"] = [], {}
         assert ("features of 100% of its images from the cache" in outcome_table(found)) == bool(share)
 
