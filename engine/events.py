@@ -55,9 +55,16 @@ class JobView:
         return self.state == "waiting" and self.note.startswith(WAITS_FOR_SETTINGS)
 
     @property
+    def done_of_total(self) -> str:
+        """What is done in its own units, such as images; in per cent where a job's stages count different things."""
+        if not self.total:
+            return ""
+        return f"{self.progress:.0%}" if self.kind == "train" else f"{self.done:,} of {self.total:,}"
+
+    @property
     def progress(self) -> float:
         """Share of the work that is done, 0 to 1."""
-        if self.state == "succeeded":
+        if self.state == "succeeded" and not self.unanswered:
             return 1.0
         return min(1.0, self.done / self.total) if self.total else 0.0
 

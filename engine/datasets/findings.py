@@ -6,7 +6,7 @@ Findings are made of a staged set (`engine.store.staging`), streamed: no list of
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.datasets.kinds import KINDS, UNUSABLE
@@ -68,12 +68,13 @@ class CheckReport:
         return self.images / self.seconds if self.seconds else 0.0
 
 
-def find(staging: Staging, likeness: Likeness) -> None:
+def find(staging: Staging, likeness: Likeness, progress: Callable[[float], None] | None = None) -> None:
     """Write all that is found of a staged set into it.
 
     Args:
         staging: looked through; its images have been looked at.
         likeness: fingerprints of its images.
+        progress: called with the share that is done, 0 to 1; may raise to stop.
 
     """
     order = {kind: n for n, kind in enumerate(KINDS)}
@@ -81,7 +82,7 @@ def find(staging: Staging, likeness: Likeness) -> None:
         about = KINDS[kind]
         staging.find(kind, about.level, about.sentence(count), about.cure, staging.flagged_files(kind))
     _copies(staging)
-    _alike(staging, likeness)
+    _alike(staging, likeness, progress)
     for paths in staging.same_but_for_case():
         staging.find(
             "case", "warning", "names that differ in capitals alone", "Rename them: some disks keep one of these.",
@@ -104,8 +105,8 @@ def _copies(staging: Staging) -> None:
             staging.find("duplicate", "warning", "one picture more than once", "Remove the copies.", spots)
 
 
-def _alike(staging: Staging, likeness: Likeness) -> None:
-    for keys in likeness.groups():
+def _alike(staging: Staging, likeness: Likeness, progress: Callable[[float], None] | None) -> None:
+    for keys in likeness.groups(progress):
         labels, splits, contents = (set(found) for found in zip(*staging.of_some(keys), strict=True))
         if len(contents) < 2:
             continue  # copies, which are found as such

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -42,6 +42,8 @@ OTHERS = 256
 """So many pictures of the set stand for all, when it is asked how near a picture is to them."""
 CLOSER = 0.15
 """A pair is so much nearer (in 1 - correlation) than chance. True pairs of photographs came to 0.09 at most."""
+PAIRS_SHARE = 0.5
+"""Of the time that groups take, about what it takes to find the pairs."""
 CROWDED = 0.65
 """Chance correlations above this are those of a set whose pictures are all of a kind (photographs: 0.64 at most,
 digits: 0.82 and 0.90 in the middle). There, only pictures that are equal but for an encoder's noise count."""
@@ -116,10 +118,14 @@ class Likeness:
         """Return the keys of pictures that have many like them, so that only equal ones counted; after `groups`."""
         return self._crowded
 
-    def groups(self) -> Iterator[list[int]]:
+    def groups(self, progress: Callable[[float], None] | None = None) -> Iterator[list[int]]:
         """Yield keys of pictures that look alike: one that came early, then all that look like that very one.
 
         Nobody is in a group because of somebody in between; a picture may be in several groups.
+
+        Args:
+            progress: called with the share that is done, 0 to 1; may raise to stop.
+
         """
         if len(self._keys) < 2:
             return
@@ -128,7 +134,10 @@ class Likeness:
         first, some, copies = _distinct(cosines, steps, pixels)
         tiny = np.frombuffer(self._tiny, dtype=np.bool_)[first]
         near = _Near(cosines[first], steps[first], pixels, first, tiny, some)
-        for leader, members in _without_repetition(near.stars(), copies.several()):
+        tell = progress or (lambda _share: None)
+        stars, several = near.stars(lambda share: tell(PAIRS_SHARE * share)), copies.several()
+        for leader, members in _without_repetition(stars, several):
+            tell(PAIRS_SHARE + (1 - PAIRS_SHARE) * leader / len(first))
             head, *same = copies.of(leader)
             rest = sorted([*same, *(n for member in members for n in copies.of(member))])
             yield [self._keys[n] for n in (head, *rest)]
@@ -204,11 +213,14 @@ class _Near:
         """Return who was found to have many like it."""
         return np.flatnonzero(self._chance > CROWDED).tolist()
 
-    def stars(self) -> dict[int, set[int]]:
-        """Return who leads whom. Who is led leads nobody but one that is led by none: pairs stay few."""
+    def stars(self, tell: Callable[[float], None]) -> dict[int, set[int]]:
+        """Return who leads whom. Who is led leads nobody but one that is led by none: pairs stay few.
+
+        `tell` is called with the share that is done.
+        """
         led = np.zeros(len(self._first), dtype=bool)
         stars: dict[int, set[int]] = {}
-        for left, right in self._candidates():
+        for left, right in self._candidates(tell):
             open_ = ~(led[left] & led[right])
             left, right = left[open_], right[open_]
             near = self._nearer_than_chance(left, right)
@@ -250,7 +262,7 @@ class _Near:
             self._chance[some] = np.partition(near, at_rank, axis=1)[:, at_rank]
         return self._chance[rows]
 
-    def _candidates(self) -> Iterator[tuple[Rows, Rows]]:
+    def _candidates(self, tell: Callable[[float], None]) -> Iterator[tuple[Rows, Rows]]:
         """Yield pairs with near fingerprints, the earlier one left: they share a band, and only such are compared."""
         cosines, steps = self._cosines, self._steps
         width = 64 / BANDS
@@ -259,9 +271,12 @@ class _Near:
             values = (cosines >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
             order = np.argsort(values, kind="stable")
             edges = np.flatnonzero(np.diff(values[order])) + 1
+            passed = 0
             for bucket in _runs(order, edges):
                 # In blocks, so that a bucket that holds everything takes time but no memory.
                 for start in range(0, len(bucket), BLOCK):
+                    tell((band + passed / len(order)) / BANDS)
+                    passed += len(bucket[start : start + BLOCK])
                     rows = bucket[start : start + BLOCK]
                     for other in range(start, len(bucket), BLOCK):
                         columns = bucket[other : other + BLOCK]

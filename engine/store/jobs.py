@@ -302,10 +302,16 @@ class Jobs(OpenCalls, Charges, Measurements):
     # -- what a worker tells
 
     def progress(self, job_id: int, attempt: int, done: int, total: int, note: str) -> Request | None:
-        """Write how far a job is, and learn what was asked of its worker."""
+        """Write how far a job is, and learn what was asked of its worker.
+
+        The share that is done never gets smaller: of another attempt, or of a round for what failed, it stays until it
+        is passed.
+        """
+        further = "(NOT total OR (?2 AND ?1 * total >= done * ?2))"
         with self._db.transaction(durable=False) as db:
             row = db.execute(
-                "UPDATE jobs SET done = ?, total = ?, note = ? WHERE id = ? AND attempt = ? RETURNING request",
+                f"UPDATE jobs SET done = IIF({further}, ?1, done), total = IIF({further}, ?2, total), note = ?3"
+                " WHERE id = ?4 AND attempt = ?5 RETURNING request",
                 (done, total, note, job_id, attempt),
             ).fetchone()
         return None if row is None or row["request"] is None else Request(row["request"])

@@ -23,7 +23,7 @@ from engine.training.data import Example, Watch
 from engine.training.device import Runtime
 from engine.training.doubling import Doubling, Point, doubling
 from engine.training.models import BACKBONES, network, parameter_groups, start_head
-from engine.training.recipes import Phase, Recipe, get_recipe
+from engine.training.recipes import Recipe, get_recipe
 from engine.training.step import rate_factor, step
 
 SMALLEST = 5
@@ -31,6 +31,10 @@ SEEDS = 3
 """Draws of a small set: which five images of a breed are taken moves the accuracy by points."""
 SMALL = 20
 """Images a class up to which several sets are drawn; above, draws differ less than the interval is wide."""
+MOST_SECONDS = 60.0
+"""A point that would take the curve beyond this is left out, and the larger ones with it; the note names them."""
+MOST_JUDGES = 3_000
+"""So many validation images judge a point; more would narrow its interval by little, and take most of the time."""
 STAND_IN = "efficientnet-lite0"
 """Whose features are taken for a recipe that trains every weight and has no features of its own."""
 
@@ -130,19 +134,38 @@ def learning_curve(
     except _NotCached:
         return None
     sizes = _sizes(data)
+    measured: list[tuple[Point, np.ndarray]] = []
     with _one_thread():
-        measured = [
-            _measure(learner, backbone, labels, data, size, seed, watch, (number, len(sizes)))
-            for number, size in enumerate(sizes)
-        ]
+        for number, size in enumerate(sizes):
+            if measured and time.monotonic() - started + _expected(measured[-1][0], data, size) > MOST_SECONDS:
+                break
+            measured.append(_measure(learner, backbone, labels, data, size, seed, watch, (number, len(sizes))))
     points = [point for point, _ in measured]
+    notes = [_note(recipe, name, own=own), _left_out(sizes[len(points) :], len(training))]
+    if len(validation) > len(data.expected):
+        notes.append(f"judged on {len(data.expected):,} of {len(validation):,} validation images")
     return LearningCurve(
         name,
         tuple(points),
         doubling(points, [right for _, right in measured]),
-        _note(recipe, name, own=own),
+        "; ".join(filter(None, notes)),
         time.monotonic() - started,
     )
+
+
+def _expected(last: Point, data: _Data, size: int | None) -> float:
+    """Return the seconds that a point is likely to take, by the point before it."""
+    images, judges = _count(data, size), len(data.expected)
+    return last.seconds / last.seeds * _draws(size) * (images + judges) / (last.images + judges)
+
+
+def _left_out(sizes: Sequence[int | None], training: int) -> str:
+    """Return which points were left out, in words."""
+    if not sizes:
+        return ""
+    told = " and ".join(f"all {training:,} images" if size is None else f"{size:,} a class" for size in sizes[-2:])
+    more = f"{sizes[0]:,} a class to " if len(sizes) > 2 else ""
+    return f"left out: {more}{told}, as the curve would take longer than {MOST_SECONDS:.0f} s"
 
 
 @contextmanager
@@ -191,11 +214,14 @@ def _features(
         )
         return [np.asarray(view) for view in found]
 
+    judges = np.arange(len(validation))
+    if len(judges) > MOST_JUDGES:  # they are in order of label: each class keeps its share
+        judges = judges[:MOST_JUDGES] * len(validation) // MOST_JUDGES
     return _Data(
         look(training),
         np.array([example.label for example in training]),
-        [torch.from_numpy(view).float() for view in look(validation)],
-        torch.tensor([example.label for example in validation]),
+        [torch.from_numpy(view[judges]).float() for view in look(validation)],
+        torch.tensor([validation[number].label for number in judges.tolist()]),
     )
 
 
@@ -222,7 +248,7 @@ def _measure(
 ) -> tuple[Point, np.ndarray]:
     """Return a point, and of each validation image how often it was right, 0 to 1."""
     started = time.monotonic()
-    draws = SEEDS if size is not None and size <= SMALL else 1
+    draws = _draws(size)
     rights = []
     for draw in range(draws):
         chosen = _drawn(data, size, (seed, draw))
@@ -246,6 +272,15 @@ def _measure(
         seconds=time.monotonic() - started,
     )
     return point, each.mean(0)
+
+
+def _draws(size: int | None) -> int:
+    return SEEDS if size is not None and size <= SMALL else 1
+
+
+def _count(data: _Data, size: int | None) -> int:
+    """Return how many images a point learns from."""
+    return sum(len(images) if size is None else min(size, len(images)) for images in data.classes)
 
 
 def _drawn(data: _Data, size: int | None, seed: tuple[int, int]) -> np.ndarray:
@@ -274,7 +309,7 @@ def _learn(
     optimizer = torch.optim.AdamW(parameter_groups(model, phase), weight_decay=phase.weight_decay)
     scaler = runtime.scaler()
     steps = -(-len(chosen) // phase.batch_size)
-    epochs = []
+    choice = _Choice(data.expected.numpy(), phase.patience)
     for epoch in range(phase.epochs):
         model.train()
         order = random.permutation(chosen)
@@ -297,8 +332,10 @@ def _learn(
                 smoothing=phase.label_smoothing,
                 part=phase.batch_size,
             )
-        epochs.append(_judge(model, data))
-    return _crossed([right for right, _ in epochs], [losses for _, losses in epochs], phase, data.expected.numpy())
+        choice.add(*_judge(model, data))
+        if choice.over:
+            break
+    return choice.right()
 
 
 @torch.inference_mode()
@@ -310,22 +347,41 @@ def _judge(model: torch.nn.Module, data: _Data) -> tuple[np.ndarray, np.ndarray]
     return (probabilities.argmax(1) == data.expected).numpy(), losses.numpy()
 
 
-def _crossed(
-    rights: Sequence[np.ndarray], losses: Sequence[np.ndarray], phase: Phase, expected: np.ndarray
-) -> np.ndarray:
-    """Return what is right at the best epoch, as chosen on the other half of the validation images."""
-    # Of each class every other image; classes start in turns, so that one image each is not all in one half.
-    rank = np.zeros(len(expected), int)
-    for start, label in enumerate(np.unique(expected)):
-        members = np.flatnonzero(expected == label)
-        rank[members] = start + np.arange(len(members))
-    halves = (rank % 2).astype(bool)
-    found = np.array(rights[-1])
-    for half in (halves, ~halves):
-        if half.any() and not half.all():
-            scores = [(float(r[~half].mean()), -float(e[~half].mean())) for r, e in zip(rights, losses, strict=True)]
-            found[half] = rights[_best(scores, phase.patience)][half]
-    return found
+class _Choice:
+    """The best epoch, chosen for each half of the validation images on the other half."""
+
+    def __init__(self, expected: np.ndarray, patience: int) -> None:
+        """`expected` are the labels of the validation images; `patience` is the training loop's."""
+        # Of each class every other image; classes start in turns, so that one image each is not all in one half.
+        rank = np.zeros(len(expected), int)
+        for start, label in enumerate(np.unique(expected)):
+            members = np.flatnonzero(expected == label)
+            rank[members] = start + np.arange(len(members))
+        half = (rank % 2).astype(bool)
+        self._halves = (half, ~half) if half.any() and not half.all() else ()
+        self._patience = patience
+        self._rights: list[np.ndarray] = []
+        self._scores: list[list[tuple[float, float]]] = [[] for _ in self._halves]
+
+    def add(self, right: np.ndarray, losses: np.ndarray) -> None:
+        """Add an epoch: of each image whether it is right, and its loss."""
+        self._rights.append(right)
+        for half, scores in zip(self._halves, self._scores, strict=True):
+            scores.append((float(right[~half].mean()), -float(losses[~half].mean())))
+
+    @property
+    def over(self) -> bool:
+        """Whether no later epoch can be chosen any more."""
+        done = len(self._rights)
+        best = [_best(scores, self._patience) for scores in self._scores]
+        return bool(best) and self._patience > 0 and all(done - number > self._patience for number in best)
+
+    def right(self) -> np.ndarray:
+        """Return what is right at the best epoch."""
+        found = np.array(self._rights[-1])
+        for half, scores in zip(self._halves, self._scores, strict=True):
+            found[half] = self._rights[_best(scores, self._patience)][half]
+        return found
 
 
 def _best(scores: Sequence[tuple[float, float]], patience: int) -> int:

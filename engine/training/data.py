@@ -46,8 +46,11 @@ class Judged:
 class Watch(Protocol):
     """Who is told how training goes, and may stop it."""
 
+    def stage(self, name: str) -> None:
+        """Begin a stage of the job; see `engine.training.stages`."""
+
     def phase(self, name: str, done: int, total: int) -> None:
-        """Tell how far a phase is."""
+        """Tell how far the stage is, and what it does."""
 
     def metric(self, name: str, value: float, step: int, epoch: float | None = None) -> None:
         """Tell a measured value."""

@@ -22,6 +22,7 @@ from engine.backbones.images import READING
 from engine.backbones.weights import file_sha256
 from engine.errors import InputError, JobError, LostClaim
 from engine.quantities import agrees, counted
+from engine.training import stages
 from engine.training.data import Example, Watch
 from engine.training.device import pick_runtime
 from engine.training.judging import judge, judged
@@ -178,7 +179,9 @@ class Trainer:
         self._run.watch.phase(f"{name}, {phase.train}: making ready", 0, 0)
         self._images, self._busy, self._phase_began = 0, 0.0, time.monotonic()
         self._run.runtime.use(light=phase.train == "head")
-        model, source, origin = open_phase(self._run, name, phase, hash(place) % 2**32)
+        stage = stages.look(state.member, state.phase)
+        model, source, origin = open_phase(self._run, name, phase, hash(place) % 2**32, stage)
+        self._run.watch.stage(stages.learn(state.member, state.phase))
         state.opened(source.key, source.needed, source.computed)
         model.to(self._run.runtime.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
         optimizer = torch.optim.AdamW(parameter_groups(model, phase), weight_decay=phase.weight_decay)

@@ -42,7 +42,7 @@ class Run:
     runtime: Runtime
 
 
-def open_phase(run: Run, name: str, phase: Phase, seed: int) -> tuple[nn.Module, Source, Origin]:
+def open_phase(run: Run, name: str, phase: Phase, seed: int, stage: str) -> tuple[nn.Module, Source, Origin]:
     """Return a backbone's network with its first weights, the phase's data, and where the weights are from.
 
     Args:
@@ -50,6 +50,7 @@ def open_phase(run: Run, name: str, phase: Phase, seed: int) -> tuple[nn.Module,
         name: the backbone.
         phase: which of the recipe's.
         seed: of the order and augmentation of this phase, 0 to 2³²-1.
+        stage: begins when pictures are decoded or features computed.
 
     Raises:
         WeightsError: the weights cannot be had.
@@ -62,6 +63,7 @@ def open_phase(run: Run, name: str, phase: Phase, seed: int) -> tuple[nn.Module,
         model, weights, size = whole_module(
             name, len(run.labels), run.weights, cache=cache, dropout=recipe.dropout, progress=watch.phase
         )
+        watch.stage(stage)
         pictures = Pictures(size=size, augment=recipe.augment, workers=run.runtime.workers, **common)
         return model, pictures, Origin(name, weights.source, weights.sha256)
     backbone = load_backbone(cache, name, cut=phase.blocks, weights=run.weights, progress=watch.phase)
@@ -72,4 +74,5 @@ def open_phase(run: Run, name: str, phase: Phase, seed: int) -> tuple[nn.Module,
             f"{name}: {known:,} of {counted(len(run.labels), 'label')} {agrees(known, 'is', 'are')} ImageNet"
             f" classes and start from its last layer"
         )
+    watch.stage(stage)
     return model, Seen(backbone, **common), Origin(name, backbone.source, backbone.sha256)

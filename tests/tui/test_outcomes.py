@@ -231,7 +231,9 @@ async def test_without_an_experiment_it_says_what_to_press(engine):
 async def test_unfinished_contestants_are_marked_and_left_out(busy):
     app = DogclsApp(busy, room="results")
     async with app.run_test(size=(120, 40)) as pilot:
-        await settled(pilot, "65.0%", "13 of 20", "waiting")
+        await settled(pilot, "65.0%", "13 of 20", "running")
+        (row,) = (line for line in text_of(app).splitlines() if "fine-tuned" in line and "running" in line)
+        assert not any(state in row for state in ("waiting", "cancelled", "unfinished"))  # one state, and no other
         await shows(pilot, "4 watches it go on")
 
 

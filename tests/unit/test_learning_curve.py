@@ -73,12 +73,59 @@ def test_larger_sets_hold_the_smaller_ones_and_a_small_class_gives_all_it_has():
 def test_the_best_epoch_is_chosen_on_the_other_half():
     expected = np.array([0, 0, 1, 1])
     rights = [np.array([1, 0, 0, 1], bool), np.array([0, 1, 1, 0], bool)]
-    losses = [np.ones(4), np.ones(4)]
-    phase = get_recipe("quick").phases[0]
+    choice = curves._Choice(expected, 6)
+    for right in rights:
+        choice.add(right, np.ones(4))
     # Images 0 and 3 are one half, by which epoch 0 is the best; images 1 and 2 the other, by which epoch 1 is.
-    assert curves._crossed(rights, losses, phase, expected).tolist() == [False] * 4
+    assert choice.right().tolist() == [False] * 4
     assert curves._best([(0.5, 0), (0.4, 0), (0.4, 0), (0.9, 0)], 2) == 0  # patience had ended it before
     assert curves._best([(0.5, 0), (0.4, 0), (0.4, 0), (0.9, 0)], 0) == 3
+
+
+def test_epochs_that_can_no_longer_be_chosen_are_not_trained():
+    random, patience, ended = np.random.default_rng(1), 3, 0
+    for _ in range(50):
+        epochs = [(random.random(20) < 0.5, random.random(20)) for _ in range(30)]
+        whole, short = (curves._Choice(np.arange(20) % 2, patience) for _ in range(2))
+        for epoch in epochs:
+            whole.add(*epoch)
+        for number, epoch in enumerate(epochs, start=1):
+            short.add(*epoch)
+            if short.over:
+                ended += number < len(epochs)
+                break
+        assert short.right().tolist() == whole.right().tolist()
+    assert ended > 40
+    never = curves._Choice(np.arange(20) % 2, 0)
+    for epoch in epochs:
+        never.add(*epoch)
+        assert not never.over
+
+
+def test_a_curve_that_would_take_too_long_leaves_its_largest_points_out_and_names_them(curve, monkeypatch):
+    whole = curve()
+    monkeypatch.setattr(curves, "MOST_SECONDS", 0.0)
+    found = curve()
+    assert [p.accuracy for p in found.points] == [whole.points[0].accuracy] and found.doubling is None
+    assert found.note == "left out: 10 a class and all 52 images, as the curve would take longer than 0 s"
+    assert found.told()["learning_curve_about"]["note"] == found.note
+    assert curves._left_out([20, 40, None], 300).startswith("left out: 20 a class to 40 a class and all 300 images, as")
+    assert curves._left_out([None], 300).startswith("left out: all 300 images, as")
+    assert curves._left_out([], 300) == ""
+
+
+def test_the_time_of_a_point_is_expected_from_the_one_before():
+    data = curves._Data([np.zeros((200, 2), np.float32)], np.arange(200) % 2, [], torch.zeros(50))
+    last = Point(20, 40, 0.5, 0.4, 0.6, 50, 3, 0.0, False, seconds=9.0)
+    assert curves._expected(last, data, 40) == pytest.approx(3.0 * (80 + 50) / (40 + 50))
+    assert curves._expected(last, data, None) == pytest.approx(3.0 * (200 + 50) / (40 + 50))
+
+
+def test_so_many_validation_images_judge_and_no_more(curve, monkeypatch):
+    monkeypatch.setattr(curves, "MOST_JUDGES", 8)
+    found = curve()
+    assert {p.n for p in found.points} == {8}
+    assert found.note == "judged on 8 of 12 validation images"
 
 
 def point(per_class, accuracy):

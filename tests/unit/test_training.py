@@ -42,8 +42,11 @@ class Watch:
     """Remembers what it is told, and stops the training after so many steps."""
 
     def __init__(self, stop_after=None):
-        self.said, self.measured, self.phases, self.judged = [], [], [], []
+        self.said, self.measured, self.phases, self.judged, self.stages = [], [], [], [], []
         self._left = stop_after
+
+    def stage(self, name):
+        self.stages.append(name)
 
     def phase(self, name, done, total):
         self.phases.append((name, done, total))

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 
 from engine import Engine, JobView, at_rest
 from tui.commands.common import say
 
 POLL_SECONDS = 0.3
+QUIET_SECONDS = 15.0
+"""A job that gets further is not silent for longer; nor, where it takes hours, for a twentieth of these."""
 
 
 async def follow(engine: Engine, experiment: str) -> bool:
     """Narrate until nothing happens any more by itself; return whether all jobs succeeded."""
     seen: dict[int, int] = {}
-    shown: dict[int, int] = {}
+    shown: dict[int, _Shown] = {}
     while True:
         await engine.tick()
         jobs = await engine.jobs(experiment)
         for job in jobs:
-            seen[job.id] = await say_new_lines(engine, job, seen.get(job.id, 0))
-            _say_progress(job, shown)
+            before = seen.get(job.id, 0)
+            seen[job.id] = await say_new_lines(engine, job, before)
+            _say_progress(job, shown.setdefault(job.id, _Shown()), spoke=seen[job.id] != before)
         if at_rest(jobs):
             for job in jobs:
                 if job.waits_for_settings:
@@ -44,9 +48,28 @@ def _tag(job: JobView) -> str:
     return f"{job.kind} {job.id}"
 
 
-def _say_progress(job: JobView, shown: dict[int, int]) -> None:
-    """Narrate progress at each quarter."""
-    quarter = int(job.progress * 4)
-    if job.state == "running" and job.total and quarter > shown.get(job.id, 0):
-        shown[job.id] = quarter
-        say(f"{time.strftime('%H:%M:%S')} {_tag(job)} {job.done:,} of {job.total:,} {job.note}".rstrip())
+@dataclass
+class _Shown:
+    """What was last narrated of a job: the quarter, when (monotonic), and in which words."""
+
+    quarter: int = 0
+    at: float = 0.0
+    text: str = ""
+
+
+def _say_progress(job: JobView, shown: _Shown, *, spoke: bool) -> None:
+    """Narrate progress at each quarter, and before a job that gets further was silent for too long.
+
+    Args:
+        job: as it is now.
+        shown: of the job; is kept up to date.
+        spoke: whether lines of its log were just narrated.
+
+    """
+    now, quarter, text = time.monotonic(), int(job.progress * 4), f"{job.done_of_total} {job.note}".strip()
+    if spoke or not shown.at:
+        shown.at = now
+    quiet = now - shown.at > max(QUIET_SECONDS, job.seconds(time.time()) / 20)
+    if job.state == "running" and text != shown.text and (quiet or (job.total and quarter > shown.quarter)):
+        shown.quarter, shown.at, shown.text = quarter, now, text
+        say(f"{time.strftime('%H:%M:%S')} {_tag(job)} {text}")

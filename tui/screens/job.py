@@ -130,7 +130,7 @@ def _details(detail: JobDetail, at: float, left: float | None) -> Grid:
         grid.add_row("error", Text(one_line(job.error), look().bad))
     grid.add_row("experiment", Text(one_line(job.experiment)))
     grid.add_row("contestant", Text(one_line(job.contestant or "–"), look().contestant(job.contestant)))
-    grid.add_row("progress", Text(f"{job.done:,} of {job.total:,}  {one_line(job.note)}" if job.total else "–"))
+    grid.add_row("progress", Text(f"{job.done_of_total}  {one_line(job.note)}" if job.total else "–"))
     grid.add_row("time left", Text(span(left) if left is not None else "–"))
     grid.add_row("cost", Text(cost(job.cost_usd, job.cost_is_known)))
     grid.add_row("created", Text(moment(job.created_at)))

@@ -92,7 +92,7 @@ class MonitorScreen(ServiceRoom):
         job, log = self.job, self.log_view
         parts = [log.about] if log.job_id is not None else []
         if job is not None and job.state in ACTIVE and job.total:
-            parts.append(f"{job.done:,} of {job.total:,}")
+            parts.append(job.done_of_total)
             parts.append(one_line(job.note, 40))
         if self.item is not None:
             parts = ["enter: how it stands"]

@@ -100,9 +100,7 @@ class ResultsScreen(Room):
     @on(Looked)
     def _looked(self, message: Looked) -> None:
         self._experiments, self._jobs = message.experiments, message.own_jobs
-        # The first job that is not done says how its contestant stands; those that need it only wait.
-        left = [j for j in reversed(self._jobs) if j.contestant and j.state != "succeeded"]
-        self.query_one(ComparisonTable).stand({j.contestant: str(j.state) for j in left if j.contestant})
+        self.query_one(ComparisonTable).stand(self._jobs)
         if self._compared and self._found is None:
             self._say()
 

@@ -157,7 +157,7 @@ class TrainScreen(JobRoom):
             text.append(f"  {rest if comma and not wide else first + comma + rest}")
             left = None if "left" in rest else left
         else:
-            text.append(f"  {job.done:,} of {job.total:,} {one_line(job.note, 24)}")
+            text.append(f"  {job.done_of_total} {one_line(job.note, 24)}")
         text.append(f"  {span(age)}" + (f", {span(left)} left" if left is not None else ""), dim)
         rate, pace, memory = run.latest("images_per_second"), self.bridge.pace.rate(job), run.latest("memory_mb")
         speed = f"  {rate:,.0f} images/s" if rate else f"  {pace:,.1f}/s" if pace and told is None else ""

@@ -55,6 +55,7 @@ class Board(Vertical):
         lines = [(e.name, _line(e, done, room)) for e in message.experiments]
         experiments.show(lines, message.experiment)
         self.query_one("#now Static", Static).update(_now(message, pace, strangers))
+        self.query_one(ComparisonTable).stand(message.own_jobs)
 
     def compare(self, comparison: Comparison | None) -> None:
         """Show the chosen experiment's comparison."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -18,7 +18,7 @@ from tui.text import dollars, one_line, span
 from tui.widgets.bar import whiskers
 
 if TYPE_CHECKING:
-    from engine import Comparison, ContestantResult
+    from engine import Comparison, ContestantResult, JobView
 
 AXIS = "interval"
 """The column in which the interval is drawn; it takes what the others leave."""
@@ -68,8 +68,10 @@ class ComparisonTable(Static, can_focus=True):
         self.order = ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)]
         self.show(self._comparison)
 
-    def stand(self, states: Mapping[str, str]) -> None:
-        """Say of contestants that are not finished how their jobs stand, by name."""
+    def stand(self, jobs: Sequence[JobView]) -> None:
+        """Show the state of contestants that are not finished: that of the first of its jobs that is not done."""
+        left = [job for job in reversed(jobs) if job.contestant and job.state != "succeeded"]
+        states = {job.contestant: str(job.state) for job in left if job.contestant}
         if states != self._states:
             self._states = dict(states)
             if self._known:
@@ -179,7 +181,7 @@ def _cells(c: ContestantResult, best: bool) -> dict[str, Text]:
     colour, dim = look().contestant(c.kind), look().dim
     name = Text(one_line(c.name, 32), colour)
     if not _answered(c):
-        return {"contestant": name, "right": Text("–", dim)}
+        return {"contestant": name, "right": Text("–", dim)}  # its jobs' state says why
     if not c.complete:
         # The share of right answers among all test images would be a lie before all are answered.
         return {"contestant": name, "right": Text(f"{_answered(c)}/{c.n}", dim)}

@@ -120,8 +120,8 @@ async def _ask_now(asking: Asking, azure: Azure) -> None:
 
     def on_answer(answer: Answer, *_: object) -> None:
         nonlocal done
-        done += 1
         prediction = asking.prediction(answer, answer.latency_ms)
+        done += prediction.outcome != Outcome.FAILED
         context.store.predictions.add(asking.contestant_id, [prediction], paid=asking.paid(answer))
         context.progress(done, total, "in real time")
 
@@ -157,5 +157,5 @@ def _finish(asking: Asking) -> dict[str, Any]:
             f"the content filter stopped {counted(filtered, 'image')}; that is final, and counts as wrong",
             "warning",
         )
-    context.progress(asking.count, asking.count, "")
+    context.progress(asking.count - left, asking.count, "")
     return {"images": asking.count, "unanswered": left}

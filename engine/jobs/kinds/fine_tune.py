@@ -226,8 +226,8 @@ async def _poll(made: _Run) -> TuningStatus:
             said = status.status
             context.say(f"fine-tuning job {made.id} is {said}")
         await read_events(made)
-        step = made.step
-        context.progress(step, max(step, _steps(made, status)), status.status)
+        step, steps = made.step, _steps(made, status)
+        context.progress(step, max(step, steps) if steps else 0, status.status)
         if status.terminal:
             await last_events(made, status)
             return status

@@ -31,9 +31,9 @@ async def run(context: Context) -> dict[str, Any]:
 
     def on_answer(answer: Answer, _in_flight: int) -> None:
         nonlocal done
-        done += 1
         asking.check_model(answer)
         if answer.latency_ms is not None and answer.error is None:
+            done += 1
             context.store.predictions.add_latency(
                 asking.contestant_id,
                 image_id(answer.custom_id),

@@ -361,7 +361,7 @@ class Round:
             if self._said.get(state.id) != state.status:
                 self._said[state.id] = state.status
                 self._context.say(f"batch {state.id} is {state.status}")
-            file.done = state.completed + state.failed
+            file.done = state.completed
             if state.quota_full:
                 self._context.store.jobs.ended(self._context.job.id, "batch", self._key(file))
                 file.attempt, file.batch, file.done = file.attempt + 1, None, 0
@@ -374,11 +374,11 @@ class Round:
     def _tell(self) -> None:
         files = [file for file in self._files if file.state != "split"]
         over = sum(file.state == "over" for file in files)
-        done = sum(file.requests if file.state == "over" else file.done for file in files)
+        count = self._asking.count
+        done = count - self._asking.left() + sum(file.done for file in files if file.state == "open")
         states = dict.fromkeys(self._said[file.batch] for file in self._running() if file.batch in self._said)
         many = f"{over} of {counted(len(files), 'batch')} ended, {len(self._running())} under way"
-        total = max(done, sum(file.requests for file in files))
-        self._context.progress(done, total, many if len(files) > 1 else ", ".join(states))
+        self._context.progress(min(done, count), count, many if len(files) > 1 else ", ".join(states))
 
     async def _collect(self, file: File, state: BatchStatus) -> None:
         """Fetch what an ended batch left, and settle with what can be read after a few tries: the job is cancelled."""

@@ -23,7 +23,7 @@ from engine.jobs.kinds.asking import Asking, custom_id
 from engine.jobs.kinds.deploy import charge_hours, close_if_gone, ensure_deployed, take_down
 from engine.jobs.service import connected
 from engine.quantities import agrees, counted
-from engine.states import JobKind
+from engine.states import JobKind, Outcome
 from engine.store.datasets import StoredImage
 
 METER_SECONDS = 1.0
@@ -89,8 +89,8 @@ async def _ask_all(asking: Asking, azure: Azure, deployment: str, deployed: dict
 
     def on_answer(answer: Answer, in_flight: int) -> None:
         nonlocal done, charged_at
-        done += 1
         prediction = asking.prediction(answer, answer.latency_ms)
+        done += prediction.outcome != Outcome.FAILED
         context.store.predictions.add(asking.contestant_id, [prediction], paid=asking.paid(answer))
         if pace.most == 1 and answer.latency_ms is not None and answer.error is None:
             context.store.predictions.add_latency(

@@ -17,6 +17,7 @@ from engine.states import Outcome, Split
 from engine.store.datasets import StoredImage
 from engine.store.predictions import Prediction
 from engine.store.validations import Validation
+from engine.training import stages
 from engine.training.caution import imagenet_caution
 from engine.training.curve import learning_curve
 from engine.training.data import Example, Judged
@@ -27,20 +28,31 @@ from engine.training.recipes import Recipe, get_recipe
 CHUNK = 64
 RANKS = 5
 """How many of the likeliest labels are kept of each test image."""
+WHOLE = 1000
+"""Of this many parts a training job's progress is told, for its stages count different things."""
 VALIDATIONS_SECONDS = 2.0
 """Validations are stored at most this often: where only a last layer learns, there are several a second."""
 
 
 class _Watch:
-    """What the training loop tells, told to the store."""
+    """What the training loop tells, told to the store, with the share of the whole job that is done."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, shares: stages.Shares) -> None:
         self._context = context
+        self._shares = shares
+        self._span, self._stage = (0.0, 0.0), ""
         self._validated_at = 0.0
         self._waiting: Sequence[Judged] = ()
 
+    def stage(self, name: str) -> None:
+        self._span, self._stage = self._shares[name], name
+
     def phase(self, name: str, done: int, total: int) -> None:
-        self._context.progress(done, total, name)
+        first, last = self._span
+        share = first + (last - first) * min(1.0, done / total if total else 0.0)
+        counts = total and not stages.learns(self._stage)  # whose name has the epoch
+        note = f"{name}: {done:,} of {total:,}" if counts else name
+        self._context.progress(int(share * WHOLE), WHOLE, note)
 
     def metric(self, name: str, value: float, step: int, epoch: float | None = None) -> None:
         self._context.metric(name, value, step, epoch)
@@ -67,8 +79,9 @@ async def run(context: Context) -> dict[str, Any]:
     p = context.job.parameters
     store = context.store
     dataset = store.datasets.get(p["dataset"])
-    watch = _Watch(context)
     recipe = get_recipe(p["recipe"], epochs=p.get("train_epochs"))
+    counts = (dataset.train, dataset.val, dataset.test)
+    watch = _Watch(context, stages.shares(recipe, *counts, min(int(p["probe"]), dataset.test)))
 
     def examples(split: Split) -> list[Example]:
         return [Example(i.path, i.label, i.sha256, i.bytes, i.id) for i in store.datasets.images(dataset.name, split)]
@@ -99,13 +112,16 @@ async def run(context: Context) -> dict[str, Any]:
         store.experiments.describe_contestant(
             context.job.contestant_id, model=result["model"], train_seconds=trained.seconds
         )
-        result["predictions_per_second"] = _predict(context, predictor, dataset.labels)
-        _latency(context, predictor)
+        watch.stage(stages.PREDICT)
+        result["predictions_per_second"] = _predict(context, watch, predictor, dataset.labels)
+        watch.stage(stages.LATENCY)
+        _latency(context, watch, predictor)
     images = (image for split in Split for image in store.datasets.images(dataset.name, split))
     named = ((image.path, dataset.labels[image.label], image.split) for image in images)
     if caution := imagenet_caution(dataset.labels, named):
         result["caution"] = caution
         context.say(caution, "warning")
+    watch.stage(stages.CURVE)
     return result | _curve(context, recipe, dataset.labels, examples(Split.TRAIN), examples(Split.VAL), watch)
 
 
@@ -160,7 +176,7 @@ def _told(recipe: str, trained: Trained) -> dict[str, Any]:
     }
 
 
-def _predict(context: Context, predictor: Predictor, labels: tuple[str, ...]) -> float | None:
+def _predict(context: Context, watch: _Watch, predictor: Predictor, labels: tuple[str, ...]) -> float | None:
     """Predict the test images that are not predicted yet; return how many a second, if there were any."""
     contestant = context.job.contestant_id
     assert contestant is not None
@@ -192,7 +208,7 @@ def _predict(context: Context, predictor: Predictor, labels: tuple[str, ...]) ->
                 for image, row, best in zip(chunk, probabilities, order, strict=True)
             ],
         )
-        context.progress(len(images) - len(todo) + min(start + CHUNK, len(todo)), len(images), "predicting")
+        watch.phase("predicting", len(images) - len(todo) + min(start + CHUNK, len(todo)), len(images))
     if left := len(images) - len(context.store.predictions.settled(contestant)):
         why = context.store.predictions.an_error(contestant)
         raise JobError(
@@ -216,7 +232,7 @@ def _readable(context: Context, images: Sequence[StoredImage]) -> list[StoredIma
     return found
 
 
-def _latency(context: Context, predictor: Predictor) -> None:
+def _latency(context: Context, watch: _Watch, predictor: Predictor) -> None:
     """Measure from file to label, one image at a time, after one that is not counted."""
     contestant = context.job.contestant_id
     assert contestant is not None
@@ -229,4 +245,4 @@ def _latency(context: Context, predictor: Predictor) -> None:
         context.check()
         _, _, ms = predictor.predict_one(image.read)
         context.store.predictions.add_latency(contestant, image.id, ms)
-        context.progress(number, len(images), "measuring latency")
+        watch.phase("measuring latency", number, len(images))
