@@ -1,4 +1,4 @@
-"""Predictions that were made elsewhere, read from a table: whatever is wrong is told with its line and a hint."""
+"""Predictions that were made elsewhere, read from a table: whatever is wrong is reported with its line and a hint."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ def imagenet_caution(labels: Sequence[str], images: Iterable[tuple[PurePath, str
     ImageNet names its pictures after synsets, `n02085620_10074.jpg`, or after its parts, `ILSVRC2012_val_00001234`.
     Who takes pictures from it (Stanford Dogs, Imagenette, Tiny ImageNet) keeps those names, or names folders or labels
     so: `n02085620`, `n02085620-Chihuahua`; what the labels are made of these pictures does not matter. Synsets of the
-    larger ImageNet-21k are none of these weights'. Labels in words say nothing: anybody may have taken a picture of a
-    pug.
+    larger ImageNet-21k are none of these weights'. Labels in words are no evidence: any pug may have been
+    photographed.
 
     Args:
         labels: all of the dataset's.

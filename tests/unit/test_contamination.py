@@ -28,7 +28,7 @@ def own(count, split="test"):
         (["n02085620"], [f"n02085620/{n}.jpg" for n in range(3)], "3 of 3 files are named as ImageNet's are. The back"),
         (["dog"], [f"train/n02085620/images/{n}.jpg" for n in range(3)], "3 of 3 files"),
         (["dog"], ["dog/N02085620_7.PNG"], "1 of 1 files"),
-        (["gizmo"], STANFORD, "10 of 10 files"),  # whatever somebody calls them
+        (["gizmo"], STANFORD, "10 of 10 files"),  # whatever the label
         (["dog"], [f"images/000/line-0000000{n}-n02085620_{n}.jpg" for n in range(3)], "3 of 3 files"),
         (["dog"], ["dog/n01440764_10026_n01440764.JPEG"], "1 of 1 files"),
         (["n02085620"], [(f"{n}.jpg", "n02085620", "test") for n in range(3)], "3 of the 3 test images among them"),
