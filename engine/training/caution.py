@@ -59,9 +59,9 @@ def imagenet_caution(labels: Sequence[str], images: Iterable[tuple[PurePath, str
         ),
     ]
     learned = "The backbone may have learned from these very pictures"
-    chosen = "are of the parts on which such weights are tested and chosen"
+    chosen = f"{agrees(named.held_out, 'is', 'are')} of the parts on which such weights are tested and chosen"
     if named.held_out == named.count:
-        learned = f"These {chosen}"
+        learned = f"{agrees(named.count, 'It', 'These')} {chosen}"
     elif named.held_out:
         learned = f"{learned}; {named.held_out:,} of them {chosen}"
     return (
@@ -77,8 +77,7 @@ def imagenet_note(images: Iterable[tuple[PurePath, str, str]]) -> str:
         return ""
     return (
         f"{named.count:,} of {counted(named.total, 'image')} {agrees(named.count, 'is', 'are')} named as"
-        f" ImageNet's are: a contestant with ImageNet weights may"
-        " have learned from these very pictures."
+        " ImageNet's are: a contestant with ImageNet weights may have learned from these very pictures."
     )
 
 

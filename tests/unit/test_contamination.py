@@ -23,19 +23,20 @@ def own(count, split="test"):
 @pytest.mark.parametrize(
     ("labels", "images", "words"),
     [
-        (["Chihuahua"], STANFORD, "10 of 10 files are named as ImageNet's are, 1 of 1 labels"),
+        (["Chihuahua"], STANFORD, "10 of 10 files are named as ImageNet's are, 1 of 1 label is among"),
         (["Chihuahua", "my dog"], [f"dog/n02085620_{n}.JPEG" for n in range(3)], "1 of 2 labels"),
         (["n02085620"], [f"n02085620/{n}.jpg" for n in range(3)], "3 of 3 files are named as ImageNet's are. The back"),
         (["dog"], [f"train/n02085620/images/{n}.jpg" for n in range(3)], "3 of 3 files"),
-        (["dog"], ["dog/N02085620_7.PNG"], "1 of 1 files"),
+        (["dog"], ["dog/N02085620_7.PNG"], "1 of 1 file is named"),
         (["gizmo"], STANFORD, "10 of 10 files"),  # whatever the label
         (["dog"], [f"images/000/line-0000000{n}-n02085620_{n}.jpg" for n in range(3)], "3 of 3 files"),
-        (["dog"], ["dog/n01440764_10026_n01440764.JPEG"], "1 of 1 files"),
+        (["dog"], ["dog/n01440764_10026_n01440764.JPEG"], "1 of 1 file is named"),
         (["n02085620"], [(f"{n}.jpg", "n02085620", "test") for n in range(3)], "3 of the 3 test images among them"),
-        (["dog"], ["dog/ILSVRC2012_val_00001234.JPEG"], "These are of the parts on which such weights are tested"),
-        (["dog"], ["x/ilsvrc2012_val_00001234_n01440764.jpeg", *STANFORD], "very pictures; 1 of them are of the parts"),
-        (["dog"], ["x/ILSVRC2012_test_00001234.JPEG"], "These are of the parts"),
-        (["dog"], [("n02085620/1.jpg", "dog", "test"), *own(199, "train"), *own(9)], "1 of 209 files"),
+        (["dog"], ["dog/ILSVRC2012_val_00001234.JPEG"], "It is of the parts on which such weights are tested"),
+        (["dog"], ["x/ilsvrc2012_val_00001234_n01440764.jpeg", *STANFORD], "very pictures; 1 of them is of the parts"),
+        (["dog"], [f"x/ILSVRC2012_val_0000123{n}.JPEG" for n in (4, 5)], "These are of the parts"),
+        (["dog"], ["x/ILSVRC2012_test_00001234.JPEG"], ". It is of the parts"),
+        (["dog"], [("n02085620/1.jpg", "dog", "test"), *own(199, "train"), *own(9)], "1 of 209 files is named"),
         (["dog"], [*STANFORD[:1], *own(19, "train")], "1 of 20 files"),
         (["dog"], [*STANFORD[:1], *own(30, "train"), *own(9)], ""),  # a handful
         (["pug"], ["pug/a.jpg"], ""),  # anybody may have taken it
