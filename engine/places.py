@@ -15,7 +15,7 @@ def home_folder(home: Path | None) -> Path:
         InputError: it is below a user's home folder, and that is not known.
 
     """
-    chosen = home or (Path(os.environ["DOGCLS_HOME"]) if os.environ.get("DOGCLS_HOME") else None)
+    chosen = home or (Path(os.environ["DOGCLS_HOME"]) if os.environ.get("DOGCLS_HOME", "").strip() else None)
     if chosen is None:
         from platformdirs import user_data_path
 

@@ -217,9 +217,7 @@ def _read(files: Sequence[Path]) -> tuple[list[Source], list[Source], list[str]]
     fields = {str(field.validation_alias): name for name, field in Variables.model_fields.items()}
 
     def source(name: str, values: Mapping[str, Any]) -> Source:
-        return Source(
-            name, {fields[alias]: v for alias, v in values.items() if alias in fields and v not in (None, "")}
-        )
+        return Source(name, {fields[alias]: v for alias, v in values.items() if alias in fields and not _is_blank(v)})
 
     environment = EnvSettingsSource(Variables)()
     sources = [source(ENVIRONMENT, environment), source(DOTENV, _dotenv(Path(DOTENV), fields))]
@@ -232,7 +230,7 @@ def _read(files: Sequence[Path]) -> tuple[list[Source], list[Source], list[str]]
                 raise InputError(f"{file}: {key} is {value!r}, which is no text.", f'As in: {key} = "…"')
             if key not in (*fields.values(), "profiles"):
                 notes.append(f"{file}: {key} is no setting, and is not used.")
-        mine = {name: value for name, value in found.items() if name in fields.values() and value not in (None, "")}
+        mine = {name: value for name, value in found.items() if name in fields.values() and not _is_blank(value)}
         sources.append(Source(str(file), mine))
         profiles = found.get("profiles", {})
         if not isinstance(profiles, dict):
@@ -262,6 +260,10 @@ def _dotenv(path: Path, names: Iterable[str]) -> dict[str, str | None]:
             raise InputError(f"{DOTENV}, line {line.line}: {named}: {what}.", "Correct the line, and save it as UTF-8.")
     logging.getLogger("dotenv.main").setLevel(logging.ERROR)  # it warns of each other line that it cannot read
     return {name.upper(): value for name, value in dotenv_values(stream=io.StringIO(text)).items()}
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _is_unicode(text: str) -> bool:

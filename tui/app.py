@@ -142,6 +142,8 @@ class DogclsApp(App[DogclsError | None]):
                 self.exit(described(error))
                 return
         self.opened.set()
+        if self._engine is not None and self._engine.home.unwritable:
+            self.notify(literal(f"{self._engine.home.unwritable}: it is only read"), markup=False, timeout=10)
         if self._room != self.current_mode:
             self.switch_mode(self._room)
         self.screen.refresh_bindings()

@@ -9,6 +9,7 @@ from engine.datasets.prompt import Prompt
 from engine.errors import DogclsError, InputError
 from engine.evaluation.synonyms import load_synonyms
 from engine.jobs.spec import read_spec
+from engine.places import home_folder
 from engine.settings import Variables, load_settings
 from engine.text_files import LARGEST_BYTES, read_text, read_toml
 
@@ -220,3 +221,13 @@ def test_a_variable_of_ours_that_is_not_utf8_is_named(dotenv, monkeypatch, field
     with pytest.raises(DogclsError, match=name) as caught:
         dotenv(b"").resource("azure")
     str(caught.value).encode()  # it can be printed everywhere
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+def test_a_variable_of_ours_that_is_blank_is_not_set(dotenv, monkeypatch, blank):
+    for field in Variables.model_fields.values():
+        monkeypatch.setenv(str(field.validation_alias), blank)
+    settings = dotenv(b"AZURE_OPENAI_ENDPOINT=' '\n")
+    assert (settings.default_profile(), settings.notes) == ("demo", ())
+    monkeypatch.setenv("DOGCLS_HOME", blank)
+    assert home_folder(None).name == "dogcls-tui"
