@@ -143,7 +143,7 @@ def learning_curve(
     points = [point for point, _ in measured]
     notes = [_note(recipe, name, own=own), _left_out(sizes[len(points) :], len(training))]
     if len(validation) > len(data.expected):
-        notes.append(f"judged on {len(data.expected):,} of {len(validation):,} validation images")
+        notes.append(f"judged on {len(data.expected):,} of {counted(len(validation), 'validation image')}")
     return LearningCurve(
         name,
         tuple(points),
@@ -163,7 +163,9 @@ def _left_out(sizes: Sequence[int | None], training: int) -> str:
     """Return which points were left out, in words."""
     if not sizes:
         return ""
-    told = " and ".join(f"all {training:,} images" if size is None else f"{size:,} a class" for size in sizes[-2:])
+    told = " and ".join(
+        f"all {counted(training, 'image')}" if size is None else f"{size:,} a class" for size in sizes[-2:]
+    )
     more = f"{sizes[0]:,} a class to " if len(sizes) > 2 else ""
     return f"left out: {more}{told}, as the curve would take longer than {MOST_SECONDS:.0f} s"
 
