@@ -167,17 +167,18 @@ def compare(
         (r for r in results if r.kind == ContestantKind.ZERO_SHOT), results[0] if results else None
     )
     pairs = list(combinations(range(len(results)), 2))
-    only = [_only(inputs[a], inputs[b], hits[a], hits[b]) for a, b in pairs]
-    tested = [mcnemar(*counts) for counts in only]
+    counts = {pair: _only(inputs[pair[0]], inputs[pair[1]], hits[pair[0]], hits[pair[1]]) for pair in pairs}
+    only = {pair: found for pair, found in counts.items() if found is not None}
+    tested = [mcnemar(*found) for found in only.values()]
     differences = []
-    for (a, b), (only_a, only_b), p, (p_holm, _) in zip(pairs, only, tested, corrected(tested), strict=True):
+    for ((a, b), (only_a, only_b)), p, (p_holm, _) in zip(only.items(), tested, corrected(tested), strict=True):
         one, other = results[a], results[b]
         if base not in (one, other) or not (one.complete and other.complete):
             continue
         if one is base:
             one, other, only_a, only_b = other, one, only_b, only_a
         gain = one.accuracy - other.accuracy
-        differences.append(Difference(one.name, other.name, gain, only_a, only_b, p, p_holm, len(pairs)))
+        differences.append(Difference(one.name, other.name, gain, only_a, only_b, p, p_holm, len(only)))
     return Comparison(experiment, dataset, split, results, differences)
 
 
@@ -190,11 +191,16 @@ def _hits(contestant: ContestantInput) -> list[bool]:
     return [p is not None and p == t for p, t in zip(contestant.predictions, contestant.truths, strict=True)]
 
 
-def _only(a: ContestantInput, b: ContestantInput, hits_a: Sequence[bool], hits_b: Sequence[bool]) -> tuple[int, int]:
-    """Return how many images only the one got right, and only the other, among those that both were asked about."""
+def _only(
+    a: ContestantInput, b: ContestantInput, hits_a: Sequence[bool], hits_b: Sequence[bool]
+) -> tuple[int, int] | None:
+    """Return how many images only the one got right, and only the other, among those that both were asked about.
+
+    None where there is no such image.
+    """
     among = shared(a.outcomes, b.outcomes, complete=a.complete and b.complete)
     pairs = Counter((hits_a[i], hits_b[i]) for i in (range(len(hits_a)) if among is None else among))
-    return pairs[True, False], pairs[False, True]
+    return (pairs[True, False], pairs[False, True]) if pairs else None
 
 
 def _result(contestant: ContestantInput, labels: Sequence[str]) -> ContestantResult:

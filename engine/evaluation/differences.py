@@ -32,7 +32,8 @@ class PairedDifference:
     are positions of the images that only one got right, `both` and `neither` count the rest; `differ` has the images
     about which they said different things. `needed` is the number of test images it would take to tell the two apart,
     all pairs considered, if they differ as much as they do here (see `images_needed`); None where they do not differ.
-    `partial`: one of them is not finished, so that only the images are compared which both were asked about.
+    `partial`: one of them is not finished, so that only the images are compared which both were asked about. `pairs`
+    is the number of pairs for which all of it is corrected: those that have images in common.
     """
 
     a: str
@@ -51,6 +52,7 @@ class PairedDifference:
     p_holm: float
     needed: int | None
     partial: bool = False
+    pairs: int = 1
 
     @property
     def real(self) -> bool:
@@ -152,19 +154,24 @@ def holm(differences: Sequence[PairedDifference], *, seed: int = 0) -> tuple[Pai
     Education 61). Images needed are for the level that is the strictest of Holm's: else fewer than there are could be
     said to be enough for a pair that these have not told apart.
 
+    A pair without an image that both were asked about, as of a contestant that never ran, is no test: it is left as it
+    is, and the others are not corrected for it.
+
     Args:
         differences: of all pairs, none of them corrected yet.
         seed: of the bootstrap.
 
     """
-    if len(differences) < 2:
-        return tuple(differences)
-    found, strictest = [], LEVEL / len(differences)
-    for d, (p, level) in zip(differences, corrected([d.p for d in differences]), strict=True):
+    found = list(differences)
+    tested = [at for at, d in enumerate(found) if d.n]
+    if len(tested) < 2:
+        return tuple(found)
+    for at, (p, level) in zip(tested, corrected([found[at].p for at in tested]), strict=True):
+        d, m = found[at], len(tested)
         k_a, k_b = len(d.only_a), len(d.only_b)
         low, high, interval = gain_interval(k_a, k_b, d.n, seed=seed, level=level)
-        needed = images_needed(k_a, k_b, d.n, level=strictest)
-        found.append(replace(d, p_holm=p, low=low, high=high, interval=interval, needed=needed))
+        needed = images_needed(k_a, k_b, d.n, level=LEVEL / m)
+        found[at] = replace(d, p_holm=p, low=low, high=high, interval=interval, needed=needed, pairs=m)
     return tuple(found)
 
 

@@ -295,6 +295,7 @@ def _difference(d: PairedDifference) -> dict[str, Any]:
         "real": d.real,
         "images_needed": d.needed,
         "partial": d.partial,
+        "pairs": d.pairs,
     }
 
 

@@ -152,9 +152,12 @@ def _differences(found: Findings) -> Markup | None:
     section = sections.differences(found)
     if section is None:
         return None
-    rows = [(f"{d.a} – {d.b}", 100 * d.gain, 100 * d.low, 100 * d.high, d.real) for d in found.analysis.differences]
+    rows = [
+        (f"{d.a} – {d.b}", 100 * d.gain, 100 * d.low, 100 * d.high, d.real) for d in found.analysis.differences if d.n
+    ]
     how = "Filled: beyond chance at 5%, all pairs considered. To the right the first is better, to the left the second."
-    return joined([charts.forest(rows), tag("p", how, class_="under"), _section(section)])
+    drawn = [charts.forest(rows), tag("p", how, class_="under")] if rows else []
+    return joined([drawn, _section(section)])
 
 
 def _named(name: str, kind: str) -> Markup:

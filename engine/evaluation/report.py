@@ -199,7 +199,7 @@ def notes(comparison: Comparison, *, differences: bool = True, priced: bool = Tr
             answered = c.n - c.outcomes[Outcome.MISSING]
             have = agrees(answered, "has", "have")
             found.append(
-                f"{literal(c.name)} is not finished: {answered:,} of {counted(c.n, 'image')} {have} been asked about."
+                f"{literal(c.name)} is not finished: {answered:,} of {counted(c.n, 'image')} {have} been answered."
             )
         elif lost:
             found.append(f"{literal(c.name)}: {', '.join(lost)} of {c.n:,}; all count as wrong.")

@@ -58,8 +58,9 @@ def differences(found: Findings) -> Section | None:
     if not pairs:
         return None
     told = "Image by image: points with a 95% interval, McNemar's exact p"
-    if len(pairs) > 1:
-        told += f", both corrected for {counted(len(pairs), 'pair')} (Holm)"
+    corrected = max(d.pairs for d in pairs)
+    if corrected > 1:
+        told += f", both corrected for {counted(corrected, 'pair')} (Holm)"
     told += "; how many test images would tell the two apart four times in five, if they differ as they do here."
     return Section(
         "Differences",
@@ -70,6 +71,8 @@ def differences(found: Findings) -> Section | None:
 
 
 def _difference(d: PairedDifference) -> tuple[str, ...]:
+    if not d.n:
+        return (f"{d.a} – {d.b} (no image that both were asked)", *["–"] * 6)
     return (
         f"{d.a} – {d.b}" + (f" (on {d.n:,} that both were asked)" if d.partial else ""),
         points(d.gain),
@@ -124,7 +127,7 @@ def _of(share: Share) -> str:
 def _partial(found: Findings) -> str:
     """Return what has to be known of figures where somebody is not finished."""
     unfinished = any(not c.complete for c in found.analysis.contestants)
-    return " Unfinished: of the images that it has been asked about so far." if unfinished else ""
+    return " Unfinished: of the images that it has answered so far." if unfinished else ""
 
 
 def reading(found: Findings) -> Section | None:

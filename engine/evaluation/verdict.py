@@ -124,9 +124,9 @@ def verdict(
                 *_price(best, choice, volume, hours, whole, plainly=any(s.emulated for s in finished)),
             ]
         ),
-        may=tuple([_scored(s) for s in ranked] + [_real(d, len(differences)) for d in pairs if d.real]),
+        may=tuple([_scored(s) for s in ranked] + [_real(d, d.pairs) for d in pairs if d.real]),
         may_not=(
-            *(_open(d, len(differences)) for d in pairs if not d.real),
+            *(_open(d, d.pairs) for d in pairs if not d.real),
             *unjudged,
             *_limits(ranked),
         ),
@@ -248,10 +248,10 @@ def _emulated(finished: Sequence[Standing]) -> list[str]:
 
 
 def _unfinished(s: Standing) -> str:
+    right = f", {s.quality.accuracy.k:,} of them right" if s.answered else ""
     return (
         f"{s.name} is not finished: {s.answered:,} of {counted(s.quality.coverage.n, 'image')}"
-        f" {agrees(s.answered, 'has', 'have')} been asked about,"
-        f" {s.quality.accuracy.k:,} of them were recognised; it is left out of the verdict."
+        f" {agrees(s.answered, 'has', 'have')} been answered{right}; it is left out of the verdict."
     )
 
 

@@ -123,16 +123,17 @@ async def test_money_for_other_volumes_and_horizons(done):
         await pilot.press("minus", "minus", "greater_than_sign")
         await shows(pilot, "5,000 images a month", "24 months")
         await pilot.press("less_than_sign", "v")
-        await shows(pilot, "For what shall money be reckoned?")
+        await shows(pilot, "Terms of all costs")
         await pilot.press("ctrl+u", *"many", "enter")
         await shows(pilot, "many is no number")
         await pilot.press("ctrl+u", *"2k", "down", "down", *"99")
         await shows(pilot, "0 to 24")
         await pilot.press("ctrl+u", *"8", "up", "up")
-        for _ in range(6):
+        for _ in range(7):
             await pilot.press("down")
         await pilot.press("ctrl+u", *"0.5", "enter")
-        await shows(pilot, "2,000 images a month", "hosted 8 h a day", "a right answer: $0.5", "leaves most")
+        told = ("hosted 8 hours a day", "a correct answer worth $0.5", "leaves most")
+        await shows(pilot, "2,000 images a month", *told)
 
 
 async def test_keys_do_nothing_where_there_is_nothing_to_do(done):

@@ -207,3 +207,25 @@ def test_every_surface_holds_one_standard_of_significance(gains, losses, unfinis
     assert ("a real difference" in line) == d.real and "corrected for 3 pairs" in line
     assert ("fine-tuned is better than zero-shot" in " ".join(whole.verdict.may)) == d.real
     assert len(made.differences) == (1 if unfinished else 2)
+
+
+@pytest.mark.parametrize("never", [1, 2])
+def test_one_that_never_ran_takes_no_significance_from_the_others(never):
+    """14 to 4 is p = 0.031: pairs without an image in common are no tests, and nothing is corrected for them."""
+    n, split = 200, {"train": 1, "val": 1, "test": 200}
+    hits = {"zero-shot": [i < 150 for i in range(n)], "fine-tuned": [4 <= i < 164 for i in range(n)]}
+    truths = ["x"] * n
+    inputs = [
+        ContestantInput(
+            name, name, "m", False, "", "class", truths, ["x" if hit else "y" for hit in found], [Outcome.ANSWERED] * n
+        )
+        for name, found in hits.items()
+    ]
+    nothing = {"predictions": [None] * n, "outcomes": [Outcome.MISSING] * n, "complete": False}
+    inputs += [replace(inputs[0], name=f"never {at}", kind="cnn", **nothing) for at in range(never)]
+    made, whole = compare("e", "d", split, ["x", "y"], inputs), analyse("e", "d", split, ["x", "y"], inputs)
+    (d,) = made.differences
+    assert (d.p_holm, d.pairs, d.real) == (pytest.approx(mcnemar(14, 4)), 1, True)
+    same = whole.between("fine-tuned", "zero-shot")
+    assert (same.p_holm, same.pairs, same.real) == (d.p_holm, 1, True)
+    assert whole.verdict.sure == "clear" and "corrected" not in to_table(made)

@@ -255,7 +255,7 @@ def test_of_whom_nothing_was_answered_no_share_of_answers_is_told(store, home, t
     found = find(evidence(store, home, "pets"), Terms())
     plain = exports.plain_json(found)["contestants"]
     assert "complete" not in plain[0] and plain[1]["complete"] is False
-    assert "cnn (unfinished)" in report.table_of(found) and "been asked about so far" in report.table_of(found)
+    assert "cnn (unfinished)" in report.table_of(found) and "has answered so far" in report.table_of(found)
     rows = list(csv.DictReader(io.StringIO(exports.classes_csv(found))))
     mine = [row for row in rows if row["contestant"] == "cnn"]
     assert {row["complete"] for row in mine} == {"False"} and sum(int(row["support"]) for row in mine) == 3

@@ -147,7 +147,10 @@ def test_the_unfinished_are_left_out_and_compared_on_what_both_answered():
     half = replace(half, predictions=[*half.truths[:200], *[None] * 400], complete=False)
     found = analysis(contestant("a", hits(400)), half)
     assert found.verdict.sure == "alone"
-    assert any("half is not finished: 200 of 600 images have been asked about" in s for s in found.verdict.may_not)
+    assert any(
+        "half is not finished: 200 of 600 images have been answered, 200 of them right" in s
+        for s in found.verdict.may_not
+    )
     assert (found.differences[0].n, found.differences[0].partial) == (200, True)
     assert not found.of("half").complete
     only = analysis(half).verdict

@@ -16,12 +16,12 @@ from tui.text import one_line
 
 FIELDS = (
     ("volume", "images a month", ""),
-    ("months", "months", "what is paid once is spread over them"),
-    ("hosting_hours", "hours a day hosted", "a tuned model; empty: only while it answers"),
-    ("batch", "in batches", "yes: answers may wait a day, for half the price"),
-    ("machine_hourly", "$ an hour of machine", "that the network runs on; 0: it costs nothing"),
-    ("machine_hours", "hours a day it is kept", "empty: only while it answers"),
-    ("label_price", "$ a label", "to have one image labelled; empty: not priced"),
+    ("months", "months", "the horizon of what is paid once"),
+    ("hosting_hours", "hours a day hosted", "a tuned model; empty: in use only"),
+    ("batch", "in batches", "yes: a day of waiting, half the price"),
+    ("machine_hourly", "$ an hour of machine", "of the local network; 0: free"),
+    ("machine_hours", "hours a day it is kept", "that machine; empty: in use only"),
+    ("label_price", "$ a label", "for one image; empty: not priced"),
     ("value", "$ a correct answer", "what one is worth; 0: not set"),
 )
 _MAY_BE_EMPTY = ("hosting_hours", "machine_hours", "label_price")

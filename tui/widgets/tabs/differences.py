@@ -47,7 +47,8 @@ class DifferencesTab(Sheet):
             table.fill(("",), {})
             self.query_one("#difference-told", Static).update("")
             return
-        several = f" · both after Holm, {counted(len(found), 'pair')}" if len(found) > 1 else ""
+        pairs = max(d.pairs for d in found)
+        several = f" · both after Holm, {counted(pairs, 'pair')}" if pairs > 1 else ""
         self.head(f"points, 95% intervals · McNemar's exact p{several}")
         kinds = {c.name: c.kind for c in view.found.analysis.contestants}
         least = min([0.0, *(_better(d)[2][1] for d in found if d.n)])
@@ -90,7 +91,7 @@ class DifferencesTab(Sheet):
             about = f"{one_line(d.a, 40)} and {one_line(d.b, 40)} have no image yet about which both were asked."
             self.query_one("#difference-told", Static).update(Text(about, at.dim))
             return
-        told = Text(one_line(said_paired(d, len(self.view.found.analysis.differences)), 600))
+        told = Text(one_line(said_paired(d, d.pairs), 600))
         told.append(
             f"\nOf {counted(d.n, 'image')} {d.both:,} were recognised by both, {d.neither:,} by neither,"
             f" {len(d.only_a):,} only"
