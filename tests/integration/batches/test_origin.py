@@ -85,7 +85,7 @@ async def test_a_store_restored_from_before_the_answers_reads_those_that_were_do
             db.execute(f"DELETE FROM {table}")
     assert (await world.run())["unanswered"] == 0
     assert whole(world, 3) and world.ended() == {"completed": 1}
-    assert world.said("3 answers of earlier rounds were read again")
+    assert world.said("3 answers of earlier rounds read again")
 
 
 async def test_an_unbound_job_is_bound_to_the_resource_that_it_first_reached(world, place):

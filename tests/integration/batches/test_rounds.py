@@ -11,6 +11,7 @@ from engine.errors import JobError
 from engine.jobs.context import Stopped
 from engine.jobs.kinds import rounds
 from engine.states import Outcome, Request
+from engine.store.jobs import Jobs
 from tests.integration.batches.world import eventually, limited, whole
 
 
@@ -156,7 +157,7 @@ async def test_a_pause_in_real_time_goes_on_in_real_time(world, place):
     place.set(faults={"lost_lines": 0.5, "latency": 100})
     world.make(30, retry="realtime")
     with pytest.raises(Stopped):
-        await world.run(until="asked about in real time", request=Request.PAUSE)
+        await world.run(until="queried in real time", request=Request.PAUSE)
     assert world.outcomes()[Outcome.MISSING] > 0
     place.set(faults=None)
     assert (await world.run())["unanswered"] == 0
@@ -247,3 +248,21 @@ async def test_an_attempt_that_ends_is_taken_up_where_it_was(world, place):
     await world.run()
     assert whole(world, 5) and world.ended() == {"completed": 1}
     assert not world.said("found batch")  # its id was known
+
+
+async def test_progress_is_the_share_of_images_with_an_answer_and_never_gets_smaller(world, place, monkeypatch):
+    shares, real = [], Jobs.progress
+
+    def told(jobs, job_id, *what):
+        found = real(jobs, job_id, *what)
+        shares.append(jobs.view(job_id).progress)
+        return found
+
+    monkeypatch.setattr(Jobs, "progress", told)
+    place.set(faults={"calls": [{"operation": "batches.line", "kind": "500", "rate": 1.0, "times": 12}]})
+    world.make(30, retry="none")
+    left = (await world.run())["unanswered"]
+    assert left == 12 and shares == sorted(shares) and shares[-1] == pytest.approx(18 / 30)
+    place.set(faults=None)
+    assert (await world.run())["unanswered"] == 0
+    assert shares == sorted(shares) and shares[-1] == 1.0
