@@ -1,12 +1,16 @@
 """Counts agree with their nouns, no zero has a sign, ranges adjoin: in the helpers, and wherever a number is worded."""
 
 import ast
+import html
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
+from engine.outcomes import Outcomes
 from engine.quantities import agrees, between, counted, nouns, points, signed, unsigned
+from tests.outcomes import experiment
 from tests.unit.test_borders import ROOT, SOURCES
 
 
@@ -106,3 +110,25 @@ def test_the_check_itself_finds_them():
     assert list(_bare_plurals(ast.parse('f"{len(found)} training images"')))
     assert not list(_bare_plurals(ast.parse("f\"{counted(n, 'image')}\"")))
     assert not list(_bare_plurals(ast.parse('f"at most {MOST} images"')))
+
+
+FORMS = ("table", "markdown", "html", "full-json", "csv", "csv-classes")
+WRONG = re.compile(
+    rf"(?<![\d.,/-])1 (?:[a-z-]+ ){{0,2}}?({NOUNS})\b|(?<![\d.eE])[-−]\$?0(\.0+)?(?![\d.,/:%-]\d?)[ )<,]"
+)
+
+
+@pytest.mark.parametrize("labels", [("cat",), ("cat", "dog")], ids=["one image", "two images"])
+async def test_no_rendered_surface_has_one_images_or_a_signed_zero(store, home, tmp_path, labels):
+    """The smallest comparisons: one or two test images, contestants that are equal or not, money for nothing."""
+    experiment(store, tmp_path / "pets", labels=labels, each=1)
+    outcomes = Outcomes(store, home)
+    found = await outcomes.findings("pets", replace(await outcomes.terms(), volume=1, months=1, value=1e-6))
+    for form in FORMS:
+        text = html.unescape(re.sub(r"<(style|script|svg).*?</\1>|<[^>]*>", " ", await outcomes.render(found, form)))
+        assert [text[max(0, m.start() - 40) : m.end() + 20] for m in WRONG.finditer(text)] == [], form
+
+
+def test_the_check_of_surfaces_itself_finds_them():
+    assert all(WRONG.search(text) for text in ("the 1 images", "1 test images", "a -0.0 points", "net −$0.00 (", "-0 "))
+    assert not any(WRONG.search(text) for text in ("1 image", "11 images", "0.1 images", "-0.1 points", "2026-01-0 "))
