@@ -207,6 +207,8 @@ def _list(
     staging.index_labels()
     staging.rename_labels(whole_numbers(staging.labels()))
     found = staging.labels()
+    if len(found) < 2 and staging.first_bad() is not None:  # which may be the pictures of the others
+        refuse_bad(staging, source)
     if len(found) < 2:
         raise InputError(f"{source.path}: only one class, {found[0]!r}.", "Give at least two.")
     return found

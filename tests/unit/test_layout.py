@@ -252,6 +252,22 @@ def test_a_picture_that_is_a_link_in_an_archive_is_never_passed_over(tmp_path, k
     assert ("packed-link", "cat/link.jpg") in found_in(catalog(path, tmp_path, skip_bad=True))
 
 
+def test_a_class_of_unusable_pictures_is_no_class_that_is_not_there(tmp_path):
+    source = folder_of(tree("dog"), tmp_path / "set")
+    folder_of(tree("all"), tmp_path)
+    (source / "cat").mkdir()
+    for n in range(4):
+        (source / "cat" / f"{n}.jpg").symlink_to(tmp_path / "all" / f"{n}.jpg")
+    with pytest.raises(
+        InputError, match=r"cat/0\.jpg: it is a link that leads out of the source \(3 more cannot be used"
+    ):
+        catalog(source, tmp_path)
+    with tarfile.open(tmp_path / "set.tar", "w") as archive:
+        archive.add(source, "set")
+    with pytest.raises(InputError, match=r"cat/0\.jpg: it is a link in the archive, and no picture \(3 more"):
+        catalog(tmp_path / "set.tar", tmp_path)
+
+
 def test_a_link_to_itself_is_refused_by_name(tmp_path):
     source = folder_of(tree("cat", "dog"), tmp_path / "set")
     (source / "cat" / "loop.jpg").symlink_to("loop.jpg")
