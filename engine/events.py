@@ -359,3 +359,4 @@ class TrainingView:
     curve: tuple[CurvePoint, ...] = ()
     caution: str = ""
     doubled: str = ""
+    curve_note: str = ""

@@ -89,6 +89,7 @@ class Learning:
             val_accuracy=float(best) if isinstance(best, int | float) else None,
             curve=tuple(_point(each) for each in _rows(result.get("learning_curve")) if "accuracy" in each),
             caution=str(result.get("caution") or ""),
+            curve_note=str((result.get("learning_curve_about") or {}).get("note") or ""),
             doubled=_sentence(str((result.get("labels_doubled") or {}).get("sentence") or "")),
         )
 

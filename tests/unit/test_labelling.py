@@ -40,3 +40,9 @@ def test_the_chart_keeps_its_width_and_the_order_of_the_labels(width):
 
 def test_without_a_curve_a_plain_sentence():
     assert str(labelling([], 60)) == NOTHING
+
+
+def test_what_was_left_out_of_a_curve_stands_below_it():
+    console = Console(width=100, file=io.StringIO())
+    console.print(labelling(points(0.6, 0.8), 100, note="left out: all 300 images"))
+    assert "left out: all 300 images" in console.file.getvalue()

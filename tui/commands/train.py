@@ -87,6 +87,8 @@ def outcome_table(found: dict[str, Any]) -> str:
         rows.append(("latency ms", told))
     for point in found.get("learning_curve") or ():
         rows.append(("labels", f"{point.get('per_class')} a class: {point.get('accuracy', 0):.1%}"))
+    if note := (found.get("learning_curve_about") or {}).get("note"):
+        rows.append(("", f"learning curve: {note}"))
     if doubled := found.get("labels_doubled"):
         rows.append(("", str(doubled["sentence"])))
     if found.get("caution"):

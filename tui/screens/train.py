@@ -230,7 +230,7 @@ class TrainScreen(JobRoom):
             box.update(Text("Learning curves are measured of the local CNN; choose one of its runs.", look().dim))
         else:
             width = self.query_one("#labels-box").content_size.width
-            box.update(labelling(told.curve, width, told.doubled) if told else labelling((), width))
+            box.update(labelling(told.curve, width, told.doubled, told.curve_note) if told else labelling((), width))
 
     # -- what the reader does
 

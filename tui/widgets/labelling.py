@@ -10,6 +10,7 @@ from rich.text import Text
 
 from engine import CurvePoint, counted, signed
 from tui.styles.theme import look
+from tui.text import one_line
 from tui.widgets.bar import interval
 
 NOTHING = (
@@ -22,8 +23,11 @@ WIDE = 70
 """Cells from which the number of images has room among them."""
 
 
-def labelling(curve: Sequence[CurvePoint], width: int, doubled: str = "") -> Group | Text:
-    """Draw a learning curve on one axis from 0 to 100%, and say what its end promises (`doubled`, where given)."""
+def labelling(curve: Sequence[CurvePoint], width: int, doubled: str = "", note: str = "") -> Group | Text:
+    """Draw a learning curve on one axis from 0 to 100%, and show what its end promises (`doubled`, where given).
+
+    `note` is what has to be known to read it, such as the points that were left out.
+    """
     at = look()
     if not curve:
         return Text(NOTHING, at.dim)
@@ -43,7 +47,8 @@ def labelling(curve: Sequence[CurvePoint], width: int, doubled: str = "") -> Gro
             Text(f"{point.low:.1%}–{point.high:.1%}", at.dim),
             interval((point.low, point.accuracy, point.high), cells, at.cnn),
         )
-    return Group(grid, "", Text(doubled or sentence(points)))
+    about = [Text(one_line(note, 400), at.dim)] if note else []
+    return Group(grid, *about, "", Text(doubled or sentence(points)))
 
 
 def sentence(points: Sequence[CurvePoint]) -> str:

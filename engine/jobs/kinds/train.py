@@ -154,6 +154,8 @@ def _curve(
         return {}
     if curve is None:
         return {}
+    if curve.note:
+        context.say(f"learning curve: {curve.note}")
     if curve.doubling is not None:
         context.say(curve.doubling.sentence)
     return curve.told()
