@@ -185,7 +185,7 @@ def test_a_network_learns_from_no_other_image_and_predicts_none(warm_home, dogcl
     assert data("resume", "1", "--yes")[0] == 0
     view = data.ended()
     assert view.state == "failed"
-    assert f"1 of 20 test images were not predicted: {tested}: {WHY}" in view.error
+    assert f"1 of 20 test images was not predicted: {tested}: {WHY}" in view.error
     assert data.outcomes() == {Outcome.ANSWERED: 19, Outcome.FAILED: 1}
     data.heal()
     assert data("resume", "1", "--yes")[0] == 0

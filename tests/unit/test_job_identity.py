@@ -212,7 +212,7 @@ def test_verify_names_files_of_other_jobs_and_other_images(store, home, tuning, 
     path.write_bytes(b"\n".join([lines[0].replace(mine, other), *lines[1:]]) + b"\n")
     assert [d.partition(": ")[2] for d in differs()] == [
         "round-1/train.facts.json: train.jsonl has changed",
-        "round-1/train.jsonl: 1 of 12 images are not of the train split",
+        "round-1/train.jsonl: 1 of 12 images is not of the train split",
     ]
     (tuning.folder / "identity.json").write_text(json.dumps({**tuning.identity.plain(), "job": "other"}))
     assert "identity.json: its job is another" in differs()[0]
