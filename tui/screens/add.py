@@ -68,9 +68,9 @@ _KINDS = {
 }
 _WORDS = (
     ("--skip-bad leaves such files out", "“leave out” above does without such files"),
-    ("Give it: --class-level 1", "Type its level below: 1"),
+    ("Give it: --class-level 1", "Type its level above: 1"),
     ("--class-level ", ""),
-    ("add --accept-classes", "tick it below"),
+    ("add --accept-classes", "tick “these are classes” above"),
     ("choose --split stratified", "choose the stratified split (ctrl+t)"),
     ("takes no --per-class. Give --train, --val and --test, or none", "takes no number of images. Leave it empty"),
     ("another --name", "another name"),
