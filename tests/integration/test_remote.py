@@ -70,6 +70,7 @@ def test_the_doctor_finds_all_well(cli):
     found = checkups(cli("doctor", "--json"))
     assert {name: row["state"] for name, row in found.items()} == {
         "settings": "ok",
+        "home": "ok",
         "endpoint": "ok",
         "proxy": "ok",
         "network": "ok",

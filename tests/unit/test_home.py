@@ -7,7 +7,7 @@ import pytest
 
 from engine import Engine, about, settings
 from engine.errors import InputError, ReadOnlyError
-from engine.jobs import paths
+from engine.jobs import doctor, paths
 from engine.jobs.paths import open_home
 from engine.places import home_folder
 from engine.store import Store
@@ -157,3 +157,28 @@ async def test_the_engine_of_such_a_home_refuses_changes_with_the_reason(unwrita
             await engine.cancel(1)
     finally:
         engine.close()
+
+
+@pytest.mark.parametrize("lacks", ["nothing", "room", "shared memory", "temporary files"])
+def test_the_doctor_checks_what_jobs_need_of_this_machine(home, monkeypatch, lacks):
+    home.root.mkdir(mode=0o700)
+    monkeypatch.setattr(doctor.reserve, "free", lambda _: 1_000_000 if lacks == "room" else 5_000_000_000)
+    monkeypatch.setattr(doctor, "can_share", lambda: lacks != "shared memory")
+
+    def no_folder():
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    if lacks == "temporary files":
+        monkeypatch.setattr(doctor.tempfile, "gettempdir", no_folder)
+    found = {check.name: (check.state, check.found, check.cure) for check in doctor._machine(home)}
+    expected = {
+        "room": ("home", "warning", "1.0 MB free", "Free some space"),
+        "shared memory": ("shared memory", "warning", "There is none (/dev/shm)", "mount /dev/shm"),
+        "temporary files": ("temporary files", "problem", "No folder takes them", "Set TMPDIR"),
+    }
+    assert set(found) == {"home", *([lacks] if lacks in expected and lacks != "room" else [])}
+    if lacks in expected:
+        name, state, *words = expected[lacks]
+        assert found[name][0] == state and all(word in " ".join(found[name]) for word in words)
+    else:
+        assert found["home"][:2] == ("ok", f"{home.root}, 5.0 GB free")
