@@ -7,6 +7,7 @@ classes make it large.
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -220,6 +221,10 @@ class Measure:
             found = (hits / np.maximum(size, 1)).mean(axis=0)
         return found
 
+    def kept(self) -> str:
+        """Return it as JSON, to be stored; costs have a text of their own."""
+        return json.dumps({"kind": str(self.kind), "classes": self.classes}, ensure_ascii=False)
+
     # -- in words
 
     def shown(self, value: float | None) -> str:
@@ -263,6 +268,18 @@ STANDARD = (ACCURACY, BALANCED, MACRO_F1)
 def amount(value: float) -> str:
     """Return a cost of an image: two decimals, more where it takes them to see it."""
     return f"{value:,.2f}" if abs(value) >= 0.1 or not value else f"{value:.3g}"
+
+
+def kept_measure(text: str, labels: Sequence[str], costs: Costs | None = None) -> Measure:
+    """Return the measure that `Measure.kept` has written; accuracy where there is none, or where it fits no more."""
+    if not text:
+        return ACCURACY
+    found = json.loads(text)
+    kind, classes = MeasureKind(found["kind"]), tuple(found["classes"])
+    if not set(classes) <= set(labels) or (kind == MeasureKind.COST and costs is None):
+        return ACCURACY
+    positions = tuple(labels.index(label) for label in classes)
+    return Measure(kind, classes, positions, costs if kind == MeasureKind.COST else None)
 
 
 def read_measure(text: str, labels: Sequence[str], costs: Costs | None = None) -> Measure:

@@ -40,7 +40,7 @@ class NewJob:
 
 @dataclass(frozen=True)
 class StoredExperiment:
-    """An experiment's row. `spec` is its TOML text."""
+    """An experiment's row. `spec` is its TOML text, `measure` JSON and `costs` TOML; empty where none was chosen."""
 
     id: int
     name: str
@@ -48,6 +48,8 @@ class StoredExperiment:
     profile: str
     spec: str
     created_at: float
+    measure: str = ""
+    costs: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,22 @@ class Experiments:
         )
         if row is None:
             raise NotFoundError(f"There is no experiment {name!r}.", "See them in the app, or in: dogcls-tui jobs")
-        return StoredExperiment(row["id"], row["name"], row["dataset"], row["profile"], row["spec"], row["created_at"])
+        return StoredExperiment(
+            row["id"],
+            row["name"],
+            row["dataset"],
+            row["profile"],
+            row["spec"],
+            row["created_at"],
+            row["measure"] or "",
+            row["costs"] or "",
+        )
+
+    def set_measure(self, name: str, measure: str, costs: str) -> None:
+        """Store by which measure an experiment's contestants are judged (JSON), and the costs of mistakes (TOML)."""
+        found = self.get(name)
+        with self._db.transaction() as db:
+            db.execute("UPDATE experiments SET measure = ?, costs = ? WHERE id = ?", (measure, costs, found.id))
 
     def latest(self) -> str | None:
         """Return the name of the newest experiment that has contestants."""

@@ -184,6 +184,12 @@ UPDATE jobs SET cancelled_with = (SELECT MIN(needs_id) FROM needs WHERE job_id =
     WHERE state = 'cancelled' AND error GLOB 'needs job *';
 """
 
+# By which measure an experiment's contestants are judged (JSON; NULL is accuracy), and the costs of mistakes as TOML.
+VERSION_12 = """
+ALTER TABLE experiments ADD COLUMN measure TEXT;
+ALTER TABLE experiments ADD COLUMN costs TEXT;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     VERSION_1,
     VERSION_2,
@@ -196,6 +202,7 @@ MIGRATIONS: tuple[str, ...] = (
     VERSION_9,
     VERSION_10,
     VERSION_11,
+    VERSION_12,
 )
 
 

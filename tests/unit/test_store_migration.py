@@ -172,12 +172,12 @@ def test_a_new_store_gives_no_job_the_number_of_a_folder_that_a_lost_one_left(ho
 def test_a_copy_is_kept_before_a_store_is_migrated(old):
     before = rows_of(old)
     Store(old).close()
-    copy = old.with_name("store.db.before-version-11")
+    copy = old.with_name(f"store.db.before-version-{len(MIGRATIONS)}")
     assert rows_of(copy) == before
     assert copy.stat().st_mode & 0o777 == 0o600
     assert not list(old.parent.glob("*.partial"))
     Store(old).close()  # a second time there is nothing to keep
-    assert sorted(p.name for p in old.parent.iterdir()) == ["store.db", "store.db.before-version-11"]
+    assert sorted(p.name for p in old.parent.iterdir()) == ["store.db", f"store.db.before-version-{len(MIGRATIONS)}"]
 
 
 def test_a_migration_that_fails_changes_nothing(old, monkeypatch):
