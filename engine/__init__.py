@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from engine.errors import UnexpectedError as UnexpectedError
     from engine.evaluation.analysis import Analysis as Analysis
     from engine.evaluation.analysis import ContestantAnalysis as ContestantAnalysis
+    from engine.evaluation.baselines import Baseline as Baseline
     from engine.evaluation.comparison import Comparison as Comparison
     from engine.evaluation.comparison import ContestantResult as ContestantResult
+    from engine.evaluation.conclusions import said_paired as said_paired
     from engine.evaluation.details import Answers as Answers
     from engine.evaluation.details import ConfusionMap as ConfusionMap
     from engine.evaluation.details import ContestantAnswers as ContestantAnswers
@@ -56,16 +58,18 @@ if TYPE_CHECKING:
     from engine.evaluation.economics import total as total
     from engine.evaluation.findings import Findings as Findings
     from engine.evaluation.frontier import Point as Point
+    from engine.evaluation.judging import Judged as Judged
     from engine.evaluation.latency import Figure as Figure
     from engine.evaluation.latency import Latencies as Latencies
     from engine.evaluation.latency import LatencyProfile as LatencyProfile
     from engine.evaluation.latency import Waits as Waits
+    from engine.evaluation.measures import MEASURES as MEASURES
+    from engine.evaluation.measures import Measure as Measure
     from engine.evaluation.quality import ClassQuality as ClassQuality
     from engine.evaluation.sections import Section as Section
     from engine.evaluation.sections import overloads as overloads
     from engine.evaluation.sections import reading as reading
     from engine.evaluation.terms import Terms as Terms
-    from engine.evaluation.verdict import said_paired as said_paired
     from engine.evaluation.volumes import Stretch as Stretch
     from engine.events import Checkup as Checkup
     from engine.events import CurvePoint as CurvePoint
@@ -92,6 +96,7 @@ if TYPE_CHECKING:
     from engine.jobs.choices import Choice as Choice
     from engine.jobs.correcting import Correction as Correction
     from engine.jobs.exporting import Order as Order
+    from engine.jobs.measuring import Chosen as Chosen
     from engine.jobs.outline import Outline as Outline
     from engine.jobs.outlook import Outlook as Outlook
     from engine.jobs.pilot import PilotCost as PilotCost
@@ -157,13 +162,16 @@ _ROOMS = {
     "failures": "described",
     "evaluation.comparison": "Comparison ContestantResult",
     "evaluation.analysis": "Analysis ContestantAnalysis",
+    "evaluation.conclusions": "said_paired",
     "evaluation.differences": "PairedDifference",
     "evaluation.findings": "Findings",
     "evaluation.frontier": "Point",
     "evaluation.latency": "Figure Latencies LatencyProfile Waits",
+    "evaluation.baselines": "Baseline",
+    "evaluation.judging": "Judged",
+    "evaluation.measures": "MEASURES Measure",
     "evaluation.quality": "ClassQuality",
     "evaluation.sections": "Section overloads reading",
-    "evaluation.verdict": "said_paired",
     "evaluation.volumes": "Stretch",
     "evaluation.details": "Answers ConfusionMap ContestantAnswers confusion_map disagreements mistakes per_class",
     "evaluation.economics": "Economics Total total",
@@ -176,6 +184,7 @@ _ROOMS = {
     "jobs.correcting": "Correction",
     "jobs.choices": "Choice",
     "jobs.exporting": "Order",
+    "jobs.measuring": "Chosen",
     "jobs.outline": "Outline",
     "jobs.outlook": "Outlook",
     "jobs.pilot": "PilotCost PilotResult",

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from engine.azure.connection import Endpoint
     from engine.evaluation.comparison import Comparison
     from engine.jobs.correcting import Correction
+    from engine.jobs.measuring import Chosen
     from engine.jobs.outline import Outline
     from engine.jobs.plan import Plan, Price
 
@@ -236,8 +237,12 @@ class Engine:
         """Return an experiment's parameters as TOML, to be saved and run again."""
         return (await asyncio.to_thread(self.store.experiments.get, name)).spec
 
-    async def comparison(self, experiment: str | None = None, baseline: str | None = None) -> Comparison:
+    async def comparison(
+        self, experiment: str | None = None, baseline: str | None = None, chosen: Chosen | None = None
+    ) -> Comparison:
         """Compare an experiment's contestants (the newest experiment's unless told) with one of them.
+
+        They are judged by the measure that is kept with the experiment, unless one is given.
 
         Raises:
             NotFoundError: there is no such experiment, or none at all.
@@ -245,7 +250,7 @@ class Engine:
         """
         from engine.jobs.comparing import comparison
 
-        return await asyncio.to_thread(comparison, self.store, experiment, baseline)
+        return await asyncio.to_thread(comparison, self.store, experiment, baseline, chosen)
 
     async def table(self, comparison: Comparison) -> str:
         """Return a comparison as text for a terminal."""

@@ -20,6 +20,7 @@ from engine.text_files import is_there
 if TYPE_CHECKING:
     from engine.evaluation.findings import Findings
     from engine.evaluation.terms import Terms
+    from engine.jobs.measuring import Chosen
     from engine.jobs.verifying import Verification
 
 RESULT_FORMS = ("table", "json", "full-json", "csv", "csv-classes", "csv-images", "markdown", "html")
@@ -49,13 +50,23 @@ class Scoring:
             return cls(path if is_there(path) else None)
         return cls(None)
 
-    async def score(self, file: Path, labels: Path | None = None, *, common: bool = False) -> Findings:
+    async def score(
+        self,
+        file: Path,
+        labels: Path | None = None,
+        *,
+        common: bool = False,
+        measure: str | None = None,
+        costs: Path | None = None,
+    ) -> Findings:
         """Return all that can be said of predictions that were made elsewhere; see `engine.jobs.scoring`.
 
         Args:
             file: CSV with the columns contestant, image, truth, answer, and optionally latency_ms and probability.
             labels: one label a line; those of the truths unless given.
             common: compare on the images that all contestants have, where they have different ones.
+            measure: by which contestants are judged; accuracy, or the cost of mistakes where `costs` is given.
+            costs: a costs.toml.
 
         Raises:
             InputError: the file cannot be compared; names the line and the cure.
@@ -63,7 +74,7 @@ class Scoring:
         """
         from engine.jobs.scoring import score
 
-        return await asyncio.to_thread(score, file, labels, self._synonyms, common=common)
+        return await asyncio.to_thread(score, file, labels, self._synonyms, common=common, measure=measure, costs=costs)
 
     async def render(self, found: Findings, form: str, *, references: bool = False) -> str:
         """Return findings as text, in one of `RESULT_FORMS`.
@@ -118,8 +129,41 @@ class Outcomes(Scoring):
         """Terms that this engine has set."""
         self._writing = Lock()
 
+    async def choose(self, experiment: str | None, measure: str | None = None, costs: Path | None = None) -> Chosen:
+        """Return the measure that a user has named for an experiment; see `engine.jobs.measuring.chosen`.
+
+        Args:
+            experiment: its name; the newest one with contestants unless given.
+            measure: its name; the one that is kept unless given.
+            costs: a costs.toml; the costs that are kept unless given.
+
+        Raises:
+            NotFoundError: there is no such experiment.
+            InputError: there is no such measure or class, or the file is no table of costs.
+
+        """
+        from engine.jobs.measuring import chosen
+
+        return await asyncio.to_thread(lambda: chosen(self._store, self._named(experiment), measure, costs))
+
+    async def keep(self, experiment: str | None, chosen: Chosen) -> bool:
+        """Keep a measure with an experiment; return whether it is another one than before, False where nothing is kept.
+
+        With `--readonly` nothing is.
+        """
+        from engine.jobs.measuring import keep
+
+        if self._home.readonly:
+            return False
+        return await asyncio.to_thread(lambda: keep(self._store, self._named(experiment), *chosen))
+
     async def findings(
-        self, experiment: str | None = None, terms: Terms | None = None, *, measure: bool = False
+        self,
+        experiment: str | None = None,
+        terms: Terms | None = None,
+        *,
+        measure: bool = False,
+        chosen: Chosen | None = None,
     ) -> Findings:
         """Return all that can be said of an experiment.
 
@@ -127,13 +171,14 @@ class Outcomes(Scoring):
             experiment: its name; the newest one with contestants unless told.
             terms: under which money is computed; the home's unless given.
             measure: look at the test images' brightness where it is not known yet, some milliseconds each.
+            chosen: by which measure contestants are judged; the one that is kept with the experiment unless given.
 
         Raises:
             NotFoundError: there is no such experiment, or it has no contestants.
             InputError: contestants that cannot be compared, or a table of the home's that cannot be read.
 
         """
-        return await asyncio.to_thread(self._findings, experiment, terms, measure)
+        return await asyncio.to_thread(self._findings, experiment, terms, measure, chosen)
 
     async def terms(self) -> Terms:
         """Return the home's terms: those that were set last, by which pilot, launch, results and reports compute.
@@ -176,14 +221,14 @@ class Outcomes(Scoring):
             raise NotFoundError("There is no experiment yet.", "Start one: dogcls-tui demo")
         return name
 
-    def _findings(self, experiment: str | None, terms: Terms | None, measure: bool) -> Findings:
+    def _findings(self, experiment: str | None, terms: Terms | None, measure: bool, chosen: Chosen | None) -> Findings:
         from engine.evaluation.findings import find
         from engine.jobs.evidence import evidence
 
         name = self._named(experiment)
         terms = terms or self._terms()
         try:
-            return find(evidence(self._store, self._home, name, measure=measure), terms)
+            return find(evidence(self._store, self._home, name, measure=measure, chosen=chosen), terms)
         except ValueError as error:
             raise InputError(f"{name}: {error}.", "Compare contestants of one experiment.") from error
 

@@ -17,7 +17,7 @@ from engine import ACTIVE, NotFoundError, described
 from tui.pace import Pace
 
 if TYPE_CHECKING:
-    from engine import Comparison, Engine, ExperimentView, JobView, Score, StandingCost
+    from engine import Chosen, Comparison, Engine, ExperimentView, JobView, Score, StandingCost
 
 LOOK_SECONDS = 0.5
 TICK_SECONDS = 1.0
@@ -84,6 +84,8 @@ class Bridge:
     def __init__(self, experiment: str | None = None) -> None:
         self.pace = Pace()
         self.baseline: str | None = None
+        self.chosen: Chosen | None = None
+        """The measure, where it is not kept with the experiment; None: the one that is kept."""
         self.strangers: dict[str, float | None] = {}
         """Deployments of tuned models that are not ours, as the service was last seen; US dollars an hour, if known."""
         self._post: Callable[[Message], object] = lambda _: None
@@ -111,13 +113,19 @@ class Bridge:
     def choose_experiment(self, name: str | None) -> None:
         """Look at another experiment."""
         if name != self._experiment:
-            self._experiment, self.baseline = name, None
+            self._experiment, self.baseline, self.chosen = name, None, None
             self._compared = (None, 0.0)
             self.look_now()
 
     def choose_baseline(self, name: str | None) -> None:
         """Hold the contestants against another one."""
         self.baseline = name
+        self._compared = (None, 0.0)
+        self.look_now()
+
+    def choose_measure(self, chosen: Chosen | None) -> None:
+        """Judge the contestants by another measure; None by the one that is kept with the experiment."""
+        self.chosen = chosen
         self._compared = (None, 0.0)
         self.look_now()
 
@@ -201,7 +209,7 @@ class Bridge:
         if marks == known or (busy and time.monotonic() - at < COMPARE_SECONDS):
             return
         try:
-            found = await engine.comparison(self._experiment, self.baseline) if self._experiment else None
+            found = await engine.comparison(self._experiment, self.baseline, self.chosen) if self._experiment else None
         except NotFoundError:
             found = None
         self._compared = (marks, time.monotonic())

@@ -99,6 +99,7 @@ KEYS = (
     _key("p,P", "pair", "pair", "results", "The next pair of contestants; P the one before.", shown="p"),
     _key("f", "sift", "only", "results", "Disagreements: all, where one is right, where none is.", footer=False),
     _key("enter", "open", "images", "results", "The images that tell the chosen pair apart.", footer=False),
+    _key("m", "measure", "measure", "results", "What contestants are judged by.", footer=False),
     _key("v", "terms", "terms", "results", "Set volume, horizon, hours, prices: what money is reckoned for."),
     _key("plus,minus", "volume", "volume", "results", "More images a month, or fewer.", footer=False, shown="+ -"),
     _key(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from engine.evaluation.comparison import ContestantInput, shown_name
 from engine.evaluation.differences import PairedDifference, holm, paired, shared
+from engine.evaluation.judging import Judged, judge
 from engine.evaluation.latency import Latencies, latencies
 from engine.evaluation.properties import Bucket, ImageProperties, by_property
 from engine.evaluation.quality import Quality, quality, right
@@ -44,7 +45,11 @@ class ContestantAnalysis:
 
 @dataclass(frozen=True)
 class Analysis:
-    """All of it; `differences` has every two contestants once, in their order."""
+    """All of it.
+
+    `differences` has every two contestants once, in their order, by the comparison's measure; `by_accuracy` the same by
+    accuracy, which is what money is computed with.
+    """
 
     experiment: str
     dataset: str
@@ -54,6 +59,8 @@ class Analysis:
     images: tuple[str, ...]
     contestants: tuple[ContestantAnalysis, ...]
     differences: tuple[PairedDifference, ...]
+    by_accuracy: tuple[PairedDifference, ...]
+    judged: Judged
     verdict: Verdict
 
     @property
@@ -69,8 +76,8 @@ class Analysis:
         raise KeyError(name)
 
     def between(self, a: str, b: str) -> PairedDifference:
-        """Return the difference between two contestants, whichever is named first; raises KeyError."""
-        for difference in self.differences:
+        """Return the difference in accuracy of two contestants, whichever is named first; raises KeyError."""
+        for difference in self.by_accuracy:
             if {difference.a, difference.b} == {a, b}:
                 return difference
         raise KeyError((a, b))
@@ -89,6 +96,7 @@ def analyse(
     volume: float = 1000,
     hours: float = 0.0,
     horizon: str = "",
+    judged: Judged | None = None,
     seed: int = 0,
 ) -> Analysis:
     """Return everything that can be said about contestants on the same test images.
@@ -105,6 +113,7 @@ def analyse(
         volume: for how many images the verdict compares prices.
         hours: for how many hours of hosting.
         horizon: that volume in words, where it takes more than a number.
+        judged: by the comparison's measure, as `compare` has it; by accuracy unless given.
         seed: of the bootstrap.
 
     Raises:
@@ -114,10 +123,12 @@ def analyse(
     check_alike(labels, inputs)
     reader = Reader(labels, synonyms)
     contestants = tuple(_contestant(i, labels, properties, reader, prices or {}) for i in inputs)
-    differences = holm([_difference(a, b, seed) for a, b in combinations(contestants, 2)], seed=seed)
-    standings = [
-        Standing(c.name, c.quality, c.price, c.complete, c.emulated, c.prompt, c.answer_format) for c in contestants
-    ]
+    by_accuracy = holm([_difference(a, b, seed) for a, b in combinations(contestants, 2)], seed=seed)
+    if judged is None:
+        truths = inputs[0].truths if inputs else ()
+        judged = judge(labels, truths, {shown_name(i): i for i in inputs}, seed=seed)
+    differences = tuple(_measured(d, judged) for d in by_accuracy)
+    standings = standings_of(contestants, judged)
     return Analysis(
         experiment=experiment,
         dataset=dataset,
@@ -127,8 +138,38 @@ def analyse(
         images=next((tuple(i.images) for i in inputs if i.images), ()),
         contestants=contestants,
         differences=differences,
-        verdict=verdict(standings, differences, volume=volume, hours=hours, horizon=horizon),
+        by_accuracy=by_accuracy,
+        judged=judged,
+        verdict=verdict(standings, differences, judged, volume=volume, hours=hours, horizon=horizon),
     )
+
+
+def standings_of(contestants: Sequence[ContestantAnalysis], judged: Judged, *, priced: bool = True) -> list[Standing]:
+    """Return what the verdict has to know of contestants; without prices where nothing is known of them."""
+    return [
+        Standing(
+            c.name,
+            c.quality,
+            c.price if priced else None,
+            c.complete,
+            c.emulated,
+            c.prompt,
+            c.answer_format,
+            judged.values[c.name],
+        )
+        for c in contestants
+    ]
+
+
+def _measured(d: PairedDifference, judged: Judged) -> PairedDifference:
+    """Return a difference by the measure: by accuracy, as it is."""
+    c = judged.pairs.get((d.a, d.b))
+    if c is None:
+        return d
+    return replace(
+        d, gain=c.gain, low=c.low, high=c.high, interval=c.interval, p=c.p, p_holm=c.p_holm, needed=c.needed,
+        measure=judged.measure,
+    )  # fmt: skip
 
 
 def check_alike(labels: Sequence[str], inputs: Sequence[ContestantInput]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.datasets.labels import plain
+from engine.datasets.labels import canonical
 from engine.evaluation.differences import LEVEL, corrected
 from engine.evaluation.measured import chance_p, contrasts, interval
 from engine.evaluation.measures import STANDARD, Cells, Measure, against_constant
@@ -60,7 +60,7 @@ class Baseline:
     @property
     def shown(self) -> str:
         """Its name in tables: it is marked where its label is not known from training."""
-        return f"{self.name} (of the {self.source})" if self.label is not None and self.source == TEST else self.name
+        return f"{self.name} ({self.source})" if self.label is not None and self.source == TEST else self.name
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def baselines(
 
 def reserved(name: str) -> bool:
     """Return whether a contestant's name is a baseline's."""
-    return plain(name) in (MAJORITY, CHANCE)
+    return canonical(name).casefold() in (MAJORITY, CHANCE)
 
 
 def _constant(

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from engine.evaluation.markup import Child, Markup, tag
-from engine.quantities import signed
 
 WIDTH = 720
 
@@ -32,8 +31,19 @@ def cut(name: str, most: int) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
-def intervals(rows: Sequence[tuple[str, str, float, float, float]]) -> Markup:
-    """Draw shares with their intervals: (name, colour class, value, low, high)."""
+QUARTERS = (0, 0.25, 0.5, 0.75, 1)
+"""Where an axis has its marks."""
+
+
+def intervals(rows: Sequence[tuple[str, str, float, float, float, str]], ticks: Sequence[str], title: str) -> Markup:
+    """Draw values with their intervals: (name, colour class, value, low, high, value in words), of the axis' length.
+
+    Args:
+        rows: what is drawn.
+        ticks: of `QUARTERS`, in words.
+        title: of the drawing.
+
+    """
     left, right, step, top = 210, 70, 34, 26
     height = top + step * len(rows) + 8
     span = WIDTH - left - right
@@ -42,10 +52,10 @@ def intervals(rows: Sequence[tuple[str, str, float, float, float]]) -> Markup:
         return left + span * share
 
     drawn: list[Child] = []
-    for tick in (0, 0.25, 0.5, 0.75, 1):
+    for tick, text in zip(QUARTERS, ticks, strict=True):
         drawn.append(tag("line", x1=x(tick), x2=x(tick), y1=top - 6, y2=height - 8, class_="grid"))
-        drawn.append(words(x(tick), 12, f"{tick:.0%}", "tick", "middle"))
-    for n, (name, kind, value, low, high) in enumerate(rows):
+        drawn.append(words(x(tick), 12, text, "tick", "middle"))
+    for n, (name, kind, value, low, high, said) in enumerate(rows):
         y = top + step * n + step / 2
         drawn += [
             words(left - 14, y + 4, cut(name, 30), "name", "end"),
@@ -54,9 +64,9 @@ def intervals(rows: Sequence[tuple[str, str, float, float, float]]) -> Markup:
             tag("line", x1=x(low), x2=x(low), y1=y - 5, y2=y + 5, class_="whisker"),
             tag("line", x1=x(high), x2=x(high), y1=y - 5, y2=y + 5, class_="whisker"),
             tag("circle", cx=x(value), cy=y, r=4, class_=f"dot {kind}"),
-            words(WIDTH - right + 10, y + 4, f"{value:.1%}", "value"),
+            words(WIDTH - right + 10, y + 4, said, "value"),
         ]
-    return svg(WIDTH, height, "Accuracy with 95% intervals", *drawn)
+    return svg(WIDTH, height, title[:1].upper() + title[1:], *drawn)
 
 
 @dataclass(frozen=True)
@@ -166,10 +176,10 @@ def _covers(taken: Sequence[tuple[float, float, float]], left: float, right: flo
     return any(left < end and start < right and abs(y - there) < 14 for start, end, there in taken)
 
 
-def forest(rows: Sequence[tuple[str, float, float, float, bool]]) -> Markup:
-    """Draw differences with their intervals around nothing: (pair, points, low, high, whether it is real)."""
+def forest(rows: Sequence[tuple[str, float, float, float, bool, str]], title: str) -> Markup:
+    """Draw differences with their intervals around nothing: (pair, gain, low, high, whether it is real, in words)."""
     left, right, step, top = 290, 66, 26, 24
-    most = max(1.0, *(abs(end) for _, _, low, high, _ in rows for end in (low, high)))
+    most = max(abs(end) for _, _, low, high, *_ in rows for end in (low, high)) or 1.0
     height = top + step * len(rows) + 6
     x = Axis(-most, most, left, WIDTH - right)
     drawn: list[Child] = []
@@ -177,16 +187,16 @@ def forest(rows: Sequence[tuple[str, float, float, float, bool]]) -> Markup:
         drawn.append(tag("line", x1=x.at(tick), x2=x.at(tick), y1=top - 6, y2=height, class_="grid"))
         drawn.append(words(x.at(tick), 12, f"{tick:+g}" if tick else "0", "tick", "middle"))
     drawn.append(tag("line", x1=x.at(0), x2=x.at(0), y1=top - 6, y2=height, class_="axis"))
-    for n, (pair, points, low, high, real) in enumerate(rows):
+    for n, (pair, points, low, high, real, said) in enumerate(rows):
         y = top + step * (n + 0.5)
         kind = "real" if real else "chance"
         drawn += [
             words(left - 14, y + 4, cut(pair, 46), "name small", "end"),
             tag("line", x1=x.at(low), x2=x.at(high), y1=y, y2=y, class_=f"interval {kind}"),
             tag("circle", cx=x.at(points), cy=y, r=4.5, class_=f"dot {kind}"),
-            words(WIDTH - right + 10, y + 4, signed(points), "value small"),
+            words(WIDTH - right + 10, y + 4, said, "value small"),
         ]
-    return svg(WIDTH, height, "Differences in points with 95% intervals", *drawn)
+    return svg(WIDTH, height, title, *drawn)
 
 
 def _points(corners: Iterable[tuple[float, float]]) -> str:

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
+from engine.evaluation.costs import Costs
 from engine.evaluation.differences import LEVEL, corrected, shared
+from engine.evaluation.judging import Judged, judge
+from engine.evaluation.measures import ACCURACY, Measure
 from engine.evaluation.metrics import Latency, Requests, latency, macro_f1, mcnemar, requests, wilson
 from engine.quantities import counted
 from engine.states import ContestantKind, Outcome
@@ -100,14 +103,17 @@ class ContestantResult:
     requests: Requests | None = None
     caution: str = ""
     train_from_cache: float = 0.0
+    never: tuple[str, ...] = ()
+    """Classes with test images that none of its answers names."""
 
 
 @dataclass(frozen=True)
 class Difference:
     """One contestant against the baseline, image by image.
 
-    `gain` is in accuracy (fraction); `p` is McNemar's exact p of the images that only one got right, `p_holm` the same
-    after Holm's correction for the `pairs` of all contestants, as everywhere: whichever of them are shown here.
+    `gain` is by the comparison's measure, positive where this one is better; `p` is McNemar's exact p of the images
+    that only one got right (by another measure than accuracy, the paired permutation test's), `p_holm` the same after
+    Holm's correction for the `pairs` of all contestants, as everywhere: whichever of them are shown here.
     """
 
     name: str
@@ -127,13 +133,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The whole: contestants in the order in which they were named."""
+    """The whole: contestants in the order in which they were named, and by what measure they are judged."""
 
     experiment: str
     dataset: str
     split: dict[str, int]
     contestants: list[ContestantResult]
     differences: list[Difference] = field(default_factory=list)
+    judged: Judged = field(default_factory=Judged)
 
 
 def compare(
@@ -143,6 +150,10 @@ def compare(
     labels: Sequence[str],
     inputs: Sequence[ContestantInput],
     baseline: str | None = None,
+    *,
+    measure: Measure = ACCURACY,
+    costs: Costs | None = None,
+    training: Sequence[int] = (),
 ) -> Comparison:
     """Compare contestants.
 
@@ -154,9 +165,12 @@ def compare(
         inputs: the contestants.
         baseline: the name of the one that the others are held against; zero-shot unless told, else the
             first.
+        measure: by which they are judged.
+        costs: of mistakes, where they are known.
+        training: training images of each class, in label order; empty where there are none.
 
     Raises:
-        ValueError: contestants were not asked about the same images.
+        ValueError: contestants were not asked about the same images, or cannot be judged; see `judging.judge`.
 
     """
     if any(list(i.truths) != list(inputs[0].truths) for i in inputs):
@@ -166,6 +180,9 @@ def compare(
     base = next((r for r in results if r.name == baseline), None) or next(
         (r for r in results if r.kind == ContestantKind.ZERO_SHOT), results[0] if results else None
     )
+    named = {r.name: i for r, i in zip(results, inputs, strict=True)}
+    truths = inputs[0].truths if inputs else ()
+    judged = judge(labels, truths, named, measure=measure, costs=costs, training=training)
     pairs = list(combinations(range(len(results)), 2))
     counts = {pair: _only(inputs[pair[0]], inputs[pair[1]], hits[pair[0]], hits[pair[1]]) for pair in pairs}
     only = {pair: found for pair, found in counts.items() if found is not None}
@@ -175,11 +192,13 @@ def compare(
         one, other = results[a], results[b]
         if base not in (one, other) or not (one.complete and other.complete):
             continue
-        if one is base:
-            one, other, only_a, only_b = other, one, only_b, only_a
         gain = one.accuracy - other.accuracy
+        if (contrast := judged.pairs.get((one.name, other.name))) is not None:
+            gain, p, p_holm = contrast.gain, contrast.p, contrast.p_holm
+        if one is base:
+            one, other, only_a, only_b, gain = other, one, only_b, only_a, -gain
         differences.append(Difference(one.name, other.name, gain, only_a, only_b, p, p_holm, len(only)))
-    return Comparison(experiment, dataset, split, results, differences)
+    return Comparison(experiment, dataset, split, results, differences, judged)
 
 
 def shown_name(contestant: ContestantInput) -> str:
@@ -233,7 +252,14 @@ def _result(contestant: ContestantInput, labels: Sequence[str]) -> ContestantRes
         requests=requests(contestant.sequential, contestant.concurrent),
         caution=contestant.caution,
         train_from_cache=contestant.train_from_cache,
+        never=_never(contestant, labels),
     )
+
+
+def _never(contestant: ContestantInput, labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes with test images that none of a contestant's answers names; none where it names no class."""
+    named, held = set(contestant.predictions) - {None}, set(contestant.truths)
+    return tuple(label for label in labels if label in held and label not in named) if named else ()
 
 
 def _estimate(usd: Mapping[str, float]) -> Cost | None:

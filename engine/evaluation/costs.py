@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.datasets.labels import plain as plain
+from engine.datasets.labels import Labels, canonical
 from engine.errors import InputError
 from engine.text_files import parse_toml, read_text
 
@@ -112,28 +113,44 @@ def parse_costs(text: str, labels: Sequence[str], source: str = "costs.toml") ->
     return Costs(rows, text)
 
 
+class Names:
+    """Finds labels by name: exactly, or in another spelling that means one of them."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.labels = labels
+        self._exact = {label: at for at, label in enumerate(labels)}
+        self._spellings = Labels(given=True)
+        for label in labels:
+            with contextlib.suppress(InputError):  # a twin of another one, from before these were refused
+                self._spellings.of(label, listed=True)
+
+    def find(self, name: str) -> int | None:
+        """Return a label's position; None where the name means none of them."""
+        if name in self._exact:
+            return self._exact[name]
+        label = self._spellings.find(name)
+        return None if label is None else self._exact.get(label)
+
+    @property
+    def hint(self) -> str:
+        """The labels, the first ones of many."""
+        return f"They are: {', '.join(map(repr, self.labels[:5]))}{', …' if len(self.labels) > 5 else ''}."
+
+
 class _Places:
-    """Finds labels by name: exactly, or by another spelling of one label only; see `engine.datasets.labels`."""
+    """The rows and columns of a table, each of them once."""
 
     def __init__(self, labels: Sequence[str], source: str) -> None:
-        self._source = source
-        self._labels = labels
-        self._exact = {label: at for at, label in enumerate(labels)}
-        self._alike: dict[str, list[int]] = {}
-        for at, label in enumerate(labels):
-            self._alike.setdefault(plain(label), []).append(at)
+        self._names, self._source = Names(labels), source
 
     def of(self, name: str, taken: Mapping[int | str, object], what: str, *, answer: bool = False) -> int | str:
-        at: int | str | None = self._exact.get(name)
+        at: int | str | None = self._names.find(name)
+        if at is None and name == OTHERS:
+            at = OTHERS
+        if at is None and answer and canonical(name).casefold() == NO_ANSWER:
+            at = NO_ANSWER
         if at is None:
-            alike = self._alike.get(plain(name), [])
-            if len(alike) == 1:
-                at = alike[0]
-            elif name == OTHERS or (answer and plain(name) == NO_ANSWER):
-                at = OTHERS if name == OTHERS else NO_ANSWER
-        if at is None:
-            known = ", ".join(map(repr, self._labels[:5])) + (", …" if len(self._labels) > 5 else "")
-            raise InputError(f"{self._source}: {what}, {name!r}, is not among the labels.", f"They are: {known}.")
+            raise InputError(f"{self._source}: {what}, {name!r}, is not among the labels.", self._names.hint)
         if at in taken:
             raise InputError(f"{self._source}: {what}, {name!r}, is there twice.", "Keep one of both.")
         return at

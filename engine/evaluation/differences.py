@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from engine.evaluation.measures import ACCURACY, Measure
 from engine.evaluation.metrics import mcnemar
 from engine.evaluation.quality import Share, share
 from engine.quantities import counted
@@ -34,6 +35,9 @@ class PairedDifference:
     all pairs considered, if they differ as much as they do here (see `images_needed`); None where they do not differ.
     `partial`: one of them is not finished, so that only the images are compared which both were asked about. `pairs`
     is the number of pairs for which all of it is corrected: those that have images in common.
+    By another
+    `measure` than accuracy, `gain` and its interval are in that measure's unit and positive where a is better, and p is
+    the paired permutation test's (`measured.Contrast`); the images are still those that were recognised.
     """
 
     a: str
@@ -53,6 +57,7 @@ class PairedDifference:
     needed: int | None
     partial: bool = False
     pairs: int = 1
+    measure: Measure = ACCURACY
 
     @property
     def real(self) -> bool:

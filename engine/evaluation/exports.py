@@ -12,11 +12,14 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from engine.evaluation.baselines import KIND, Baseline
 from engine.evaluation.comparison import Comparison, ContestantResult
 from engine.evaluation.differences import PairedDifference
 from engine.evaluation.economics import Total
 from engine.evaluation.findings import Findings
 from engine.evaluation.frames import class_frame, frame
+from engine.evaluation.judging import Judged
+from engine.evaluation.measures import Measure
 from engine.evaluation.metrics import Requests
 
 if TYPE_CHECKING:
@@ -37,11 +40,52 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         "experiment": comparison.experiment,
         "dataset": comparison.dataset,
         "split": {name: comparison.split[name] for name in ("train", "val", "test")},
-        "contestants": [_plain(c) for c in comparison.contestants],
+        "contestants": [_plain(c, comparison.judged) for c in comparison.contestants],
+        "measure": _measure(comparison.judged.measure),
+        "baselines": [_baseline(b) for b in comparison.judged.baselines.rows],
+        "against_baseline": [{**_value(e), "better": e.better} for e in comparison.judged.baselines.edges.values()],
+        "other_measures": [
+            {
+                "measure": _measure(r.measure),
+                "ahead": r.name,
+                "value": r.value,
+                "of": r.other,
+                "of_value": r.other_value,
+                "p_holm": r.p_holm,
+                "real": r.real,
+            }
+            for r in comparison.judged.rivals
+        ],
     }
 
 
-def _plain(c: ContestantResult) -> dict[str, Any]:
+def _measure(m: Measure) -> dict[str, Any]:
+    """Return by what is judged; `costs` is the table as it was given."""
+    costs = m.costs.text if m.costs is not None else None
+    return {"name": m.name, "less_is_better": m.less_is_better, "classes": list(m.classes), "costs": costs}
+
+
+def _baseline(b: Baseline) -> dict[str, Any]:
+    """Return a row that is no contestant: it has no cost, because nothing is asked."""
+    return {
+        "name": b.name,
+        "label": b.label,
+        "labels_of": b.source or None,
+        "n": b.n,
+        "correct": b.correct,
+        "accuracy": b.accuracy,
+        "accuracy_low": b.accuracy_low,
+        "accuracy_high": b.accuracy_high,
+        "macro_f1": b.macro_f1,
+        "balanced_accuracy": b.balanced_accuracy,
+        "value": b.value,
+        "value_low": b.low,
+        "value_high": b.high,
+    }
+
+
+def _plain(c: ContestantResult, judged: Judged) -> dict[str, Any]:
+    measured = judged.values[c.name]
     more: dict[str, Any] = {} if c.complete else {"complete": False}  # else its accuracy would be a lie
     if c.train_from_cache:  # else its time to train would be
         more["train_from_cache"] = c.train_from_cache
@@ -65,6 +109,10 @@ def _plain(c: ContestantResult) -> dict[str, Any]:
         },
         "train_seconds": c.train_seconds,
         "emulated": c.emulated,
+        "value": measured.value,
+        "value_low": measured.low,
+        "value_high": measured.high,
+        "never_predicts": list(c.never),
     }
 
 
@@ -87,15 +135,22 @@ def rows(comparison: Comparison) -> list[dict[str, Any]]:
     for c in comparison.contestants:
         flat: dict[str, Any] = {}
         estimate = c.estimate.total if c.estimate else None
-        plain = {**_plain(c), "train_from_cache": c.train_from_cache or None}
+        plain = {**_plain(c, comparison.judged), "train_from_cache": c.train_from_cache or None}
         for key, value in {**plain, "estimate_usd": estimate, "requests": _requests(c.requests)}.items():
             if key == "latency_ms":
                 value = value or dict.fromkeys(_PERCENTILES)
+            if key == "never_predicts":
+                value = "; ".join(value)
             if isinstance(value, dict):
                 flat |= {f"{key}_{inner}": v for inner, v in value.items()}
             else:
                 flat[key] = value
-        found.append({"experiment": comparison.experiment, "dataset": comparison.dataset, **flat})
+        about = {"experiment": comparison.experiment, "dataset": comparison.dataset}
+        found.append(about | flat | {"measure": comparison.judged.measure.name})
+    for b in comparison.judged.baselines.rows if found else ():
+        values = {key: value for key, value in _baseline(b).items() if key in found[0]}
+        about = {"experiment": comparison.experiment, "dataset": comparison.dataset, "kind": KIND, "name": b.shown}
+        found.append(dict.fromkeys(found[0]) | values | about | {"measure": comparison.judged.measure.name})
     return found
 
 
@@ -118,9 +173,10 @@ def tame(value: Any) -> Any:
 
 def contestants_csv(found: Findings) -> str:
     """Return one row a contestant: the comparison's, then what findings add and where it all comes from."""
-    p = found.provenance
-    made = []
-    about = zip(rows(found.comparison), found.analysis.contestants, _asked(found), strict=True)
+    software = " ".join(f"{name}={version}" for name, version in found.provenance.software.items())
+    made: list[dict[str, Any]] = []
+    table = rows(found.comparison)
+    about = zip(table, found.analysis.contestants, _asked(found), strict=False)  # the baselines come last
     for number, (row, c, asked) in enumerate(about):
         if not found.economics:  # nobody knows what it costs, which is not nothing
             row |= {key: None for key in row if key.startswith(("cost_usd", "estimate_usd"))}
@@ -138,8 +194,10 @@ def contestants_csv(found: Findings) -> str:
             "horizon_months": found.terms.months if found.economics else None,
             "caution": found.comparison.contestants[number].caution,
         }
-        software = " ".join(f"{name}={version}" for name, version in p.software.items())
         made.append(row | asked | _origin(found) | {"software": software})
+    for row, b in zip(table[len(made) :], found.analysis.judged.baselines.rows if made else (), strict=True):
+        values = row | {"balanced_accuracy": b.balanced_accuracy} | _origin(found) | {"software": software}
+        made.append(dict.fromkeys(made[0]) | values)
     return written(made)
 
 
@@ -159,7 +217,9 @@ def _table(table: pd.DataFrame, found: Findings) -> str:
     asked = {c.name: a for c, a in zip(found.analysis.contestants, _asked(found), strict=True)}
     names = list(table.get("contestant", ()))
     for key in _ASKED:
-        table[key] = pd.Series([asked[name][key] for name in names], dtype=object, index=table.index)
+        table[key] = pd.Series(
+            [asked[name][key] if name in asked else None for name in names], dtype=object, index=table.index
+        )
     for name in table.columns:
         if table[name].dtype in ("object", "str"):
             known = {value: tame(value) for value in table[name].dropna().unique()}
@@ -296,6 +356,7 @@ def _difference(d: PairedDifference) -> dict[str, Any]:
         "images_needed": d.needed,
         "partial": d.partial,
         "pairs": d.pairs,
+        "measure": d.measure.name,
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
-from engine.evaluation.analysis import Analysis, analyse
+from engine.evaluation.analysis import Analysis, analyse, standings_of
 from engine.evaluation.cascade import Cascade, Sweep, cascades, members, sweep
 from engine.evaluation.comparison import Comparison, ContestantInput, shown_name
 from engine.evaluation.details import Answers
@@ -32,7 +32,7 @@ from engine.evaluation.returns import Return, return_on
 from engine.evaluation.suspects import Suspect, suspects
 from engine.evaluation.terms import Terms
 from engine.evaluation.thresholds import Checked
-from engine.evaluation.verdict import Price, Standing, verdict
+from engine.evaluation.verdict import Price, verdict
 from engine.evaluation.volumes import Curves, Stretch, best_by_cost, best_by_value, curves, flips
 from engine.evaluation.words import dollars, listed
 from engine.quantities import counted
@@ -243,13 +243,12 @@ def _analysis(evidence: Evidence, terms: Terms, totals: Sequence[Total | None]) 
         },
         volume=round(terms.images),
         horizon=terms.horizon,
+        judged=comparison.judged,
     )
     if evidence.economics:
         return found
-    standings = [
-        Standing(c.name, c.quality, None, c.complete, c.emulated, c.prompt, c.answer_format) for c in found.contestants
-    ]
-    return replace(found, verdict=verdict(standings, found.differences))
+    standings = standings_of(found.contestants, found.judged, priced=False)
+    return replace(found, verdict=verdict(standings, found.differences, found.judged))
 
 
 def _worth(analysis: Analysis, priced: Sequence[Economics], by_value: Sequence[Stretch], terms: Terms) -> Analysis:
@@ -285,8 +284,11 @@ def _cheaper_answers(analysis: Analysis, priced: Sequence[Economics], terms: Ter
     for e in priced:
         if e is best or not (d := analysis.between(best.name, e.name)).real:
             continue
+        more = d.gain if d.a == best.name else -d.gain
+        if more <= 0:  # the best by another measure may recognise fewer
+            continue
 
-        def usd(t: Terms, e: Economics = e, gain: float = abs(d.gain)) -> float:
+        def usd(t: Terms, e: Economics = e, gain: float = more) -> float:
             return (total(best, t).usd - total(e, t).usd) / (gain * t.images)
 
         if usd(terms) <= 0:

@@ -72,13 +72,13 @@ def frame(found: Findings) -> pd.DataFrame:
 
 
 def class_frame(found: Findings) -> pd.DataFrame:
-    """Return one row for each contestant and class, with the interval of its recall and what it is taken for most.
+    """Return one row for each contestant and class, with the interval of its recall; then those of the baselines.
 
     Of a contestant that is not complete, support is the images that it has been asked about.
     """
     import pandas as pd
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for c in found.analysis.contestants:
         taken: dict[str, tuple[str, int]] = {}
         for pair in c.quality.confused:  # the most frequent come first
@@ -105,7 +105,29 @@ def class_frame(found: Findings) -> pd.DataFrame:
                     "taken_for_it": count,
                 }
             )
-    return pd.DataFrame(rows)
+    for b in found.analysis.judged.baselines.rows if rows else ():
+        kept = found.analysis.contestants[0].quality.classes
+        for k, recall in zip(kept, b.recalls, strict=True):
+            named = b.n * recall if b.label is not None else b.n / len(kept)
+            right = k.support * recall
+            counts = {"named": int(named), "right": int(right)} if b.label is not None else {}  # else an expectation
+            rows.append(
+                {
+                    "experiment": found.analysis.experiment,
+                    "contestant": b.shown,
+                    "emulated": False,
+                    "complete": True,
+                    "label": k.label,
+                    "support": k.support,
+                    **counts,
+                    "recall": recall if k.support else 0.0,
+                    "precision": right / named if named else 0.0,
+                    "f1": 2 * right / (k.support + named) if k.support + named else 0.0,
+                }
+            )
+    whole = ("support", "named", "right", "taken_for_it")
+    table = pd.DataFrame(rows)
+    return table.assign(**{name: _whole([row.get(name) for row in rows]) for name in whole}) if rows else table
 
 
 def _whole(values: list[int | None]) -> Any:

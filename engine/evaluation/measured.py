@@ -31,40 +31,38 @@ MOST_DRAWS, FEWEST_DRAWS, WORK = 10_000, 1_000, 20_000_000
 class Contrast:
     """Contestant a less contestant b by a measure, positive where a is better.
 
-    `gain` is in the measure's unit, with its interval, which `interval` names the method of: None where too few images
-    differ for one. `p` is two-sided, `p_holm` the same after Holm's correction for all pairs. `needed` is about how
-    many images like these would tell the two apart; None where they do not differ, or where that cannot be estimated.
+    `gain` is in the measure's unit, with its interval, which `interval` names the method of. `p` is two-sided, `p_holm`
+    the same after Holm's correction for all pairs. `needed` is about how many images like these would tell the two
+    apart; None where they do not differ.
     """
 
     gain: float
-    low: float | None
-    high: float | None
+    low: float
+    high: float
     interval: str
     p: float
     p_holm: float
     needed: int | None
 
 
-def interval(measure: Measure, cells: Cells, *, seed: int = 0) -> tuple[float | None, float | None]:
-    """Return the 95% interval of a measure's value; None and None where there is too little to draw from."""
+def interval(measure: Measure, cells: Cells, *, seed: int = 0) -> tuple[float, float]:
+    """Return the 95% interval of a measure's value; of no images, all that it can be."""
     import numpy as np
 
-    if not cells.n:
-        return None, None
-    if measure.kind == MeasureKind.ACCURACY:
-        return wilson(int(cells.right.sum()), cells.n)
-    if measure.kind != MeasureKind.MACRO_F1:
-        low, high = class_interval(measure, cells)
-        return max(0.0, low), high if measure.less_is_better else min(1.0, high)
-    wrong = cells.n - int(cells.right.sum())
-    if wrong < FEW or cells.n - wrong < FEW:
-        return None, None
-    size, rng = _draws(len(cells.count)), np.random.default_rng(seed)
-    drawn = _Drawn(measure, cells, size)
-    for at, count in _by_class(cells.truth, cells.count, rng, size):
-        drawn.add(int(cells.truth[at]), int(cells.answer[at]), count)
-    low, high = (float(end) for end in np.quantile(drawn.scores(), (LEVEL / 2, 1 - LEVEL / 2)))
-    return (low, high) if low < high else (None, None)
+    right = int(cells.right.sum())
+    if measure.kind == MeasureKind.ACCURACY or not cells.n:
+        return wilson(right, cells.n)
+    if measure.kind == MeasureKind.MACRO_F1 and min(right, cells.n - right) >= FEW:
+        size, rng = _draws(len(cells.count)), np.random.default_rng(seed)
+        drawn = _Drawn(measure, cells, size)
+        for at, count in _by_class(cells.truth, cells.count, rng, size):
+            drawn.add(int(cells.truth[at]), int(cells.answer[at]), count)
+        low, high = (float(end) for end in np.quantile(drawn.scores(), (LEVEL / 2, 1 - LEVEL / 2)))
+        if low < high:
+            return low, high
+    score, (below, above) = measure.score(measure.of(cells)), class_interval(measure, cells)
+    low, high = sorted((measure.score(score - below), measure.score(score + above)))
+    return max(0.0, low), high if measure.less_is_better else min(1.0, high)
 
 
 def contrasts(measure: Measure, compared: Sequence[Pairs], *, seed: int = 0) -> list[Contrast]:
@@ -108,14 +106,17 @@ class _Test:
         """Return the comparison, its interval at a level, and the images needed at the strictest one."""
         import numpy as np
 
-        if not self._n or (self._measure.kind == MeasureKind.MACRO_F1 and not len(self._gains)):
-            return Contrast(self._gain, None, None, "too few images differ", self.p, p_holm, None)
+        if not self._n:
+            return Contrast(0.0, -1.0, 1.0, "no images", self.p, p_holm, None)
         if len(self._gains):
             low, high = (float(end) for end in np.quantile(self._gains, (level / 2, 1 - level / 2)))
             how, error = "paired bootstrap", float(self._gains.std())
         else:
-            low, high = pair_interval(self._measure, self._pairs, level)
-            how, error = "score interval", (high - low) / 2 / z(1 - level / 2)
+            below, above = pair_interval(self._measure, self._pairs, level)
+            low, high, how = self._gain - below, self._gain + above, "score interval"
+            error = (below + above) / 2 / z(1 - level / 2)
+        if self._measure.is_share or not self._measure.less_is_better:
+            low, high = max(-1.0, low), min(1.0, high)
         if self.p >= level:
             low, high = min(low, 0.0), max(high, 0.0)
         elif low < 0 < high:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from engine.datasets.labels import canonical
 from engine.errors import InputError
-from engine.evaluation.costs import Costs, plain
+from engine.evaluation.costs import Costs, Names
 from engine.evaluation.words import listed
 from engine.quantities import counted
 
@@ -42,7 +43,7 @@ _NAMES = {
     "costs": MeasureKind.COST,
     "cost of mistakes": MeasureKind.COST,
 }
-CHOICES = "accuracy, balanced-accuracy, macro-f1, recall:CLASS[,CLASS], cost"
+MEASURES = "accuracy, balanced-accuracy, macro-f1, recall:CLASS[,CLASS], cost"
 """How a measure is named on the command line."""
 
 
@@ -227,13 +228,15 @@ class Measure:
 
     # -- in words
 
-    def shown(self, value: float | None) -> str:
+    def shown(self, value: float) -> str:
         """Return a value as it is written."""
-        if value is None:
-            return "–"
         if self.is_share:
             return f"{value:.1%}"
         return f"{value:.3f}" if self.kind == MeasureKind.MACRO_F1 else amount(value)
+
+    def axis(self, value: float) -> str:
+        """Return a value as it is written at an axis."""
+        return f"{value:.0%}" if self.is_share else f"{value:g}" if self.kind == MeasureKind.MACRO_F1 else amount(value)
 
     def gap(self, gain: float, *, sign: bool = False) -> str:
         """Return a difference as it is written, without its unit."""
@@ -247,15 +250,22 @@ class Measure:
 
     @property
     def unit(self) -> str:
-        """What follows a difference in a sentence."""
+        """What follows a difference in a sentence that has named the measure."""
         if self.is_share:
             return " points"
         return "" if self.kind == MeasureKind.MACRO_F1 else " an image"
 
-    def told(self, value: float, low: float | None, high: float | None) -> str:
+    @property
+    def unit_of(self) -> str:
+        """What follows a difference in a sentence that has not; accuracy needs no name."""
+        if self.kind == MeasureKind.ACCURACY:
+            return self.unit
+        return f"{self.unit} {'in' if self.less_is_better else 'of'} {self.name}"
+
+    def told(self, value: float, low: float, high: float) -> str:
         """Return a value with its interval."""
-        ends = "" if low is None or high is None else f" (95% interval {self.shown(low)} to {self.shown(high)})"
-        return f"{self.shown(value)}{' an image' if self.less_is_better else ''}{ends}"
+        each = " an image" if self.less_is_better else ""
+        return f"{self.shown(value)}{each} (95% interval {self.shown(low)} to {self.shown(high)})"
 
 
 ACCURACY = Measure()
@@ -266,8 +276,10 @@ STANDARD = (ACCURACY, BALANCED, MACRO_F1)
 
 
 def amount(value: float) -> str:
-    """Return a cost of an image: two decimals, more where it takes them to see it."""
-    return f"{value:,.2f}" if abs(value) >= 0.1 or not value else f"{value:.3g}"
+    """Return a cost of an image: two decimals, three below 1, and what it takes to see less than a thousandth."""
+    if not value or abs(value) >= 1:
+        return f"{value:,.2f}"
+    return f"{value:.3f}" if abs(value) >= 0.001 else f"{value:.2g}"
 
 
 def kept_measure(text: str, labels: Sequence[str], costs: Costs | None = None) -> Measure:
@@ -283,7 +295,7 @@ def kept_measure(text: str, labels: Sequence[str], costs: Costs | None = None) -
 
 
 def read_measure(text: str, labels: Sequence[str], costs: Costs | None = None) -> Measure:
-    """Return the measure that a user has named; see `CHOICES`.
+    """Return the measure that a user has named; see `MEASURES`.
 
     Args:
         text: its name; hyphens, underscores and case do not matter.
@@ -295,15 +307,15 @@ def read_measure(text: str, labels: Sequence[str], costs: Costs | None = None) -
 
     """
     head, mark, rest = text.partition(":")
-    if not mark and plain(text).startswith("recall of "):
+    if not mark and canonical(text).casefold().startswith("recall of "):
         head, mark, rest = "recall", ":", text.strip()[len("recall of ") :]
         rest = rest if rest in labels else rest.replace(" and ", ",")
-    word = plain(head.replace("-", " ").replace("_", " "))
+    word = canonical(head.replace("-", " ").replace("_", " ")).casefold()
     if word == "recall":
         return Measure(MeasureKind.RECALL, *_classes(rest, labels))
     kind = _NAMES.get(word) if not mark else None
     if kind is None:
-        raise InputError(f"--measure {text}: there is no such measure.", f"Choose one of: {CHOICES}.")
+        raise InputError(f"--measure {text}: there is no such measure.", f"Choose one of: {MEASURES}.")
     if kind != MeasureKind.COST:
         return Measure(kind)
     if costs is None:
@@ -313,21 +325,15 @@ def read_measure(text: str, labels: Sequence[str], costs: Costs | None = None) -
 
 def _classes(text: str, labels: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the labels that are named in a list with commas, and their positions, in label order."""
-    exact = {label: at for at, label in enumerate(labels)}
-    alike: dict[str, list[int]] = {}
-    for at, label in enumerate(labels):
-        alike.setdefault(plain(label), []).append(at)
-    names = [text] if text in exact else next(csv.reader([text], skipinitialspace=True), [])
+    known = Names(labels)
+    names = [text] if text in labels else next(csv.reader([text], skipinitialspace=True), [])
     if not any(name.strip() for name in names):
         raise InputError("recall: no class is named.", "Name it: --measure recall:CLASS")
     found = set()
     for name in names:
-        at = exact.get(name.strip(), -1)
-        if at < 0 and len(alike.get(plain(name), ())) == 1:
-            (at,) = alike[plain(name)]
-        if at < 0:
-            known = ", ".join(map(repr, labels[:5])) + (", …" if len(labels) > 5 else "")
-            raise InputError(f"recall: {name.strip()!r} is not among the labels.", f"They are: {known}.")
+        at = known.find(name.strip())
+        if at is None:
+            raise InputError(f"recall: {name.strip()!r} is not among the labels.", known.hint)
         found.add(at)
     return tuple(labels[at] for at in sorted(found)), tuple(sorted(found))
 

@@ -19,9 +19,10 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
 
 
 def macro_f1(truths: Sequence[str], predictions: Sequence[str | None], labels: Sequence[str]) -> float:
-    """Return the unweighted mean of F1 over the labels.
+    """Return the unweighted mean of F1 over the labels that have images.
 
-    An image without a label counts against its own class, and is no class itself.
+    An image without a label counts against its own class, and is no class itself. What names a label without images
+    counts against the image's own class, too: a mean with such labels would call a contestant without a mistake wrong.
     """
     from sklearn.metrics import f1_score
 
@@ -32,7 +33,7 @@ def macro_f1(truths: Sequence[str], predictions: Sequence[str | None], labels: S
         f1_score(
             [position[truth] for truth in truths],
             [-1 if p is None else position[p] for p in predictions],
-            labels=list(range(len(labels))),
+            labels=sorted({position[truth] for truth in truths}),
             average="macro",
             zero_division=0.0,
         )

@@ -10,7 +10,7 @@ from engine.evaluation import charts, gallery, sections
 from engine.evaluation.details import confusion_map
 from engine.evaluation.findings import Findings
 from engine.evaluation.markup import Child, Markup, joined, tag
-from engine.evaluation.report import HEADINGS, cells, notes
+from engine.evaluation.report import baseline_cells, cells, drawn, headings, most_of, notes
 from engine.evaluation.sections import Section
 from engine.quantities import counted
 
@@ -128,21 +128,27 @@ def _cautions(found: Findings) -> Markup | None:
 def _comparison(found: Findings, kinds: dict[str, str]) -> Markup | None:
     if not found.analysis.contestants:
         return tag("p", "There is no contestant.")
+    measure, judged = found.analysis.judged.measure, found.comparison.judged
+    shown = drawn(found.comparison)
+    most = most_of(measure, shown)
     rows = [
-        (c.name, kinds[c.name], a.value, a.low, a.high)
-        for c in found.analysis.contestants
-        if c.complete and (a := c.quality.accuracy).n
+        (name, kinds.get(name, "baseline"), value / most, low / most, high / most, measure.shown(value))
+        for name, low, value, high in shown
     ]
+    ticks = [measure.axis(most * tick) for tick in charts.QUARTERS]
     told = notes(found.comparison, differences=False, priced=bool(found.economics), cautions=False)
     priced = bool(found.economics)
     table: list[list[Child]] = [
-        [_named(c.name + ("" if c.complete else " (unfinished)"), kinds[c.name]), *cells(c, priced=priced)[1:]]
+        [_named(c.name + ("" if c.complete else " (unfinished)"), kinds[c.name]), *cells(c, judged, priced=priced)[1:]]
         for c in found.comparison.contestants
+    ]
+    table += [
+        [_named(b.shown, "baseline"), *baseline_cells(b, measure)[1:]] for b in found.comparison.judged.baselines.rows
     ]
     return joined(
         [
-            charts.intervals(rows) if rows else None,
-            _table(list(HEADINGS), table),
+            charts.intervals(rows, ticks, f"{measure.name} with 95% intervals") if rows else None,
+            _table(list(headings(measure)), table),
             tag("ul", [tag("li", line) for line in told], class_="under") if told else None,
         ]
     )
@@ -152,11 +158,23 @@ def _differences(found: Findings) -> Markup | None:
     section = sections.differences(found)
     if section is None:
         return None
+    measure = found.analysis.judged.measure
+    scale = 100 if measure.is_share else 1
     rows = [
-        (f"{d.a} – {d.b}", 100 * d.gain, 100 * d.low, 100 * d.high, d.real) for d in found.analysis.differences if d.n
+        (
+            f"{d.a} – {d.b}",
+            scale * d.gain,
+            scale * d.low,
+            scale * d.high,
+            d.real,
+            measure.gap(d.gain, sign=True),
+        )
+        for d in found.analysis.differences
+        if d.n
     ]
+    title = f"Differences{measure.unit_of.replace(' points', ' in points')} with 95% intervals"
     how = "Filled: beyond chance at 5%, all pairs considered. To the right the first is better, to the left the second."
-    drawn = [charts.forest(rows), tag("p", how, class_="under")] if rows else []
+    drawn = [charts.forest(rows, title), tag("p", how, class_="under")] if rows else []
     return joined([drawn, _section(section)])
 
 

@@ -10,9 +10,9 @@ from importlib.resources import files
 from itertools import combinations
 from typing import Any
 
+from engine.evaluation.conclusions import said_unpaired
 from engine.evaluation.differences import holm_unpaired, unpaired
 from engine.evaluation.metrics import wilson
-from engine.evaluation.verdict import said_unpaired
 from engine.quantities import counted
 
 

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 
 from engine import clock
 from engine.evaluation import sections
+from engine.evaluation.baselines import Baseline
 from engine.evaluation.comparison import Comparison, ContestantResult
 from engine.evaluation.findings import Findings
+from engine.evaluation.judging import Judged
+from engine.evaluation.measures import Measure, MeasureKind
 from engine.evaluation.sections import Section
 from engine.evaluation.words import UNKNOWN, corrected_p
-from engine.quantities import agrees, counted, points
+from engine.quantities import agrees, counted
 from engine.states import Outcome
 
 # C0 and C1 controls, and the marks that turn the direction of what follows.
@@ -25,26 +28,44 @@ _LOST = {
 WIDTH = 80
 
 
-HEADINGS = ("contestant", "right", "accuracy", "95% interval", "F1", "p50 ms", "p95 ms", "cost", "training")
+_SPARED = ("p95 ms",)
+"""Columns that go where 80 are too few; macro-F1 as well, unless it is what contestants are judged by."""
 
 
-def cells(c: ContestantResult, *, priced: bool = True) -> tuple[str, ...]:
-    """Return a contestant's row under `HEADINGS`; without a cost where nobody knows it."""
+def headings(measure: Measure) -> tuple[str, ...]:
+    """Return the headings of a comparison: the measure with its interval, then accuracy and macro-F1."""
+    rest = [name for name in ("accuracy", "macro-F1") if name != measure.name]
+    return ("contestant", "right", measure.name, "95% interval", *rest, "p50 ms", "p95 ms", "cost", "training")
+
+
+def cells(c: ContestantResult, judged: Judged, *, priced: bool = True) -> tuple[str, ...]:
+    """Return a contestant's row under `headings`; without a cost where none is known."""
     # Of a contestant that is not finished, the share of right answers among all images would be a lie.
-    right = (
-        f"{c.correct}/{c.n}",
-        f"{c.accuracy:.1%}",
-        f"{c.accuracy_low:.1%}–{c.accuracy_high:.1%}",
-        f"{c.macro_f1:.3f}",
-    )
+    m = judged.values[c.name]
+    shares = _shares(judged.measure, m.value, m.low, m.high, f"{c.correct}/{c.n}", c.accuracy, c.macro_f1)
     return (
         literal(c.name) + ("" if c.complete else " …"),
-        *(right if c.complete else ("–", "–", "–", "–")),
+        *(shares if c.complete else ("–",) * len(shares)),
         f"{c.latency.p50:,.0f}" if c.latency else "–",
         f"{c.latency.p95:,.0f}" if c.latency else "–",
         _sum(c) if priced else "–",
         _trained(c),
     )
+
+
+def baseline_cells(b: Baseline, measure: Measure) -> tuple[str, ...]:
+    """Return a baseline's row under `headings`: it has no latency, no cost and no training."""
+    right = "–" if b.correct is None else f"{b.correct}/{b.n}"
+    return (b.shown, *_shares(measure, b.value, b.low, b.high, right, b.accuracy, b.macro_f1), "–", "–", "–", "–")
+
+
+def _shares(
+    measure: Measure, value: float, low: float | None, high: float | None, right: str, accuracy: float, macro_f1: float
+) -> tuple[str, ...]:
+    ends = "–" if low is None or high is None else f"{measure.shown(low)}–{measure.shown(high)}"
+    rest = {"accuracy": f"{accuracy:.1%}", "macro-F1": f"{macro_f1:.3f}"}
+    rest.pop(measure.name, None)
+    return (right, measure.shown(value), ends, *rest.values())
 
 
 def _trained(c: ContestantResult) -> str:
@@ -66,11 +87,19 @@ def to_table(comparison: Comparison) -> str:
     return "\n".join([_title(comparison), "", *_comparison_rows(comparison), "", *notes(comparison)])
 
 
+def table_rows(comparison: Comparison, *, priced: bool = True) -> list[tuple[str, ...]]:
+    """Return the rows under `headings`: contestants, then the baselines."""
+    judged = comparison.judged
+    rows = [cells(c, judged, priced=priced) for c in comparison.contestants]
+    return rows + [baseline_cells(b, judged.measure) for b in judged.baselines.rows]
+
+
 def _comparison_rows(comparison: Comparison, *, priced: bool = True) -> list[str]:
-    rows = [HEADINGS, *(cells(c, priced=priced) for c in comparison.contestants)]
-    # Where 80 columns are too few, the columns that can be spared go: F1 and p95.
-    spare = [i for i, heading in enumerate(HEADINGS) if heading not in ("F1", "p95 ms")]
-    return _aligned([tuple(row[i] for i in spare) for row in rows] if _width(rows) > WIDTH else rows)
+    names, measure = headings(comparison.judged.measure), comparison.judged.measure
+    rows = [names, *table_rows(comparison, priced=priced)]
+    spared = {*_SPARED, *({"macro-F1"} - {measure.name})}
+    kept = [i for i, heading in enumerate(names) if heading not in spared]
+    return _aligned([tuple(row[i] for i in kept) for row in rows] if _width(rows) > WIDTH else rows)
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -126,8 +155,8 @@ def table_of(found: Findings, *, references: bool = False) -> str:
 def markdown_of(found: Findings, *, references: bool = False) -> str:
     """Return findings as Markdown; see `table_of`."""
     lines = [f"## {_escape(_title(found.comparison))}", "", f"**{_escape(found.analysis.verdict.sentence)}**", ""]
-    rows = [cells(c, priced=bool(found.economics)) for c in found.comparison.contestants]
-    lines += [*_markdown_rows(HEADINGS, rows), "", "```text", *intervals(found), "```"]
+    rows = table_rows(found.comparison, priced=bool(found.economics))
+    lines += [*_markdown_rows(headings(found.analysis.judged.measure), rows), "", "```text", *intervals(found), "```"]
     more = (sections.reading(found), sections.classes(found), sections.confused(found), sections.properties(found))
     *parts, last = _parts(found, references=references, suspects=20)
     for section in sections.present([*parts, *more, last]):
@@ -158,23 +187,39 @@ def _parts(found: Findings, *, references: bool, suspects: int = 3) -> list[Sect
     )
 
 
+def drawn(comparison: Comparison) -> list[tuple[str, float, float, float]]:
+    """Return what is drawn with its interval, (name, low, value, high): finished contestants, then baselines."""
+    judged = comparison.judged
+    done = [(c.name, judged.values[c.name]) for c in comparison.contestants if c.complete and c.n]
+    found = [(name, m.low, m.value, m.high) for name, m in done]
+    for b in judged.baselines.rows if done else ():
+        found.append((b.shown, b.value if b.low is None else b.low, b.value, b.value if b.high is None else b.high))
+    return found
+
+
+def most_of(measure: Measure, rows: Sequence[tuple[str, float, float, float]]) -> float:
+    """Return the high end of an axis for a measure: 1, or of costs, what none exceeds."""
+    return max([high for *_, high in rows], default=1.0) or 1.0 if measure.less_is_better else 1.0
+
+
 def intervals(found: Findings, width: int = WIDTH) -> list[str]:
-    """Return accuracies drawn with their 95% intervals, one under the other on one scale."""
-    done = [c for c in found.analysis.contestants if c.complete and c.quality.coverage.n]
-    if not done:
+    """Return the measure drawn with its 95% intervals, one under the other on one scale."""
+    rows, measure = drawn(found.comparison), found.analysis.judged.measure
+    if not rows:
         return []
-    names = [literal(c.name) for c in done]
-    label = min(32, max(map(len, names)))
+    most = most_of(measure, rows)
+    title = f"{measure.name} and its 95% interval"
+    label = min(40, max(map(len, (literal(name) for name, *_ in rows))))
     span = max(20, width - label - 10)
-    scale = "0%" + "50%".rjust(span // 2 - 1).ljust(span - 6) + "100%"
-    lines = ["accuracy and its 95% interval".ljust(label), " " * label + "  " + scale]
-    for name, c in zip(names, done, strict=True):
-        a = c.quality.accuracy
-        low, at, high = (round(share * (span - 1)) for share in (a.low, a.value, a.high))
-        drawn = ["·"] * span
-        drawn[low : high + 1] = "─" * (high + 1 - low)
-        drawn[low], drawn[high], drawn[at] = "├", "┤", "●"
-        lines.append(f"{name[:label].ljust(label)}  {''.join(drawn)}  {a.value:6.1%}")
+    first, middle, last = (measure.axis(end) for end in (0.0, most / 2, most))
+    scale = first + middle.rjust(span // 2 + 1 - len(first)).ljust(span - len(first) - len(last)) + last
+    lines = [title, " " * label + "  " + scale]
+    for name, *shares in rows:
+        low, at, high = (round(min(1.0, share / most) * (span - 1)) for share in shares)
+        line = ["·"] * span
+        line[low : high + 1] = "─" * (high + 1 - low)
+        line[low], line[high], line[at] = "├", "┤", "●"
+        lines.append(f"{literal(name)[:label].ljust(label)}  {''.join(line)}  {measure.shown(shares[1]):>6}")
     return lines
 
 
@@ -187,9 +232,10 @@ def _title(comparison: Comparison) -> str:
 def notes(comparison: Comparison, *, differences: bool = True, priced: bool = True, cautions: bool = True) -> list[str]:
     """Return what has to be known to read the figures: differences, failures, cautions, prompts, emulation."""
     found = []
+    measure = comparison.judged.measure
     for d in comparison.differences if differences else ():
         found.append(
-            f"{literal(d.name)} vs {literal(d.baseline)}: {points(d.gain)} points"
+            f"{literal(d.name)} vs {literal(d.baseline)}: {measure.gap(d.gain, sign=True)}{measure.unit_of}"
             f" ({counted(d.only_this, 'image')} only it got right, {d.only_baseline} only the other;"
             f" {corrected_p(d.p_holm, d.pairs)}: {'a real difference' if d.real else 'may be chance'})."
         )
@@ -224,9 +270,26 @@ def notes(comparison: Comparison, *, differences: bool = True, priced: bool = Tr
                 f" {agrees(c.requests.retried, 'was', 'were')} answered after a retry; the wait is in the latency"
                 " “in all” only."
             )
+    found += baseline_notes(comparison)
     if any(c.emulated for c in comparison.contestants):
         found.append("Emulated rows are the local emulator's own: a small network, not GPT-4o; nobody charges them.")
     return found
+
+
+def baseline_notes(comparison: Comparison) -> list[str]:
+    """Return what the rows below the contestants are."""
+    rows, measure = comparison.judged.baselines.rows, comparison.judged.measure
+    told = []
+    for b in rows:
+        if b.label is not None:
+            told.append(f"{b.name}: always {literal(b.label)}, the most frequent of the {b.source}")
+        else:
+            told.append(f"{b.name}: any of the labels, each as likely")
+    about = f"Judged by {measure.name}." if measure.kind != MeasureKind.ACCURACY else ""
+    if measure.less_is_better:
+        about = f"Judged by {measure.name}: the mean of what each image's answer costs, by the table of costs."
+    kept = [f"{'; '.join(told)}. Neither is a contestant: both are computed from labels alone."] if told else []
+    return [*([about] if about else []), *kept]
 
 
 def literal(text: str) -> str:

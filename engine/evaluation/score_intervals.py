@@ -22,69 +22,78 @@ ROUNDING = 1e-12
 
 
 def class_interval(measure: Measure, cells: Cells) -> tuple[float, float]:
-    """Return the 95% interval of a measure's value: Wilson's of each class, joined (MOVER). Not of macro-F1."""
+    """Return how far the 95% interval of a measure's score reaches below and above it: Wilson's of each class, joined.
+
+    Macro-F1 is taken as linear in the answers here (delta method).
+    """
     return _joined(_class_figures(measure, cells))
 
 
 def pair_interval(measure: Measure, pairs: Pairs, level: float) -> tuple[float, float]:
-    """Return the interval of a gain at a level: Tango's of each class, joined (MOVER). Not of macro-F1."""
+    """Return how far the interval of a gain reaches below and above it at a level: Tango's of each class, joined."""
     return _joined(_pair_figures(measure, pairs, level))
 
 
-_Figure = tuple[float, float, float]
-"""A class's part of a measure, and the ends of its interval."""
+_Figure = tuple[float, float]
+"""How far the interval of a class's part of a score reaches below and above it."""
 
 
 def worth(measure: Measure, cells: Cells) -> NDArray[Any]:
-    """Return what an image of each cell adds to the measure's score, `[m]`; not of macro-F1."""
+    """Return what an image of each cell adds to the measure's score, `[m]`; of macro-F1, at the margin."""
+    import numpy as np
+
     if measure.costs is not None:
         return -measure.costs.of(cells.truth, cells.answer) / max(1, cells.n)
-    weights: NDArray[Any] = _weights(measure, cells.support)[cells.truth] * (cells.truth == cells.answer)
+    right = cells.truth == cells.answer
+    weights: NDArray[Any] = _weights(measure, cells)[cells.truth] * right
+    if measure.kind == MeasureKind.MACRO_F1:  # an answer takes from the precision of the class that it names
+        sizes = np.maximum(cells.support + cells.named, 1)
+        taken = np.append(np.where(cells.support > 0, 2 * cells.right / sizes**2, 0.0), 0.0)
+        weights = weights - taken[cells.answer] / max(1, int((cells.support > 0).sum()))
     return weights
 
 
-def _weights(measure: Measure, support: NDArray[Any]) -> NDArray[Any]:
-    """Return what one recognised image of each class adds to a mean of recalls, or to accuracy, `[labels]`."""
+def _weights(measure: Measure, cells: Cells) -> NDArray[Any]:
+    """Return what one recognised image of each class adds to the score, `[labels]`; not of costs."""
     import numpy as np
 
+    support = cells.support
     if measure.kind == MeasureKind.ACCURACY:
         return np.full(len(support), 1 / max(1, support.sum()))
     held = np.zeros(len(support), dtype=bool)
     held[list(measure.positions) or np.flatnonzero(support)] = True
-    return np.where(held, 1 / np.maximum(support, 1) / max(1, held.sum()), 0.0)
+    sizes = (support + cells.named) / 2 if measure.kind == MeasureKind.MACRO_F1 else support
+    return np.where(held, 1 / np.maximum(sizes, 0.5) / max(1, held.sum()), 0.0)
 
 
 def _class_figures(measure: Measure, cells: Cells) -> Iterator[_Figure]:
-    """Yield each class's part of a measure's value: Wilson's interval of the images that add to it."""
-    parts = worth(measure, cells) * (-1 if measure.less_is_better else 1)
+    """Yield of each class Wilson's interval of how many of its images add to the score, times what they add."""
+    parts = worth(measure, cells)
     for held, n in _classes(cells.truth, cells.count):
-        here, count = parts[held], cells.count[held]
-        k, value = int(count[here > 0].sum()), float(here @ count)
-        size = value / k if k else _size(measure, cells, int(cells.truth[held][0]))
+        here, count, most = parts[held], cells.count[held], _size(measure, cells, int(cells.truth[held][0]))
+        # Costs are negative: what an image adds is what it spares, and if none costs, as much as the dearest mistake.
+        least = min(0.0, here.min()) or (-most if measure.less_is_better else 0.0)
+        here = here - least
+        k = int(count[here > 0].sum())
+        size = float(here @ count) / k if k else most
         error = z(1 - LEVEL / 2) * math.sqrt(float(count @ ((here > 0) * (here - size) ** 2)))
         low, high = wilson(k, n)
-        yield value, value - math.hypot(size * (k - n * low), error), value + math.hypot(size * (n * high - k), error)
+        yield math.hypot(size * (k - n * low), error), math.hypot(size * (n * high - k), error)
 
 
 def _pair_figures(measure: Measure, pairs: Pairs, level: float) -> Iterator[_Figure]:
-    """Yield each class's part of a gain: Tango's interval of the images that add to it on either side."""
+    """Yield of each class Tango's interval of the images that add to the gain on either side, times what they add."""
     parts = worth(measure, pairs.first) - worth(measure, pairs.second)
     for held, n in _classes(pairs.truth, pairs.count):
         here, count = parts[held], pairs.count[held]
-        tells = abs(here) > ROUNDING
-        k_a, k_b, value = (
-            int(count[tells & (here > 0)].sum()),
-            int(count[tells & (here < 0)].sum()),
-            float(here @ count),
-        )
-        size = (
-            float(abs(here) @ count) / (k_a + k_b)
-            if tells.any()
-            else _size(measure, pairs.first, int(pairs.truth[held][0]))
-        )
+        tells = (abs(here) > ROUNDING) & (pairs.a[held] != pairs.b[held])
+        here = here * tells
+        k_a, k_b = int(count[here > 0].sum()), int(count[here < 0].sum())
+        truth = int(pairs.truth[held][0])
+        size = float(abs(here) @ count) / (k_a + k_b) if k_a + k_b else _size(measure, pairs.first, truth)
         error = z(1 - level / 2) * math.sqrt(float(count @ (tells * (abs(here) - size) ** 2)))
         low, high = (size * (n * end - (k_a - k_b)) for end in _tango(k_a, k_b, n, level))
-        yield value, value - math.hypot(low, error), value + math.hypot(high, error)
+        yield math.hypot(low, error), math.hypot(high, error)
 
 
 def _size(measure: Measure, cells: Cells, truth: int) -> float:
@@ -92,7 +101,7 @@ def _size(measure: Measure, cells: Cells, truth: int) -> float:
     import numpy as np
 
     if measure.costs is None:
-        return float(_weights(measure, cells.support)[truth])
+        return float(_weights(measure, cells)[truth])
     answers = np.arange(cells.labels + 1)
     return float(measure.costs.of(np.full_like(answers, truth), answers).max() / cells.n)
 
@@ -120,10 +129,9 @@ def z(probability: float) -> float:
 
 
 def _joined(parts: Iterable[_Figure]) -> tuple[float, float]:
-    """Return the interval of a sum of independent figures by their own intervals."""
-    middle = below = above = 0.0
-    for value, low, high in parts:
-        middle += value
-        below += (value - low) ** 2
-        above += (high - value) ** 2
-    return middle - math.sqrt(below), middle + math.sqrt(above)
+    """Return how far the interval of a sum of independent figures reaches, by their own intervals (MOVER)."""
+    below = above = 0.0
+    for low, high in parts:
+        below += low**2
+        above += high**2
+    return math.sqrt(below), math.sqrt(above)

@@ -10,6 +10,7 @@ from engine.evaluation.differences import PairedDifference
 from engine.evaluation.economics import overloaded
 from engine.evaluation.findings import Findings
 from engine.evaluation.latency import PERCENTILES, Figure, LatencyProfile
+from engine.evaluation.measures import MeasureKind
 from engine.evaluation.quality import Share
 from engine.evaluation.reading import Rule
 from engine.evaluation.references import Reference
@@ -57,15 +58,22 @@ def differences(found: Findings) -> Section | None:
     pairs = found.analysis.differences
     if not pairs:
         return None
-    told = "Image by image: points with a 95% interval, McNemar's exact p"
+    measure = found.analysis.judged.measure
+    if measure.kind == MeasureKind.ACCURACY:
+        told = "Image by image: points with a 95% interval, McNemar's exact p"
+    else:
+        what = f"points of {measure.name}" if measure.is_share else f"{measure.name}{measure.unit}"
+        told = f"Image by image: {what} with a 95% interval, positive where the first is better, p of the paired"
+        told += " permutation test"
     corrected = max(d.pairs for d in pairs)
     if corrected > 1:
         told += f", both corrected for {counted(corrected, 'pair')} (Holm)"
     told += "; how many test images would tell the two apart four times in five, if they differ as they do here."
+    gain = "points" if measure.is_share else measure.name
     return Section(
         "Differences",
         (told,),
-        ("pair", "points", "95% interval", "only 1st", "only 2nd", "p", "images needed"),
+        ("pair", gain, "95% interval", "only 1st", "only 2nd", "p", "images needed"),
         tuple(_difference(d) for d in pairs),
     )
 
@@ -75,8 +83,8 @@ def _difference(d: PairedDifference) -> tuple[str, ...]:
         return (f"{d.a} – {d.b} (no image that both were asked)", *["–"] * 6)
     return (
         f"{d.a} – {d.b}" + (f" (on {d.n:,} that both were asked)" if d.partial else ""),
-        points(d.gain),
-        f"{points(d.low)} to {points(d.high)}",
+        d.measure.gap(d.gain, sign=True),
+        f"{d.measure.gap(d.low, sign=True)} to {d.measure.gap(d.high, sign=True)}",
         f"{len(d.only_a):,}",
         f"{len(d.only_b):,}",
         p_value(d.p_holm).removeprefix("p ").removeprefix("= "),
@@ -158,10 +166,12 @@ def quality(found: Findings) -> Section | None:
         rows.append((_who(c), *figures, tops.get(3, "–"), tops.get(5, "–"), error))
     if not rows:
         return None
+    for b in found.analysis.judged.baselines.rows:
+        rows.append((b.shown, percent(b.balanced_accuracy), f"{b.macro_f1:.3f}", "–", "–", "–", "–"))
     return Section(
         "Quality",
         (),
-        ("contestant", "balanced", "macro F1", "weighted F1", "top 3", "top 5", "calibration error"),
+        ("contestant", "balanced accuracy", "macro-F1", "weighted F1", "top 3", "top 5", "calibration error"),
         tuple(rows),
     )
 

@@ -40,6 +40,12 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Return names as a sentence has them, the first ones of many."""
+    left = len(names) - most
+    return listed(names) if left <= 0 else f"{', '.join(names[:most])} and {left:,} more"
+
+
 def images(n: int) -> str:
     """Return so many images as a sentence has them."""
     return "this one image" if n == 1 else f"these {counted(n, 'image')}"

@@ -6,6 +6,7 @@ from engine.errors import InputError, NotFoundError
 from engine.evaluation.comparison import Comparison, ContestantInput, compare
 from engine.evaluation.details import Answers, ContestantAnswers
 from engine.evaluation.latency import Timing as RequestTiming
+from engine.jobs.measuring import Chosen, measure_of
 from engine.learning import is_from_cache
 from engine.states import ContestantKind, JobKind, Outcome, Split
 from engine.store import Store
@@ -39,8 +40,19 @@ def answers(store: Store, experiment: str) -> Answers:
     )
 
 
-def comparison(store: Store, experiment: str | None, baseline: str | None = None) -> Comparison:
+def comparison(
+    store: Store,
+    experiment: str | None,
+    baseline: str | None = None,
+    chosen: Chosen | None = None,
+) -> Comparison:
     """Compare an experiment's contestants; see `Engine.comparison`.
+
+    Args:
+        store: of the home.
+        experiment: its name; the newest one with contestants unless given.
+        baseline: the contestant that the others are held against.
+        chosen: the measure, and the costs of mistakes; those that are kept with the experiment unless given.
 
     Raises:
         InputError: a stored label is none of the data set's.
@@ -91,7 +103,16 @@ def comparison(store: Store, experiment: str | None, baseline: str | None = None
             )
         )
     split = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
-    return compare(name, dataset.name, split, list(dataset.labels), inputs, baseline)
+    measure, prices = chosen or measure_of(store, name)
+    counts = {label: train for label, train, *_ in store.datasets.class_counts(dataset.name)}
+    training = [counts.get(label, 0) for label in dataset.labels]
+    try:
+        return compare(
+            name, dataset.name, split, list(dataset.labels), inputs, baseline,
+            measure=measure, costs=prices, training=training,
+        )  # fmt: skip
+    except ValueError as error:
+        raise InputError(f"{name}: {error}.", "Compare contestants of one experiment.") from error
 
 
 def timings_of(store: Store, contestant_id: int) -> tuple[list[RequestTiming], list[RequestTiming]]:

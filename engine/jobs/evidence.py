@@ -21,6 +21,7 @@ from engine.events import DatasetView
 from engine.jobs import comparing
 from engine.jobs.bought import bought
 from engine.jobs.brightness import brightness
+from engine.jobs.measuring import Chosen
 from engine.jobs.paths import Home
 from engine.jobs.provenance import provenance
 from engine.learning import seconds_here
@@ -31,7 +32,14 @@ from engine.store.datasets import StoredImage
 from engine.store.experiments import StoredContestant
 
 
-def evidence(store: Store, home: Home, experiment: str, *, measure: bool = False) -> Evidence:
+def evidence(
+    store: Store,
+    home: Home,
+    experiment: str,
+    *,
+    measure: bool = False,
+    chosen: Chosen | None = None,
+) -> Evidence:
     """Return what an experiment's findings are made of.
 
     Args:
@@ -39,13 +47,15 @@ def evidence(store: Store, home: Home, experiment: str, *, measure: bool = False
         home: where prices, synonyms and the cache lie.
         experiment: its name.
         measure: look at the pictures whose brightness is not known yet, some milliseconds each.
+        chosen: by which measure; see `comparing.comparison`.
 
     Raises:
         NotFoundError: there is no such experiment, or it has no contestants.
         InputError: the home's synonyms or prices cannot be read; names file and line.
 
     """
-    comparison, answers = comparing.comparison(store, experiment), comparing.answers(store, experiment)
+    comparison = comparing.comparison(store, experiment, chosen=chosen)
+    answers = comparing.answers(store, experiment)
     dataset = store.datasets.get(comparison.dataset)
     images = store.datasets.images(dataset.name, Split.TEST)
     contestants = store.experiments.contestants(experiment)

@@ -9,8 +9,11 @@ from engine.evaluation.costs import Costs, load_costs, parse_costs
 from engine.evaluation.measures import Measure, kept_measure, read_measure
 from engine.store import Store
 
+Chosen = tuple[Measure, Costs | None]
+"""A measure, and the costs of mistakes where they are known."""
 
-def measure_of(store: Store, experiment: str) -> tuple[Measure, Costs | None]:
+
+def measure_of(store: Store, experiment: str) -> Chosen:
     """Return an experiment's measure, accuracy unless one was chosen, and the costs of mistakes where they are known.
 
     Raises:
@@ -23,13 +26,13 @@ def measure_of(store: Store, experiment: str) -> tuple[Measure, Costs | None]:
     return kept_measure(stored.measure, labels, costs), costs
 
 
-def chosen(store: Store, experiment: str, measure: str | None, file: Path | None) -> tuple[Measure, Costs | None]:
+def chosen(store: Store, experiment: str, measure: str | None, file: Path | None) -> Chosen:
     """Return the measure that a user has named, and the costs of mistakes; nothing is kept.
 
     Args:
         store: of the home.
         experiment: its name.
-        measure: see `measures.CHOICES`; None: the cost of mistakes where a file is named, else the one that is kept.
+        measure: see `measures.MEASURES`; None: the cost of mistakes where a file is named, else the one that is kept.
         file: a costs.toml; None: the costs that are kept with the experiment.
 
     Raises:

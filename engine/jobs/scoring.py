@@ -8,9 +8,11 @@ from pathlib import Path, PurePath
 from engine import clock
 from engine.errors import InputError
 from engine.evaluation.comparison import ContestantInput, compare
+from engine.evaluation.costs import load_costs
 from engine.evaluation.details import Answers, ContestantAnswers
 from engine.evaluation.findings import Asked, Evidence, Findings, TestImage, find
 from engine.evaluation.given import Given, Predictions, read_labels, read_predictions
+from engine.evaluation.measures import read_measure
 from engine.evaluation.provenance import Provenance
 from engine.evaluation.reading import Reader
 from engine.evaluation.synonyms import load_synonyms
@@ -23,7 +25,15 @@ KIND = "elsewhere"
 """The kind of a contestant of which nothing is known but its answers."""
 
 
-def score(file: Path, labels: Path | None, synonyms: Path | None, *, common: bool = False) -> Findings:
+def score(
+    file: Path,
+    labels: Path | None,
+    synonyms: Path | None,
+    *,
+    common: bool = False,
+    measure: str | None = None,
+    costs: Path | None = None,
+) -> Findings:
     """Return all that can be said of predictions that were made elsewhere.
 
     Answers are read by the same rules as everybody's; one that names no label counts as wrong, and so does none.
@@ -33,6 +43,9 @@ def score(file: Path, labels: Path | None, synonyms: Path | None, *, common: boo
         labels: one a line; those of the truths unless given.
         synonyms: the home's table of other names; None, or a file that is not there, is none.
         common: compare on the images that all contestants have, where they have different ones.
+        measure: by which contestants are judged, see `measures.MEASURES`; unless given, accuracy, or the cost of
+            mistakes where a file of costs is given.
+        costs: of each kind of mistake; see `engine.evaluation.costs`.
 
     Raises:
         InputError: a file cannot be read or compared; names the line and the cure.
@@ -52,11 +65,13 @@ def score(file: Path, labels: Path | None, synonyms: Path | None, *, common: boo
         truths=tuple(place[truth] for truth in given.truths.values()),
         contestants=tuple(_answers(i, place) for i in inputs),
     )
+    prices = load_costs(costs, names) if costs is not None else None
+    by = read_measure(measure or ("cost" if prices is not None else "accuracy"), names, prices)
     split = {"train": 0, "val": 0, "test": len(given.truths)}
     try:
         return find(
             Evidence(
-                comparison=compare(file.stem, file.name, split, names, inputs),
+                comparison=compare(file.stem, file.name, split, names, inputs, measure=by, costs=prices),
                 answers=answers,
                 inputs=inputs,
                 economics=(),

@@ -250,7 +250,7 @@ def _figures(
     truths = [image.label for image in images]
     said = [-1 if (p := found.get(i.id)) is None or p.label is None else p.label for i in images]
     accuracy = float(accuracy_score(truths, said))
-    f1 = float(f1_score(truths, said, labels=list(range(len(labels))), average="macro", zero_division=0.0))
+    f1 = float(f1_score(truths, said, labels=sorted(set(truths)), average="macro", zero_division=0.0))
     low, high = proportion_confint(sum(t == s for t, s in zip(truths, said, strict=True)), len(truths), method="wilson")
     told = [
         ("accuracy", accuracy, result.accuracy),

@@ -23,7 +23,7 @@ def pets(home, store, tmp_path):
 def test_the_table_has_the_verdict_on_top(dogcls, pets):
     code, out, err = dogcls(pets, "results")
     assert (code, err) == (0, "")
-    assert out.startswith("cnn recognised the most, 7 of 8")
+    assert out.startswith("No contestant is better than the majority class (always cat, by the training labels: 50.0%)")
     assert "zero-shot (emulated) – cnn" in out and "published" not in out
     assert "zero-shot GPT-4o (published)" in dogcls(pets, "results", "pets", "--references")[1]
 
@@ -52,7 +52,10 @@ def test_the_homes_terms_hold_where_no_option_says_otherwise(dogcls, pets):
 
 def test_json_keeps_its_promise(dogcls, pets):
     value = json.loads(dogcls(pets, "results", "--format", "json")[1])
-    assert list(value) == ["experiment", "dataset", "split", "contestants", "provenance"]
+    assert list(value) == [
+        "experiment", "dataset", "split", "contestants", "measure", "baselines", "against_baseline", "other_measures",
+        "provenance",
+    ]  # fmt: skip
     full = json.loads(dogcls(pets, "results", "--format", "full-json")[1])
     assert full["provenance"]["experiment"]["name"] == "pets" and len(full["differences"]) == 1
 
@@ -116,7 +119,7 @@ def test_score_needs_no_experiment(dogcls, home, tmp_path):
     file = tmp_path / "p.csv"
     file.write_text(GOOD)
     code, out, err = dogcls(home.root, "score", file)
-    assert (code, err) == (0, "") and out.startswith("b recognised the most, 2 of 2") and "a – b" in out
+    assert (code, err) == (0, "") and out.startswith("No contestant is better") and "a – b" in out
     value = json.loads(dogcls(home.root, "score", file, "--format", "json")[1])
     assert [c["correct"] for c in value["contestants"]] == [1, 2] and value["differences"][0]["n"] == 2
     assert dogcls(home.root, "score", file, "--format", "html", "--output", tmp_path / "p.html")[0] == 0

@@ -105,11 +105,14 @@ def test_an_emulated_contestant_says_so_in_every_format(comparison):
 
 def test_json_has_the_promised_keys_and_no_other(comparison):
     value = to_json(comparison)
-    assert list(value) == ["experiment", "dataset", "split", "contestants"]
+    assert list(value) == [
+        "experiment", "dataset", "split", "contestants", "measure", "baselines", "against_baseline", "other_measures",
+    ]  # fmt: skip
     for c in value["contestants"]:
         assert list(c) == [
             "name", "kind", "model", "n", "correct", "accuracy", "accuracy_low", "accuracy_high", "macro_f1",
             "outcomes", "latency_ms", "cost_usd", "train_seconds", "emulated",
+            "value", "value_low", "value_high", "never_predicts",
         ]  # fmt: skip
         assert sum(c["outcomes"].values()) == c["n"] == 600
         assert list(c["outcomes"]) == ["answered", "unknown_label", "filtered", "failed", "missing"]
@@ -120,7 +123,10 @@ def test_json_has_the_promised_keys_and_no_other(comparison):
 
 def test_csv_has_a_row_a_contestant(comparison):
     found = list(csv.DictReader(io.StringIO(written(rows(comparison)))))
-    assert [row["correct"] for row in found] == ["442", "496", "370"]
+    assert [row["correct"] for row in found] == ["442", "496", "370", "200", ""]
+    assert [row["name"] for row in found[3:]] == ["majority class (test labels)", "chance"]
+    assert [row["accuracy"] for row in found[3:]] == [str(200 / 600), str(1 / 3)]
+    assert {row["kind"] for row in found[3:]} == {"baseline"} and found[3]["cost_usd_total"] == ""
     assert found[1]["cost_usd_training"] == "157.44"
     assert found[0]["latency_ms_p50"] == ""
     assert found[0]["requests_n"] == ""
@@ -130,7 +136,7 @@ def test_retries_are_told_apart_from_latency():
     timings = [(100.0, 101.0, 1), (None, 1500.0, 3), (120.0, 121.0, 1)]
     given = contestant("tuned", ContestantKind.FINE_TUNED, 3, n=3, latencies_ms=(100.0,), concurrent=timings)
     made = compare("e", "d", {"train": 1, "val": 1, "test": 3}, LABELS, [given])
-    (row,) = csv.DictReader(io.StringIO(written(rows(made))))
+    row = next(csv.DictReader(io.StringIO(written(rows(made)))))
     assert row.pop("requests_kind") == "concurrent"
     told = {name.removeprefix("requests_"): float(row[name]) for name in row if name.startswith("requests_")}
     assert told == {

@@ -49,10 +49,14 @@ def test_answers_are_read_by_the_same_rules_and_everything_is_reckoned(tmp_path)
 
 def test_json_is_shaped_as_that_of_results_with_differences(tmp_path):
     value = json.loads(exports.as_text(exports.plain_json(scored(tmp_path, GOOD))))
-    assert list(value) == ["experiment", "dataset", "split", "contestants", "differences", "provenance"]
+    assert list(value) == [
+        "experiment", "dataset", "split", "contestants", "measure", "baselines", "against_baseline", "other_measures",
+        "differences", "provenance",
+    ]  # fmt: skip
     assert list(value["contestants"][0]) == [
         "name", "kind", "model", "n", "correct", "accuracy", "accuracy_low", "accuracy_high", "macro_f1",
         "outcomes", "latency_ms", "cost_usd", "train_seconds", "emulated",
+        "value", "value_low", "value_high", "never_predicts",
     ]  # fmt: skip
     assert value["contestants"][0]["cost_usd"] is None
     (difference,) = value["differences"]

@@ -108,8 +108,8 @@ def test_the_page_has_the_word(found):
 
 def test_the_app_has_the_word(found):
     whom, network = found.comparison.contestants
-    assert _cells(whom, best=False)["cost"].plain == "unknown"
-    assert _sorted([whom, network], "price") == [network, whom]
+    assert _cells(whom, found.comparison.judged, best=False)["cost"].plain == "unknown"
+    assert _sorted(found.comparison, "price") == [network, whom]
     assert line_of(shown(_totals(found, {})), "zero-shot").count("unknown") == 6
     line = line_of(shown(spent(found.comparison, 100)), "zero-shot")
     assert "unknown" in line and "$" not in line

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from engine import RESULT_FORMS, Engine, InputError, Scoring, about, write_outputs
+from engine import MEASURES, RESULT_FORMS, Engine, InputError, Scoring, about, write_outputs
 from tui.commands.common import globals_of, out, out_json, out_json_text, say, with_engine
 from tui.commands.terms import (
     Batch,
@@ -22,6 +22,11 @@ from tui.commands.terms import (
     terms_of,
 )
 from tui.text import literal
+
+_MEASURE = f"What contestants are judged by: {MEASURES}. [default: accuracy]"
+_COSTS = (
+    'The cost of each mistake, as TOML: [truth], below it answer = cost. Judges by "cost" unless --measure is given.'
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -53,6 +58,8 @@ def results(
     machine: Machine = None,
     machine_hours: MachineHours = None,
     label_price: LabelPrice = None,
+    measure: Annotated[str | None, typer.Option(help=_MEASURE + " Kept with the experiment.")] = None,
+    costs: Annotated[Path | None, typer.Option(help=_COSTS)] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Reckon all again from what is stored; exit code 1 if it does not hold.")
     ] = False,
@@ -71,7 +78,10 @@ def results(
             else:
                 out("\n".join(found.lines()))
             return found.holds
-        measure = form in ("html", "markdown", "full-json", "csv-images")
+        looked_at = form in ("html", "markdown", "full-json", "csv-images")
+        chosen = None
+        if measure is not None or costs is not None:
+            chosen = await engine.outcomes.choose(experiment, measure, costs)
         terms = await terms_of(
             engine,
             volume=volume,
@@ -83,7 +93,9 @@ def results(
             machine_hours=machine_hours,
             label_price=label_price,
         )
-        findings = await engine.outcomes.findings(experiment, terms, measure=measure)
+        findings = await engine.outcomes.findings(experiment, terms, measure=looked_at, chosen=chosen)
+        if chosen is not None and await engine.outcomes.keep(experiment, chosen):
+            say(f"{findings.analysis.experiment} is judged by {chosen[0].name} from now on")
         _deliver(await engine.outcomes.render(findings, form, references=references), form, output)
         return True
 
@@ -100,6 +112,8 @@ def score(
     common: Annotated[
         bool, typer.Option("--common", help="Compare on the images that all contestants have, and say so.")
     ] = False,
+    measure: Annotated[str | None, typer.Option(help=_MEASURE)] = None,
+    costs: Annotated[Path | None, typer.Option(help=_COSTS)] = None,
 ) -> None:
     """Evaluate and compare predictions that were made elsewhere, as an experiment's own."""
     _check_form(form, RESULT_FORMS)
@@ -108,7 +122,8 @@ def score(
 
     async def work() -> None:
         scoring = Scoring.of(globals_of(context).home)
-        _deliver(await scoring.render(await scoring.score(file, labels, common=common), form), form, output)
+        found = await scoring.score(file, labels, common=common, measure=measure, costs=costs)
+        _deliver(await scoring.render(found, form), form, output)
 
     asyncio.run(work())
 

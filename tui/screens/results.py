@@ -15,6 +15,7 @@ from tui.bridge import COMPARISON, Compared, Looked
 from tui.guard import work
 from tui.screens.base import Room
 from tui.screens.export import export
+from tui.screens.measure import MeasureScreen
 from tui.screens.papers import TextScreen
 from tui.screens.terms import TermsScreen
 from tui.text import one_line
@@ -136,7 +137,7 @@ class ResultsScreen(Room):
                     self._found = None
                     break
                 self._say()
-                found = await self.engine.outcomes.findings(comparison.experiment)
+                found = await self.engine.outcomes.findings(comparison.experiment, chosen=self.bridge.chosen)
                 if not self._setting:
                     self._terms = found.terms
                 if self._comparison is not None and self._comparison.experiment == comparison.experiment:
@@ -207,9 +208,9 @@ class ResultsScreen(Room):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only the keys that would do something now."""
-        if action in ("export", "sort", "baseline", "zoom", "tab", *_WHERE) and self.has_class("bare"):
+        if action in ("export", "sort", "baseline", "measure", "zoom", "tab", *_WHERE) and self.has_class("bare"):
             return False
-        if action in ("export", *_WHERE) and self._found is None:
+        if action in ("export", "measure", *_WHERE) and self._found is None:
             return False
         return action not in _WHERE or self.query_one(TabbedContent).active in _WHERE[action]
 
@@ -262,6 +263,21 @@ class ResultsScreen(Room):
     def action_back(self) -> None:
         """Out of the zoom."""
         self.remove_class("zoomed")
+
+    @work
+    async def action_measure(self) -> None:
+        """Judge the contestants by another measure, and keep that with the experiment."""
+        experiment, found = self.bridge.experiment, self._found
+        if experiment is None or found is None:
+            return
+        typed = await self.app.push_screen_wait(MeasureScreen(found.analysis.judged.measure.name))
+        if typed is None or experiment != self.bridge.experiment:
+            return
+        chosen = await self.desk.doing(self.engine.outcomes.choose(experiment, *typed))
+        if isinstance(chosen, tuple):
+            if not self.engine.readonly:
+                await self.desk.doing(self.engine.outcomes.keep(experiment, chosen))
+            self.bridge.choose_measure(chosen if self.engine.readonly else None)
 
     # -- money
 

@@ -12,27 +12,32 @@ from rich.table import Table
 from rich.text import Text
 from textual.widgets import Static
 
-from engine import counted, points
+from engine import counted
 from tui.styles.theme import look
 from tui.text import dollars, one_line, span
 from tui.widgets.bar import whiskers
 
 if TYPE_CHECKING:
-    from engine import Comparison, ContestantResult, JobView
+    from engine import Baseline, Comparison, ContestantResult, JobView, Judged, Measure
 
 AXIS = "interval"
 """The column in which the interval is drawn; it takes what the others leave."""
 LOST = "no answer"
 """How many images were filtered, failed or are missing; shown where anybody has such."""
-COLUMNS = ("contestant", "right", "accuracy", AXIS, "95%", LOST, "Δ", "F1", "p50 ms", "p95 ms", "training", "cost")
-GIVEN_UP = ("training", "F1", "p95 ms", "95%", "p50 ms", "cost", "Δ", "right", LOST)
+VALUE = "value"
+"""The measure that contestants are judged by; the column is called as it is."""
+COLUMNS = (
+    *("contestant", "right", VALUE, AXIS, "95%", LOST, "Δ", "accuracy", "macro-F1"),
+    *("p50 ms", "p95 ms", "training", "cost"),
+)
+GIVEN_UP = ("training", "macro-F1", "p95 ms", "95%", "p50 ms", "accuracy", "cost", "Δ", "right", LOST)
 """What goes first where there is no room."""
 LEAST, LEAST_WIDE = 12, 20
 """Cells that an interval needs to be seen, and to be seen well."""
 WIDE = 96
 TALL = 30
 """Rows of the terminal from which the differences are told in words, too."""
-ORDERS = ("as named", "accuracy", "price", "latency")
+ORDERS = ("as named", "measure", "price", "latency")
 
 
 class ComparisonTable(Static, can_focus=True):
@@ -92,7 +97,8 @@ class ComparisonTable(Static, can_focus=True):
             for d in comparison.differences:
                 sure = f"p = {d.p_holm:.3f}" if d.p_holm >= 0.001 else "p < 0.001"
                 verdict = "a real difference" if d.real else "may be chance"
-                told.append(f"{one_line(d.name, 40)} against {one_line(d.baseline, 40)}: {points(d.gain)} points, ")
+                gained = f"{comparison.judged.measure.gap(d.gain, sign=True)}{comparison.judged.measure.unit_of}"
+                told.append(f"{one_line(d.name, 40)} against {one_line(d.baseline, 40)}: {gained}, ")
                 only = f", {d.only_this} to {d.only_baseline}" if self.content_size.width >= 108 else ""
                 told.append(f"{verdict}", look().foreground).append(f" ({sure}{only})\n")
             told.rstrip()
@@ -103,23 +109,36 @@ class ComparisonTable(Static, can_focus=True):
     def _table(self, comparison: Comparison) -> Table:
         wide = self.content_size.width >= WIDE
         padding = 2 if wide else 1
-        contestants = _sorted(comparison.contestants, self.order)
+        judged = comparison.judged
+        measure, values = judged.measure, judged.values
+        contestants = _sorted(comparison, self.order)
         done = [c for c in contestants if c.complete]
-        best = max((c.accuracy for c in done), default=None)
-        # One axis for all, in steps of five points, so that intervals can be told apart.
-        first = math.floor(20 * min((c.accuracy_low for c in done), default=0.0)) / 20
-        last = math.ceil(20 * max((c.accuracy_high for c in done), default=1.0)) / 20
+        best = max((judged.score(c.name) for c in done if judged.baselines.beaten_by(c.name)), default=None)
+        # One axis for all, in steps of five points (of costs, in twentieths), so that intervals can be told apart.
+        ends = [(values[c.name].low, values[c.name].high) for c in done]
+        ends += [(b.value if b.low is None else b.low, b.value if b.high is None else b.high)
+                 for b in judged.baselines.rows if done]  # fmt: skip
+        step = max((high for _, high in ends), default=1.0) / 20 if measure.less_is_better else 0.05
+        step = step or 1.0
+        first = math.floor(min((low for low, _ in ends), default=0.0) / step + 1e-9) * step
+        last = math.ceil(max((high for _, high in ends), default=1.0) / step - 1e-9) * step
         lost = any(_lost(c) for c in contestants if _answered(c))
-        rows = {c.name: _cells(c, c.complete and c.accuracy == best) for c in contestants}
+        rows = {
+            c.name: _cells(c, judged, best is not None and c.complete and judged.score(c.name) == best)
+            for c in contestants
+        }
+        for b in judged.baselines.rows if done else ():
+            rows[b.shown] = _baseline_cells(b, measure)
         for d in comparison.differences:
-            if "accuracy" in rows.get(d.name, {}):
+            if VALUE in rows.get(d.name, {}):
                 mark, style = ("", "") if d.real else ("?", look().dim)
-                rows[d.name]["Δ"] = Text(f"{points(d.gain)}{mark}", style)
-            if "accuracy" in rows.get(d.baseline, {}):
+                rows[d.name]["Δ"] = Text(f"{measure.gap(d.gain, sign=True)}{mark}", style)
+            if VALUE in rows.get(d.baseline, {}):
                 rows[d.baseline]["Δ"] = Text("base", look().dim)
-        without = {"Δ"} if not comparison.differences else set()
+        without = {measure.name} | ({"Δ"} if not comparison.differences else set())
         names = [name for name in COLUMNS if name not in (without if lost else {*without, LOST})]
-        headings = {name: name for name in names} | ({} if wide else {"accuracy": "acc.", LOST: "lost"})
+        headings = {name: name for name in names} | {VALUE: measure.name}
+        headings |= {} if wide else {"accuracy": "acc.", VALUE: short_measure(measure.name), LOST: "lost"}
         widths = {
             n: max(cell_len(headings[n]), *(row[n].cell_len for row in rows.values() if n in row), 0) + padding
             for n in names
@@ -136,17 +155,25 @@ class ComparisonTable(Static, can_focus=True):
         table = Table.grid(padding=(0, padding, 0, 0), expand=True)
         for name in names:
             table.add_column(justify="left" if name in ("contestant", AXIS) else "right", no_wrap=True)
-        ends = f"{first:.0%}", f"{last:.0%}"
-        headings[AXIS] = ends[0] + ends[1].rjust(room - len(ends[0]))
+        scale = measure.axis(first), measure.axis(last)
+        headings[AXIS] = scale[0] + scale[1].rjust(room - len(scale[0]))
         table.add_row(*(Text(headings[name], look().dim) for name in names))
         for c in contestants:
             row = rows[c.name]
-            if "accuracy" in row:
-                shares = [(s - first) / (last - first) for s in (c.accuracy_low, c.accuracy, c.accuracy_high)]
+            if VALUE in row:
+                m = values[c.name]
+                shares = [(s - first) / ((last - first) or 1.0) for s in (m.low, m.value, m.high)]
                 row[AXIS] = whiskers(shares, room, look().contestant(c.kind))
             else:
                 row[AXIS] = Text(self._how_far(c, room), look().warn)
             table.add_row(*(row.get(name, Text()) for name in names))
+        for b in judged.baselines.rows if done else ():
+            row = rows[b.shown]
+            low, high = (b.value if end is None else end for end in (b.low, b.high))
+            row[AXIS] = whiskers(
+                [(s - first) / ((last - first) or 1.0) for s in (low, b.value, high)], room, look().dim
+            )
+            table.add_row(*(row.get(name, Text("–", look().dim)) for name in names))
         return table
 
     def _how_far(self, c: ContestantResult, room: int) -> str:
@@ -162,9 +189,15 @@ def _lost(c: ContestantResult) -> int:
     return sum(count for outcome, count in c.outcomes.items() if outcome not in ("answered", "unknown_label"))
 
 
-def _sorted(contestants: list[ContestantResult], order: str) -> list[ContestantResult]:
-    if order == "accuracy":
-        return sorted(contestants, key=lambda c: (not c.complete, -c.accuracy))
+def short_measure(name: str) -> str:
+    """Return a measure's name where there is little room."""
+    return {"accuracy": "acc.", "balanced accuracy": "bal. acc.", "cost of mistakes": "mistakes"}.get(name, name)[:16]
+
+
+def _sorted(comparison: Comparison, order: str) -> list[ContestantResult]:
+    contestants, judged = comparison.contestants, comparison.judged
+    if order == "measure":
+        return sorted(contestants, key=lambda c: (not c.complete, -judged.score(c.name)))
     if order == "price":
         return sorted(contestants, key=lambda c: (not c.complete, math.inf if c.cost.total is None else c.cost.total))
     if order == "latency":
@@ -176,7 +209,7 @@ def _answered(c: ContestantResult) -> int:
     return c.n - sum(count for outcome, count in c.outcomes.items() if outcome == "missing")
 
 
-def _cells(c: ContestantResult, best: bool) -> dict[str, Text]:
+def _cells(c: ContestantResult, judged: Judged, best: bool) -> dict[str, Text]:
     """Return what is known of a contestant, by column."""
     colour, dim = look().contestant(c.kind), look().dim
     name = Text(one_line(c.name, 32), colour)
@@ -185,15 +218,16 @@ def _cells(c: ContestantResult, best: bool) -> dict[str, Text]:
     if not c.complete:
         # The share of right answers among all test images would be a lie before all are answered.
         return {"contestant": name, "right": Text(f"{_answered(c)}/{c.n}", dim)}
-    low, high = (f"{100 * share:.1f}" for share in (c.accuracy_low, c.accuracy_high))
+    measured, measure = judged.values[c.name], judged.measure
     p50, p95 = (f"{v:,.0f}" for v in (c.latency.p50, c.latency.p95)) if c.latency else ("–", "–")
     return {
         "contestant": name,
         "right": Text(f"{c.correct}/{c.n}"),
         LOST: Text(f"{_lost(c):,}", look().warn) if _lost(c) else Text("0", dim),
-        "accuracy": Text(f"{c.accuracy:.1%}", f"bold {colour}" if best else "bold"),
-        "95%": Text(f"{low}–{high}", dim),
-        "F1": Text(f"{c.macro_f1:.3f}"),
+        VALUE: Text(measure.shown(measured.value), f"bold {colour}" if best else "bold"),
+        "95%": Text(_ends(measure, measured.low, measured.high), dim),
+        "accuracy": Text(f"{c.accuracy:.1%}"),
+        "macro-F1": Text(f"{c.macro_f1:.3f}"),
         "p50 ms": Text(p50),
         "p95 ms": Text(p95),
         "training": Text(
@@ -201,3 +235,20 @@ def _cells(c: ContestantResult, best: bool) -> dict[str, Text]:
         ),
         "cost": Text(dollars(c.cost.total)),
     }
+
+
+def _baseline_cells(b: Baseline, measure: Measure) -> dict[str, Text]:
+    """Return a baseline's row: what is no figure of it is a dash."""
+    dim = look().dim
+    found = {"contestant": one_line(b.shown, 32), VALUE: measure.shown(b.value), "accuracy": f"{b.accuracy:.1%}"}
+    found |= {"macro-F1": f"{b.macro_f1:.3f}"}
+    found |= {"right": f"{b.correct}/{b.n}"} if b.correct is not None else {}
+    found |= {"95%": _ends(measure, b.low, b.high)} if b.low is not None and b.high is not None else {}
+    return {name: Text(text, dim) for name, text in found.items()}
+
+
+def _ends(measure: Measure, low: float, high: float) -> str:
+    """Return an interval; shares without their sign, for the column is narrow."""
+    if measure.is_share:
+        return f"{100 * low:.1f}–{100 * high:.1f}"
+    return f"{measure.shown(low)}–{measure.shown(high)}"

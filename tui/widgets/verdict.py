@@ -39,6 +39,7 @@ class VerdictLine(Static):
             "clear": ("✓", at.ok),
             "tied": ("≈", at.warn),
             "alone": ("●", at.info),
+            "none": ("✗", at.warn),
             "open": ("…", at.warn),
         }[v.sure]
         sentence = one_line(v.sentence)

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.widgets import DataTable, Static
 
-from engine import counted, points, said_paired
+from engine import counted, said_paired
 from tui.styles.theme import look
 from tui.text import one_line
 from tui.widgets.bar import whiskers
@@ -18,7 +18,7 @@ from tui.widgets.tables import Table
 from tui.widgets.tabs.base import Sheet, View, short
 
 if TYPE_CHECKING:
-    from engine import PairedDifference
+    from engine import Measure, PairedDifference
 
 
 class DifferencesTab(Sheet):
@@ -49,7 +49,11 @@ class DifferencesTab(Sheet):
             return
         pairs = max(d.pairs for d in found)
         several = f" · both after Holm, {counted(pairs, 'pair')}" if pairs > 1 else ""
-        self.head(f"points, 95% intervals · McNemar's exact p{several}")
+        measure = view.found.analysis.judged.measure
+        what = "points" if measure.name == "accuracy" else f"points of {measure.name}"
+        what = what if measure.is_share else measure.name
+        test = "McNemar's exact p" if measure.name == "accuracy" else "permutation p"
+        self.head(f"{what}, 95% intervals · {test}{several}")
         kinds = {c.name: c.kind for c in view.found.analysis.contestants}
         least = min([0.0, *(_better(d)[2][1] for d in found if d.n)])
         most = max([0.0, *(_better(d)[2][2] for d in found if d.n)])
@@ -70,14 +74,15 @@ class DifferencesTab(Sheet):
                 Text("✓" if real else "?", f"bold {at.ok if real else at.warn}"),
                 Text(short(better, 16), at.contestant(kinds.get(better))),
                 Text(short(other, 16), at.contestant(kinds.get(other))),
-                Text(points(gain), "bold" if real else "", justify="right"),
+                Text(measure.gap(gain, sign=True), "bold" if real else "", justify="right"),
                 whiskers(shares, cells, at.ok if real else at.warn),
-                Text(f"{100 * low:.1f}–{100 * high:.1f}" if low >= 0 else f"{points(low)} {points(high)}", at.dim),
+                Text(_ends(measure, low, high), at.dim),
                 Text(_p(d.p_holm), justify="right"),
                 Text(f"{d.needed:,}" if d.needed is not None else "–", justify="right"),
             ]
-        axis = f"{100 * least:.0f}{f'{100 * most:.0f}':>{cells - len(f'{100 * least:.0f}')}}"
-        heads = ("", "better", "than", "points", axis, "95%", "Holm p", "needed")
+        first, last = (f"{100 * end:.0f}" if measure.is_share else measure.gap(end) for end in (least, most))
+        axis = f"{first}{last:>{cells - len(first)}}"
+        heads = ("", "better", "than", "points" if measure.is_share else "by", axis, "95%", "Holm p", "needed")
         table.fill(heads, rows)
         if table.cursor_row != view.pair:
             table.move_cursor(row=view.pair)
@@ -120,3 +125,10 @@ def _better(d: PairedDifference) -> tuple[str, str, tuple[float, float, float]]:
 
 def _p(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def _ends(measure: Measure, low: float, high: float) -> str:
+    """Return an interval; without signs where both ends are on one side."""
+    if low >= 0:
+        return f"{measure.gap(low)}–{measure.gap(high)}"
+    return f"{measure.gap(low, sign=True)} {measure.gap(high, sign=True)}"
