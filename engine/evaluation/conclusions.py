@@ -212,9 +212,6 @@ def limits(ranked: Sequence[Standing], judged: Judged) -> list[str]:
     return found
 
 
-_READINGS = (("over_answered", "Counting answered images only"), ("strict", "Reading answers strictly"))
-
-
 def changes(
     best: Standing | None,
     tied: Sequence[Standing],
