@@ -34,10 +34,9 @@ class PairedDifference:
     about which they said different things. `needed` is the number of test images it would take to tell the two apart,
     all pairs considered, if they differ as much as they do here (see `images_needed`); None where they do not differ.
     `partial`: one of them is not finished, so that only the images are compared which both were asked about. `pairs`
-    is the number of pairs for which all of it is corrected: those that have images in common.
-    By another
-    `measure` than accuracy, `gain` and its interval are in that measure's unit and positive where a is better, and p is
-    the paired permutation test's (`measured.Contrast`); the images are still those that were recognised.
+    is the number of pairs for which all of it is corrected: those that have images in common. By another `measure` than
+    accuracy, `gain` and its interval are in that measure's unit and positive where a is better, and p is the paired
+    permutation test's (`measured.Contrast`); the images are still those that were recognised.
     """
 
     a: str

@@ -163,3 +163,76 @@ def test_verify_names_on_the_last_line_what_was_changed(dogcls, pets, home, sql,
     db.close()
     code, out, _ = dogcls(pets, "results", "--verify")
     assert code == 1 and out.splitlines()[-1].startswith(f"pets does not hold: {what}")
+
+
+RARE = [("constant", 0, 0), ("careful", 50, 95)]
+
+
+def written_rare(folder):
+    lines = ["contestant,image,truth,answer"]
+    for name, found, mistaken in RARE:
+        lines += [f"{name},d{n},defect,{'defect' if n < found else 'ok'}" for n in range(50)]
+        lines += [f"{name},o{n},ok,{'defect' if n < mistaken else 'ok'}" for n in range(950)]
+    path = folder / "rare.csv"
+    path.write_text("\n".join(lines) + "\n")
+    (folder / "costs.toml").write_text("[ok]\ndefect = 1\n[defect]\nok = 20\n")
+    return path
+
+
+def test_score_judges_by_the_measure_that_is_picked(dogcls, home, tmp_path):
+    file, form = written_rare(tmp_path), ("--format", "json")
+    none = json.loads(dogcls(home.root, "score", file, *form)[1])
+    assert none["measure"]["name"] == "accuracy"
+    assert [(b["name"], b["label"], b["labels_of"], b["accuracy"]) for b in none["baselines"]] == [
+        ("majority class", "ok", "test labels", 0.95), ("chance", None, None, 0.5),
+    ]  # fmt: skip
+    assert [e["better"] for e in none["against_baseline"]] == [False, False]
+    assert [c["never_predicts"] for c in none["contestants"]] == [["defect"], []]
+    assert {m["measure"]["name"]: m["ahead"] for m in none["other_measures"]} == {
+        "balanced accuracy": "careful", "macro-F1": "careful",
+    }  # fmt: skip
+    for more, name, value in (
+        (("--measure", "balanced-accuracy"), "balanced accuracy", 0.95),
+        (("--measure", "recall:defect"), "recall of defect", 1.0),
+        (("--costs", tmp_path / "costs.toml"), "cost of mistakes", 0.095),
+    ):
+        found = json.loads(dogcls(home.root, "score", file, *form, *more)[1])
+        assert (found["measure"]["name"], found["contestants"][1]["value"]) == (name, pytest.approx(value))
+        assert [e["better"] for e in found["against_baseline"]] == [False, True]
+        for written_as in ("table", "markdown", "html"):
+            text = dogcls(home.root, "score", file, "--format", written_as, *more)[1]
+            assert f"careful is the best by {name}: " in text and "majority class (test labels)" in text.replace(
+                "\\", ""
+            )
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--measure", "precision"), "there is no such measure"),
+        (("--measure", "cost"), "Add --costs costs.toml"),
+        (("--measure", "recall:wolf"), "'wolf' is not among the labels"),
+        (("--costs", "nowhere.toml"), "nowhere.toml: No such file"),
+    ],
+)
+def test_measures_that_cannot_be_used_are_refused_in_one_line(dogcls, home, tmp_path, more, words):
+    code, out, err = dogcls(home.root, "score", written_rare(tmp_path), *more)
+    assert (code, out) == (2, "") and words in err and len(err.strip().splitlines()) == 1
+
+
+def test_the_measure_is_kept_with_the_experiment(dogcls, pets, tmp_path):
+    before = json.loads(dogcls(pets, "results", "--format", "json")[1])
+    assert before["measure"]["name"] == "accuracy" and before["baselines"][0]["labels_of"] == "training labels"
+    code, out, err = dogcls(pets, "results", "--format", "json", "--measure", "recall:cat")
+    assert code == 0 and "pets is judged by recall of cat from now on" in err
+    assert json.loads(out)["measure"]["classes"] == ["cat"]
+    assert json.loads(dogcls(pets, "results", "--format", "json")[1])["measure"]["name"] == "recall of cat"
+    read_only = dogcls(pets, "--readonly", "results", "--format", "json", "--measure", "macro-f1")
+    assert json.loads(read_only[1])["measure"]["name"] == "macro-F1"
+    (tmp_path / "costs.toml").write_text("[cat]\ndog = 3\n[dog]\ncat = 1\n")
+    assert json.loads(dogcls(pets, "results", "--format", "json")[1])["measure"]["name"] == "recall of cat"
+    found = json.loads(dogcls(pets, "results", "--format", "json", "--costs", tmp_path / "costs.toml")[1])
+    assert found["measure"]["name"] == "cost of mistakes" and found["measure"]["costs"].startswith("[cat]")
+    (tmp_path / "costs.toml").unlink()  # its text is kept
+    again = json.loads(dogcls(pets, "results", "--format", "json", "--measure", "cost")[1])
+    assert again["measure"] == found["measure"]

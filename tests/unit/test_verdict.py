@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from engine.evaluation.analysis import analyse
 from engine.evaluation.comparison import ContestantInput, compare
 from engine.evaluation.conclusions import said_paired, said_unpaired
+from engine.evaluation.costs import parse_costs
 from engine.evaluation.differences import unpaired
+from engine.evaluation.measures import BALANCED, MACRO_F1, read_measure
 from engine.evaluation.properties import ImageProperties
 from engine.evaluation.verdict import Price
 from engine.evaluation.words import dollars
@@ -319,3 +321,107 @@ def test_a_difference_of_nothing_has_no_minus():
     told = " ".join((found.verdict.sentence, *found.verdict.may, *found.verdict.may_not))
     assert "-0.0" not in told
     assert (points(-0.0004), points(0.0), points(0.0051), points(-0.09)) == ("+0.0", "+0.0", "+0.5", "-9.0")
+
+
+# -- the majority class, and measures that disagree
+
+
+def rare(*named, n=(50, 950), labels=("defect", "ok"), **more):
+    """Contestants by how many defects and how many good parts they call a defect."""
+    truths = [labels[0]] * n[0] + [labels[1]] * n[1]
+    inputs = []
+    for name, found, mistaken in named:
+        said = [labels[0]] * found + [labels[1]] * (n[0] - found) + [labels[0]] * mistaken
+        said += [labels[1]] * (n[1] - mistaken)
+        inputs.append(replace(contestant(name, [True] * sum(n)), truths=truths, predictions=said))
+    made = compare("e", "d", SPLIT, labels, inputs, **more)
+    return analyse("e", "d", SPLIT, labels, inputs, judged=made.judged)
+
+
+CONSTANT, CAREFUL = ("constant", 0, 0), ("careful", 50, 95)
+
+
+def test_always_the_majority_class_is_never_the_best():
+    v = rare(CONSTANT, CAREFUL).verdict
+    assert (v.best, v.choice, v.sure, v.measure) == (None, None, "none", "accuracy")
+    assert v.sentence == (
+        "No contestant is better than the majority class (always ok, by the test labels: 95.0%) by accuracy, so none is"
+        " the best: constant has 95.0%, careful has 90.5%. constant never predicts defect. Measures disagree: by"
+        " balanced accuracy careful is better than constant (95.0% to 50.0%, p < 0.001); by macro-F1 careful is better"
+        " than constant (0.730 to 0.487, p < 0.001)."
+    )
+    assert "How well constant recognises defect: none of its answers names it." in v.may_not
+    assert any(line.startswith("That careful is better than the majority class") for line in v.may_not)
+    assert not any("majority class" in line for line in v.may)
+    alone = rare(CONSTANT).verdict
+    assert (alone.best, alone.sure) == (None, "none")
+
+
+@pytest.mark.parametrize(
+    ("measure", "words"),
+    [
+        (BALANCED, "careful is the best by balanced accuracy: 95.0% (95% interval 91.3% to 95.9%), 45.0 points more"),
+        (MACRO_F1, "careful is the best by macro-F1: 0.730 (95% interval 0.70"),
+        (read_measure("recall:defect", ("defect", "ok")), "careful is the best by recall of defect: 100.0% (95% inter"),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_the_measure_that_the_user_picks_decides(measure, words):
+    found = rare(CONSTANT, CAREFUL, measure=measure)
+    v = found.verdict
+    assert (v.best, v.choice, v.sure, v.measure) == ("careful", "careful", "clear", measure.name)
+    assert v.sentence.startswith(words)
+    assert "Measures disagree: by accuracy constant is better than careful (95.0% to 90.5%, p < 0.001)." in v.sentence
+    (d,) = found.differences
+    assert d.measure == measure and d.gain < 0 and d.high < 0 and d.real
+    assert found.between("careful", "constant").gain == pytest.approx(0.045)  # money is computed with accuracy
+    assert any(line.startswith("careful is better than ") and "corrected for 2 contestants" in line for line in v.may)
+
+
+def test_costs_decide_and_may_turn_the_choice():
+    cheap, dear = (parse_costs(f"[ok]\ndefect = 1\n[defect]\nok = {usd}\n", ("defect", "ok")) for usd in (1, 20))
+    v = rare(CONSTANT, CAREFUL, measure=read_measure("cost", ("defect", "ok"), dear), costs=dear).verdict
+    assert v.best == "careful"
+    assert v.sentence.startswith(
+        "careful is the best by cost of mistakes: 0.095 an image (95% interval 0.078 to 0.169)"
+    )
+    assert "0.905 an image less than constant" in v.sentence
+    same = rare(CONSTANT, CAREFUL, measure=read_measure("cost", ("defect", "ok"), cheap), costs=cheap).verdict
+    assert same.best is None and "an image) by cost of mistakes, so none is the best" in same.sentence
+    by_accuracy = rare(CONSTANT, CAREFUL, costs=dear).verdict  # costs that are known are one more measure
+    assert "by cost of mistakes careful is better than constant (0.095 to 1.00" in by_accuracy.sentence
+
+
+def test_measures_that_disagree_within_chance_are_named_below():
+    found = rare(("a", 48, 20), ("b", 49, 23), measure=BALANCED).verdict
+    assert found.best == "b" and found.tied == ("a",) and "Measures disagree" not in found.sentence
+    (line,) = [line for line in found.would_change if line.startswith("The measure: by accuracy")]
+    assert line == "The measure: by accuracy a would be ahead (97.8% to 97.6% of b, within chance)."
+
+
+def test_of_those_that_cannot_be_told_apart_none_below_the_majority_class_is_taken():
+    """`guess` cannot be told from the best on so few images, and is cheaper; it is no better than the majority class."""
+    labels = ("a", "b")
+    found = rare(("best", 17, 5), ("guess", 14, 6), n=(20, 20), labels=labels)
+    assert (found.verdict.best, found.verdict.tied, found.verdict.choice) == ("best", ("guess",), "best")
+
+
+def test_classes_without_training_or_test_images_are_named():
+    labels = ("defect", "ok", "scratch", "dent")
+    v = rare(CONSTANT, CAREFUL, labels=labels, training=(0, 10, 0, 3)).verdict
+    assert "the majority class (always ok, by the training labels: 95.0%)" in v.sentence
+    assert "What training does for defect: it has no training images." in v.may_not
+    assert "Anything about scratch and dent: they have no test images." in v.may_not
+    one = rare(("a", 5, 0), n=(5, 0)).verdict
+    assert one.sentence.startswith("All test images are of one class, defect: always naming it is right, so no")
+
+
+@pytest.mark.parametrize("name", ["Majority class", "chance", " majority  class"])
+def test_no_contestant_has_the_name_of_a_baseline(name):
+    with pytest.raises(ValueError, match="as a row that every comparison has: call it otherwise"):
+        rare((name, 0, 0))
+
+
+def test_a_recall_of_a_class_without_test_images_is_refused():
+    with pytest.raises(ValueError, match="recall of 'x' cannot be computed: it has no test images"):
+        rare(CONSTANT, labels=("defect", "ok", "x"), measure=read_measure("recall:x", ("defect", "ok", "x")))

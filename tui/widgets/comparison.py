@@ -90,7 +90,8 @@ class ComparisonTable(Static, can_focus=True):
             self.update(Text("Nothing to compare yet: it appears here with the first answers.", look().dim))
             return
         images = f"{counted(comparison.split['test'], 'test image')} of {one_line(comparison.dataset, 40)}"
-        self.border_subtitle = Text(images + ("" if self.order == ORDERS[0] else f" · by {self.order}"))
+        order = comparison.judged.measure.name if self.order == "measure" else self.order
+        self.border_subtitle = Text(images + ("" if self.order == ORDERS[0] else f" · by {order}"))
         table = self._table(comparison)
         if self._words and self.screen.size.height >= TALL:
             told = Text("\n", look().dim)

@@ -48,6 +48,8 @@ class VerdictLine(Static):
         told = Text.assemble((f"{mark} ", f"bold {style}"), sentence)
         if any(not c.complete for c in analysis.contestants):
             told.append("  4 watches it go on." if busy else "  4 shows why; there r resumes it.", at.accent)
+        elif v.sure == "none":
+            told.append("  m chooses another measure.", at.accent)
         elif v.sure == "alone":
             told.append("  3 launches others.", at.accent)
         if reckoning:
