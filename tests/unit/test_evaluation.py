@@ -220,10 +220,18 @@ def test_one_that_never_ran_takes_no_significance_from_the_others(never):
     """14 to 4 is p = 0.031: pairs without an image in common are no tests, and nothing is corrected for them."""
     n, split = 200, {"train": 1, "val": 1, "test": 200}
     hits = {"zero-shot": [i < 150 for i in range(n)], "fine-tuned": [4 <= i < 164 for i in range(n)]}
-    truths = ["x"] * n
+    truths = ["x", "y"] * (n // 2)
     inputs = [
         ContestantInput(
-            name, name, "m", False, "", "class", truths, ["x" if hit else "y" for hit in found], [Outcome.ANSWERED] * n
+            name,
+            name,
+            "m",
+            False,
+            "",
+            "class",
+            truths,
+            [t if hit else "xy"[t == "x"] for t, hit in zip(truths, found, strict=True)],
+            [Outcome.ANSWERED] * n,
         )
         for name, found in hits.items()
     ]
