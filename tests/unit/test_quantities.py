@@ -58,7 +58,7 @@ EXCEPTIONS = {  # what stands before the noun is no number, or never 1
     "engine/datasets/demo/": "nobody is shown them",
 }
 WORDS = re.compile(
-    r"^(split|what|kind|way|purpose|name|names|said|where|which|whom|who|sent|form|unit|told|problem|why|on|have|have_|"
+    r"^(split|of|what|kind|way|purpose|name|names|said|where|which|whom|who|sent|form|unit|told|problem|why|on|have|have_|"
     r"are|other|it|many|more|measured|price|cost|hint|reason|experiment|dataset|backbone|command|place|measure|this)$"
 )
 
