@@ -284,7 +284,7 @@ def _differences(store: Store, home: Home, experiment: str) -> Check:
 
     shown = find(evidence(store, home, experiment), Terms()).analysis
     differs, ps = [], []
-    for d in shown.differences:
+    for d in shown.by_accuracy:
         one, other = shown.of(d.a), shown.of(d.b)
         both = [
             n for n, ends in enumerate(zip(one.outcomes, other.outcomes, strict=True))
@@ -299,7 +299,7 @@ def _differences(store: Store, home: Home, experiment: str) -> Check:
     corrected = multipletests(ps, method="holm")[1]
     differs += [
         f"{d.a} – {d.b}: p is {p:.6f}, reported is {d.p_holm:.6f}"
-        for d, p in zip(shown.differences, corrected, strict=True)
+        for d, p in zip(shown.by_accuracy, corrected, strict=True)
         if not math.isclose(p, d.p_holm, abs_tol=CLOSE)
     ]
     return Check("differences", not differs, f"{counted(len(ps), 'pair')}, p after Holm", tuple(differs))

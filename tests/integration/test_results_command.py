@@ -221,6 +221,7 @@ def test_measures_that_cannot_be_used_are_refused_in_one_line(dogcls, home, tmp_
 
 
 def test_the_measure_is_kept_with_the_experiment(dogcls, pets, tmp_path):
+    accuracy = dogcls(pets, "results", "--verify", "--format", "json")[1]
     before = json.loads(dogcls(pets, "results", "--format", "json")[1])
     assert before["measure"]["name"] == "accuracy" and before["baselines"][0]["labels_of"] == "training labels"
     code, out, err = dogcls(pets, "results", "--format", "json", "--measure", "recall:cat")
@@ -236,3 +237,5 @@ def test_the_measure_is_kept_with_the_experiment(dogcls, pets, tmp_path):
     (tmp_path / "costs.toml").unlink()  # its text is kept
     again = json.loads(dogcls(pets, "results", "--format", "json", "--measure", "cost")[1])
     assert again["measure"] == found["measure"]
+    checks = json.loads(dogcls(pets, "results", "--verify", "--format", "json")[1])
+    assert "differences" in json.dumps(checks) and checks == json.loads(accuracy)

@@ -401,3 +401,20 @@ async def test_values_that_are_there_before_the_plot_wait_for_it(done, monkeypat
         assert not app.screen.query("#plot")
         go_on.set()
         await shows(pilot, "── train 6")
+
+
+async def test_another_measure_is_picked_by_key_and_kept(done, tmp_path):
+    app = DogclsApp(done, room="results")
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settled(pilot, "Comparison of demo", "majority class", "chance", "recall")
+        await pilot.press("m")
+        await shows(pilot, "Judge contestants by", "recall:CLASS")
+        await pilot.press("ctrl+u", *"recall:wolf", "enter")
+        await shows(pilot, "'wolf' is not among the labels")
+        await pilot.press("m", "ctrl+u", *"balanced", "enter")
+        await shows(pilot, "is the best by balanced accuracy", "balanced accuracy")
+        assert done.store.experiments.get("demo").measure == '{"kind": "balanced accuracy", "classes": []}'
+        costs = tmp_path / "costs.toml"
+        costs.write_text('["*"]\n"*" = 2\npug = 3\n')
+        await pilot.press("m", "tab", *str(costs), "enter")
+        await shows(pilot, "cost of mistakes", "an image less than")
