@@ -22,6 +22,8 @@ OTHERS = "*"
 NO_ANSWER = "no answer"
 """As an answer: no label at all. Unless given, it costs what the dearest answer to that truth costs."""
 MOST = 1e12
+_TABLED = 1_000
+"""Labels up to which all costs are one table in memory; with more, only the cells that were given."""
 _FORM = f'Write one table a true label: [defect], below it ok = 20 for each wrong answer; "{OTHERS}" is all others.'
 
 
@@ -49,6 +51,9 @@ class Costs:
         """
         import numpy as np
 
+        if len(self.rows) <= _TABLED:
+            found: NDArray[Any] = self._table[truths, answers]
+            return found
         keys, values, rest = self._arrays
         wanted = truths.astype(np.int64) * (len(self.rows) + 1) + answers
         at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
@@ -60,6 +65,18 @@ class Costs:
         k, cells = len(self.rows), {at: cost for at, cost in row if at < len(self.rows)}
         cells.setdefault(truth, 0.0)
         return (sum(cells.values()) + rest * (k - len(cells))) / k
+
+    @cached_property
+    def _table(self) -> NDArray[Any]:
+        """The cost of each answer to each truth, `[labels, labels + 1]`."""
+        import numpy as np
+
+        found = np.repeat(np.array([[rest] for rest, _ in self.rows]), len(self.rows) + 1, axis=1)
+        np.fill_diagonal(found, 0.0)
+        for truth, (_, row) in enumerate(self.rows):
+            for answer, cost in row:
+                found[truth, answer] = cost
+        return found
 
     @cached_property
     def _arrays(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

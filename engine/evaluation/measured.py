@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_DRAWS, FEWEST_DRAWS, WORK = 10_000, 1_000, 20_000_000
 """Draws of a test or an interval, and how many numbers they may take together before there are fewer draws."""
+_AT_ONCE = 500_000
+"""Numbers that are in memory at a time, about."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class _Test:
 
         self._measure, self._pairs, self._n = measure, pairs, int(pairs.count.sum())
         self._gain = measure.score(measure.of(pairs.first)) - measure.score(measure.of(pairs.second))
+        self._rarest = int(min(pairs.first.support[pairs.truth], default=1))
         self._gains: NDArray[Any] = np.zeros(0)
         if measure.kind != MeasureKind.MACRO_F1:
             self.p = _linear_p(measure, pairs, seed)
@@ -124,6 +127,10 @@ class _Test:
         needed = None
         if abs(self._gain) > ROUNDING:
             needed = math.ceil(self._n * ((z(1 - strictest / 2) + z(POWER)) * error / self._gain) ** 2)
+            # Fewer would have no image of the rarest class, or too few that differ for any test to find something.
+            differ = int(self._pairs.count[self._pairs.a != self._pairs.b].sum())
+            fewest = math.floor(1 - math.log2(strictest)) + 1
+            needed = max(needed, math.ceil(self._n * fewest / differ), math.ceil(2 * self._n / self._rarest))
         return Contrast(self._gain, low, high, how, self.p, p_holm, needed)
 
 
@@ -144,13 +151,17 @@ def chance_p(measure: Measure, cells: Cells, *, seed: int = 0) -> float:
     rng = np.random.default_rng(seed)
     draws = _draws(cells.n)
     truths = np.repeat(np.arange(k), support.astype(np.int64))
-    scores = np.empty(draws)
-    for draw in range(draws):
-        answers = rng.integers(0, k, size=len(truths))
-        hits = np.bincount(truths[answers == truths], minlength=k)[:, None]
-        named = np.bincount(answers, minlength=k)[:, None]
-        cost = 0.0 if measure.costs is None else float(measure.costs.of(truths, answers).sum())
-        scores[draw] = measure.scores(hits, named, support, np.array([cost]))[0]
+    scores, at_once = np.empty(draws), max(1, _AT_ONCE // len(truths))
+    for first in range(0, draws, at_once):
+        size = min(at_once, draws - first)
+        answers = rng.integers(0, k, size=(size, len(truths)))
+        row = np.arange(size)[:, None] * k
+        named = np.bincount((row + answers).ravel(), minlength=size * k).reshape(size, k)
+        hits = np.bincount((row + truths)[answers == truths], minlength=size * k).reshape(size, k)
+        cost = np.zeros(size)
+        if measure.costs is not None:
+            cost = measure.costs.of(np.broadcast_to(truths, answers.shape), answers).sum(axis=1)
+        scores[first : first + size] = measure.scores(hits.T, named.T, support, cost)
     seen = measure.score(measure.of(cells))
     above, below = int((scores >= seen - ROUNDING).sum()), int((scores <= seen + ROUNDING).sum())
     return min(1.0, 2 * (min(above, below) + 1) / (draws + 1))

@@ -10,6 +10,7 @@ from engine.evaluation import charts, gallery, sections
 from engine.evaluation.details import confusion_map
 from engine.evaluation.findings import Findings
 from engine.evaluation.markup import Child, Markup, joined, tag
+from engine.evaluation.measures import MeasureKind
 from engine.evaluation.report import baseline_cells, cells, drawn, headings, most_of, notes
 from engine.evaluation.sections import Section
 from engine.quantities import counted
@@ -98,7 +99,16 @@ def _header(found: Findings, nav: list[Markup]) -> Markup:
 
 def _footer(found: Findings) -> Markup:
     made = dict(found.provenance.lines()).get("reckoned", "")
-    return tag("footer", f"Intervals are 95%: Wilson's of shares, of differences corrected as their p is. Made {made}.")
+    kind = found.analysis.judged.measure.kind
+    joined_over = {
+        MeasureKind.BALANCED: ", joined over the classes for balanced accuracy",
+        MeasureKind.COST: ", joined over the classes for the cost of mistakes",
+        MeasureKind.MACRO_F1: ", the bootstrap's of macro-F1",
+    }.get(kind, "")
+    return tag(
+        "footer",
+        f"Intervals are 95%: Wilson's of shares{joined_over}, of differences corrected as their p is. Made {made}.",
+    )
 
 
 def _block(name: str, title: str, body: Child, found: Findings) -> Markup:

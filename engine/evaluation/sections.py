@@ -69,6 +69,8 @@ def differences(found: Findings) -> Section | None:
     if corrected > 1:
         told += f", both corrected for {counted(corrected, 'pair')} (Holm)"
     told += "; how many test images would tell the two apart four times in five, if they differ as they do here."
+    if measure.kind != MeasureKind.ACCURACY:
+        told += " “only 1st” and “only 2nd” count the images that were recognised, whatever their class."
     gain = "points" if measure.is_share else measure.name
     return Section(
         "Differences",

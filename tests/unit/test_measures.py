@@ -250,10 +250,10 @@ def test_a_guess_is_not_better_than_chance_and_somewhat_more_is():
     assert chance_p(ACCURACY, tally(truths, some, 3)) == pytest.approx(
         stats.binomtest(int((truths == some).sum()), 300, 1 / 3).pvalue
     )
-    drawn = [BALANCED.of(tally(truths, rng.integers(0, 3, 300), 3)) for _ in range(2000)]
+    drawn = [BALANCED.of(tally(truths, rng.integers(0, 3, 300), 3)) for _ in range(500)]
     seen = BALANCED.of(tally(truths, guess, 3))
     expected = 2 * min(np.mean(np.array(drawn) >= seen), np.mean(np.array(drawn) <= seen))
-    assert chance_p(BALANCED, tally(truths, guess, 3)) == pytest.approx(expected, abs=0.06)
+    assert chance_p(BALANCED, tally(truths, guess, 3)) == pytest.approx(expected, abs=0.1)
 
 
 # -- names
@@ -354,12 +354,14 @@ def test_one_class_has_no_mistake_that_costs(tmp_path):
         assert load_costs(marked, TWO).rows == COSTS.rows
 
 
-def test_all_others_no_answer_and_a_right_answer_may_have_a_cost():
+def test_all_others_no_answer_and_a_right_answer_may_have_a_cost(monkeypatch):
     labels = ["a", "b", "c"]
     text = '["*"]\n"*" = 2\nb = 3\n[c]\na = 7\n"no answer" = 1\nc = 0.5\n'
     table = parse_costs(text, labels)
     grid = [[float(table.of(np.array([t]), np.array([a]))[0]) for a in range(4)] for t in range(3)]
     assert grid == [[0, 3, 2, 3], [2, 0, 2, 2], [7, 3, 0.5, 1]]  # no answer: as the dearest, unless it has its own
+    monkeypatch.setattr("engine.evaluation.costs._TABLED", 0)  # as with many labels
+    assert grid == [[float(table.of(np.array([t]), np.array([a]))[0]) for a in range(4)] for t in range(3)]
     assert [table.guessed(t) for t in range(3)] == pytest.approx([sum(row[:3]) / 3 for row in grid])
     exact = parse_costs("[Ok]\nok = 1\n[ok]\nOk = 2\n", ["Ok", "ok"])  # twins are told apart by their exact names
     assert exact.of(np.array([0, 1]), np.array([1, 0])).tolist() == [1, 2]
@@ -371,19 +373,19 @@ def test_all_others_no_answer_and_a_right_answer_may_have_a_cost():
 
 
 def test_a_hundred_thousand_images_are_counts():
-    labels, rng = [f"l{n}" for n in range(30)], np.random.default_rng(10)
-    names = [labels[n] for n in rng.integers(0, 30, 100_000)]
+    labels, rng = [f"l{n}" for n in range(12)], np.random.default_rng(10)
+    names = [labels[n] for n in rng.integers(0, 12, 100_000)]
     truths = codes(names, labels)
-    a, b = (np.where(rng.random(100_000) < right, truths, rng.integers(0, 31, 100_000)) for right in (0.8, 0.79))
+    a, b = (np.where(rng.random(100_000) < right, truths, rng.integers(0, 13, 100_000)) for right in (0.8, 0.79))
     tracemalloc.start()
-    pairs = pairs_of(truths, a, b, 30)
+    pairs = pairs_of(truths, a, b, 12)
     for measure in (BALANCED, MACRO_F1):
         (found,) = contrasts(measure, [pairs])
         assert found.p < 0.05
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(pairs.count) < 20_000 and peak < 60e6
-    with pytest.raises(ValueError, match="'x' is not among the 30 labels"):
+    assert len(pairs.count) < 2_500 and peak < 60e6
+    with pytest.raises(ValueError, match="'x' is not among the 12 labels"):
         codes(["x"], labels)
 
 
