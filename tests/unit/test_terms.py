@@ -109,7 +109,8 @@ def test_what_is_not_finished_has_no_costs_and_is_never_the_best(store, tmp_path
     assert {p.name for p in found.frontier} == {s.name for s in found.by_cost} == {"zero-shot"}
     for text in surfaces(found):
         assert "14,892" not in text and "14892" not in text
-    assert found.analysis.verdict.best == "zero-shot"
+    verdict = found.analysis.verdict  # on 8 images 7 are no more than the majority class may be
+    assert verdict.best is None and "so none is the best: zero-shot has 87.5%" in verdict.sentence
     row = list(csv.DictReader(io.StringIO(exports.contestants_csv(found))))[1]
     assert (row["complete"], row["horizon_usd"], row["per_thousand_usd"]) == ("False", "", "")
     full = exports.full_json(found)["costs"][1]
@@ -120,16 +121,19 @@ def test_what_is_not_finished_has_no_costs_and_is_never_the_best(store, tmp_path
         if line.startswith("  fine-tuned (unfinished)  ") and "–" in line and "%" not in line
     ][:1]
     assert "$" not in line and "unknown" not in line
-    assert "waiting" not in _cells(found.comparison.contestants[1], best=False)["right"].plain
+    assert "waiting" not in _cells(found.comparison.contestants[1], found.comparison.judged, best=False)["right"].plain
     origin = found.provenance.contestants[1]
     assert "finished_at" not in origin and "finished_at" in found.provenance.contestants[0]
     if not answers:
         (row,) = [row for row in sections.quality(found).rows if row[0] == "fine-tuned (unfinished)"]
         assert set(row[1:]) == {"–"}, "of nothing answered there is no share"
     for order in ORDERS[1:]:
-        assert [c.name for c in _sorted(found.comparison.contestants, order)] == ["zero-shot", "fine-tuned"]
-    whom = comparison(store, "tuned").contestants[1]
-    assert report.cells(whom)[7] == "–" and "$0.00" not in shown(spent(found.comparison, 100)).splitlines()[-1]
+        assert [c.name for c in _sorted(found.comparison, order)] == ["zero-shot", "fine-tuned"]
+    compared = comparison(store, "tuned")
+    assert (
+        report.cells(compared.contestants[1], compared.judged)[7] == "–"
+        and "$0.00" not in shown(spent(found.comparison, 100)).splitlines()[-1]
+    )
 
 
 def test_finished_it_has_them(store, tmp_path):
@@ -142,17 +146,29 @@ def test_finished_it_has_them(store, tmp_path):
     assert all("14,892" in text for text in surfaces(found)[:3])
 
 
+LABELS = ("x", "y", "z", "w")
+
+
 def three(n=400, gain=40):
     hits = {
         "zero-shot": [i < 200 for i in range(n)],
         "fine-tuned": [i < 200 + gain for i in range(n)],
         "cnn": [20 <= i < 210 for i in range(n)],
     }
-    truths = ["x"] * n
+    truths = [LABELS[i % 4] for i in range(n)]
+    wrong = dict(zip(LABELS, (*LABELS[1:], LABELS[0]), strict=True))
     kinds = (ContestantKind.ZERO_SHOT, ContestantKind.FINE_TUNED, ContestantKind.CNN)
     return [
         ContestantInput(
-            name, kind, MODEL, False, "", "class", truths, ["x" if h else "y" for h in found], [Outcome.ANSWERED] * n
+            name,
+            kind,
+            MODEL,
+            False,
+            "",
+            "class",
+            truths,
+            [t if h else wrong[t] for t, h in zip(truths, found, strict=True)],
+            [Outcome.ANSWERED] * n,
         )
         for (name, found), kind in zip(hits.items(), kinds, strict=True)
     ]
@@ -160,7 +176,7 @@ def three(n=400, gain=40):
 
 def found_of(inputs, terms):
     """Findings of contestants that cost what the published run's did."""
-    labels, n = ("x", "y"), len(inputs[0].truths)
+    labels, n = LABELS, len(inputs[0].truths)
     made = [
         Economics("zero-shot", 0.0, 1.5, 0.75, accuracy=0.5, kind="zero-shot", tested=n),
         Economics("fine-tuned", 157.44, 1.5, hosting_hourly=1.7, accuracy=0.6, kind="fine-tuned", labels=5400, tested=n),
@@ -172,7 +188,13 @@ def found_of(inputs, terms):
         ContestantAnswers(i.name, i.kind, predicted, (None,) * n, tuple(i.outcomes), ())
         for i, predicted in zip(inputs, said, strict=True)
     ]
-    answers = Answers("e", labels, tuple(Path(str(i)) for i in range(n)), (0,) * n, tuple(each))
+    answers = Answers(
+        "e",
+        labels,
+        tuple(Path(str(i)) for i in range(n)),
+        tuple(labels.index(t) for t in inputs[0].truths),
+        tuple(each),
+    )
     compared = compare("e", "d", {"train": 4800, "val": 600, "test": n}, labels, inputs)
     return find(Evidence(compared, answers, inputs, made, None, Provenance(0.0, {})), terms)
 
