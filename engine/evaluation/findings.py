@@ -267,7 +267,8 @@ def _worth(analysis: Analysis, priced: Sequence[Economics], by_value: Sequence[S
             )
         told += [flip.sentence for flip in flips(priced, terms, by_value=True)]
     else:
-        alike = {v.best, *v.tied}
+        above = analysis.judged.baselines  # one that is not better than these is no choice, however cheap
+        alike = {v.best, *(name for name in v.tied if above.beaten_by(name))}
         among = [e for e in priced if e.name in alike]
         if len(among) == len(alike):
             told += [flip.sentence for flip in flips(among, terms, by_value=False)]
