@@ -193,7 +193,10 @@ class ImageView:
 
 @dataclass(frozen=True)
 class Score:
-    """How a contestant stands: right answers and finished questions, of so many test images."""
+    """How a contestant stands: right answers and finished questions, of so many test images.
+
+    `majority` of these are of the most frequent class: always naming it is right as often.
+    """
 
     experiment: str
     contestant: str
@@ -202,6 +205,7 @@ class Score:
     right: int
     asked: int
     n: int
+    majority: int = 0
 
 
 @dataclass(frozen=True)

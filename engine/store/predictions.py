@@ -204,13 +204,24 @@ class Predictions:
         rows = self._db.rows(
             "SELECT e.name AS experiment, c.name, c.kind, c.emulated,"
             " (SELECT COUNT(*) FROM images i WHERE i.dataset_id = e.dataset_id AND i.split = 'test') AS n,"
+            " (SELECT COUNT(*) FROM images i WHERE i.dataset_id = e.dataset_id AND i.split = 'test'"
+            "   GROUP BY i.label ORDER BY 1 DESC LIMIT 1) AS majority,"
             " (SELECT COUNT(*) FROM predictions p WHERE p.contestant_id = c.id AND p.outcome != 'missing') AS asked,"
             " (SELECT COUNT(*) FROM predictions p JOIN images i ON i.id = p.image_id"
             "   WHERE p.contestant_id = c.id AND p.label = i.label) AS hits"
             " FROM contestants c JOIN experiments e ON e.id = c.experiment_id ORDER BY e.id DESC, c.id"
         )
         return [
-            Score(r["experiment"], r["name"], r["kind"], bool(r["emulated"]), r["hits"], r["asked"], r["n"])
+            Score(
+                r["experiment"],
+                r["name"],
+                r["kind"],
+                bool(r["emulated"]),
+                r["hits"],
+                r["asked"],
+                r["n"],
+                r["majority"] or 0,
+            )
             for r in rows
         ]
 

@@ -1,6 +1,7 @@
 """Predictions in the store: what real-time requests took, and stores from before that was kept."""
 
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,8 @@ from engine.states import Outcome
 from engine.store import Store
 from engine.store.migrations import VERSION_1
 from engine.store.predictions import Prediction, Timing
+from tests.outcomes import experiment
+from tui.widgets.board import _line
 
 
 @pytest.fixture
@@ -72,3 +75,13 @@ def test_an_answer_replaces_a_failure_with_its_times(old):
     store.predictions.add(1, [answered(2, first_ms=80.0, total_ms=81.0, attempts=1)])
     assert store.predictions.timings(1) == [Timing(80.0, 81.0, 1)]
     store.close()
+
+
+def test_a_score_names_how_many_images_are_of_the_most_frequent_class(store, tmp_path):
+    experiment(store, tmp_path / "pets", each=3)
+    zero_shot, cnn = store.predictions.scores()
+    assert (zero_shot.n, zero_shot.majority, cnn.majority, cnn.right) == (6, 3, 3, 5)
+    line = _line(store.experiments.views()[0], [zero_shot, cnn], 60).plain
+    assert "cnn 83.3%" in line
+    constant = replace(cnn, right=3)
+    assert "cnn" not in _line(store.experiments.views()[0], [constant], 60).plain

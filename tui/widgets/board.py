@@ -107,7 +107,8 @@ def _line(experiment: ExperimentView, scores: list[Score], room: int) -> Text:
     spent = cost(experiment.cost_usd, experiment.cost_is_known)
     begun = f"  {moment(experiment.created_at)[5:16]}  {spent}" if room >= WIDE else ""
     done = [s for s in scores if s.experiment == experiment.name and s.n and s.asked == s.n]
-    best = max(done, key=lambda s: s.right / s.n, default=None)
+    # One that is right no more often than always naming the majority class is not the best of anything.
+    best = max((s for s in done if s.right > s.majority), key=lambda s: s.right / s.n, default=None)
     tail = Text(f" {experiment.jobs_done}/{experiment.jobs_total}", look().dim)
     if best is not None:
         tail = Text.assemble((f" {best.contestant}", look().contestant(best.kind)), f" {best.right / best.n:.1%}")
