@@ -361,7 +361,7 @@ async def test_classes_and_levels_that_are_not_clear_are_answered_where_they_are
         await pilot.press(*"pets", "enter")
         await shows(pilot, "pictures lie in dog/young/train2", "level of classes")
         await pilot.press("1", "enter")
-        await shows(pilot, "'New folder' (like a", "[ ] these are classes")
+        await shows(pilot, "container);", "[ ] these are classes")
         assert isinstance(app.focused, Tick)
         await pilot.press("space", "enter")
         await shows(pilot, "2 classes, 10 images: █ train 0 █ val 0 █ test 10", "test-only split")
