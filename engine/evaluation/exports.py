@@ -66,21 +66,21 @@ def _measure(m: Measure) -> dict[str, Any]:
 
 
 def _baseline(b: Baseline) -> dict[str, Any]:
-    """Return a row that is no contestant: it has no cost, because nothing is asked."""
+    """Return a row that is no contestant: it has no cost, because nothing is requested.
+
+    Its other measures are a list, so that who searches for `accuracy` finds contestants only.
+    """
+    shares = (("accuracy", b.accuracy), ("balanced accuracy", b.balanced_accuracy), ("macro-F1", b.macro_f1))
     return {
         "name": b.name,
         "label": b.label,
         "labels_of": b.source or None,
         "n": b.n,
         "correct": b.correct,
-        "accuracy": b.accuracy,
-        "accuracy_low": b.accuracy_low,
-        "accuracy_high": b.accuracy_high,
-        "macro_f1": b.macro_f1,
-        "balanced_accuracy": b.balanced_accuracy,
         "value": b.value,
         "value_low": b.low,
         "value_high": b.high,
+        "measures": [{"name": name, "value": value} for name, value in shares],
     }
 
 
@@ -148,7 +148,8 @@ def rows(comparison: Comparison) -> list[dict[str, Any]]:
         about = {"experiment": comparison.experiment, "dataset": comparison.dataset}
         found.append(about | flat | {"measure": comparison.judged.measure.name})
     for b in comparison.judged.baselines.rows if found else ():
-        values = {key: value for key, value in _baseline(b).items() if key in found[0]}
+        values = {key: value for key, value in vars(b).items() if key in found[0]}
+        values |= {"value_low": b.low, "value_high": b.high}
         about = {"experiment": comparison.experiment, "dataset": comparison.dataset, "kind": KIND, "name": b.shown}
         found.append(dict.fromkeys(found[0]) | values | about | {"measure": comparison.judged.measure.name})
     return found

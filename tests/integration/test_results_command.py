@@ -183,7 +183,7 @@ def test_score_judges_by_the_measure_that_is_picked(dogcls, home, tmp_path):
     file, form = written_rare(tmp_path), ("--format", "json")
     none = json.loads(dogcls(home.root, "score", file, *form)[1])
     assert none["measure"]["name"] == "accuracy"
-    assert [(b["name"], b["label"], b["labels_of"], b["accuracy"]) for b in none["baselines"]] == [
+    assert [(b["name"], b["label"], b["labels_of"], b["measures"][0]["value"]) for b in none["baselines"]] == [
         ("majority class", "ok", "test labels", 0.95), ("chance", None, None, 0.5),
     ]  # fmt: skip
     assert [e["better"] for e in none["against_baseline"]] == [False, False]
