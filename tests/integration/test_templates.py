@@ -191,7 +191,7 @@ async def test_estimates_count_all_of_the_text(cli, home, cats, template):
 def torn(store, tmp_path):
     """A dataset `set` of few images, whose labels a list with commas tears apart."""
     rows = []
-    for n, split in enumerate(["val"] * 10 + ["test"]):
+    for n, split in enumerate(["train"] * 2 + ["val"] * 10 + ["test"]):
         path = tmp_path / f"{n}.jpg"
         path.write_bytes(plain(n))
         image = catalogued(path)

@@ -14,9 +14,18 @@ from engine.store import Store, reserve
 from engine.store.experiments import NewContestant, NewJob
 from tests.conftest import wait_for
 from tests.outcomes import experiment
+from tests.pictures import class_folders
 
 SIZE = 6 * 2**20
-TRAIN = {"recipe": "quick", "dataset": "pets", "seed": 1, "profile": "demo", "device": "cpu", "weights": ""}
+TRAIN = {
+    "recipe": "quick",
+    "dataset": "pets",
+    "seed": 1,
+    "profile": "demo",
+    "device": "cpu",
+    "weights": "",
+    "probe": 30,
+}
 
 
 @pytest.fixture
@@ -90,13 +99,14 @@ def test_a_waiting_job_is_cancelled_on_a_full_disk(dogcls, home, disk):
 
 def test_what_cannot_be_written_is_one_line_that_names_the_disk(dogcls, home, disk, tmp_path):
     """No reserve: nothing can be started, and no command ends with a traceback."""
+    class_folders(tmp_path / "new", ["cat", "dog"], 4)
     fill(disk)
     for command in (
         "cancel 3",
         "resume 3",
         "data check pets",
         "demo --plain",
-        f"data add {tmp_path / 'pets'} --name z",
+        f"data add {tmp_path / 'new'} --name z",
     ):
         code, _, err = dogcls(home.root, *command.split())
         assert code in (1, 2), (command, code, err)
