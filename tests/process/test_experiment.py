@@ -135,7 +135,10 @@ def kill(pids):
             os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("also_the_emulator", [False, True], ids=["workers", "workers-and-emulator"])
+@pytest.mark.parametrize(
+    "also_the_emulator",
+    [pytest.param(False, id="workers", marks=pytest.mark.full), pytest.param(True, id="workers-and-emulator")],
+)
 def test_killed_in_the_middle_of_each_contestant_it_goes_on_and_pays_once(dataset, also_the_emulator):
     home = dataset.home
     dataset("run", "--dataset", "dogs", "--yes", "--detach")

@@ -7,7 +7,7 @@ import pytest
 from engine.emulator.operations import OPERATIONS as KNOWN
 from tests.process.fault_matrix import CANCELLED, OPERATIONS, befall, cancel_under, cancels, pairs, scenario, singles
 
-EVERY = int(os.environ.get("FAULT_EVERY", "11"))
+EVERY = int(os.environ.get("FAULT_EVERY", "23"))
 
 
 def test_the_operations_are_the_emulators():

@@ -16,6 +16,7 @@ def house(tmp_path_factory):
     return house
 
 
+@pytest.mark.full
 def test_the_same_weights_come_out(house):
     whole, _ = disturbed(house, "article", house.options, [])
     steps = house.step(whole)
