@@ -82,10 +82,10 @@ def examine(
         refuse_bad(staging, source)
     staging.leave_out_bad()
     _unchanged(staging, source)
-    tell = progress or (lambda _phase, _done, _total: None)
-    tell("comparing images", 0, count)
-    find(staging, likeness, lambda share: tell("comparing images", int(share * count), count))
-    tell("comparing images", count, count)
+    report = progress or (lambda _phase, _done, _total: None)
+    report("comparing images", 0, count)
+    find(staging, likeness, lambda share: report("comparing images", int(share * count), count))
+    report("comparing images", count, count)
 
 
 def refuse_bad(staging: Staging, source: Source) -> None:

@@ -134,10 +134,10 @@ class Likeness:
         first, some, copies = _distinct(cosines, steps, pixels)
         tiny = np.frombuffer(self._tiny, dtype=np.bool_)[first]
         near = _Near(cosines[first], steps[first], pixels, first, tiny, some)
-        tell = progress or (lambda _share: None)
-        stars, several = near.stars(lambda share: tell(PAIRS_SHARE * share)), copies.several()
+        report = progress or (lambda _share: None)
+        stars, several = near.stars(lambda share: report(PAIRS_SHARE * share)), copies.several()
         for leader, members in _without_repetition(stars, several):
-            tell(PAIRS_SHARE + (1 - PAIRS_SHARE) * leader / len(first))
+            report(PAIRS_SHARE + (1 - PAIRS_SHARE) * leader / len(first))
             head, *same = copies.of(leader)
             rest = sorted([*same, *(n for member in members for n in copies.of(member))])
             yield [self._keys[n] for n in (head, *rest)]
@@ -213,14 +213,14 @@ class _Near:
         """Return who was found to have many like it."""
         return np.flatnonzero(self._chance > CROWDED).tolist()
 
-    def stars(self, tell: Callable[[float], None]) -> dict[int, set[int]]:
+    def stars(self, report: Callable[[float], None]) -> dict[int, set[int]]:
         """Return who leads whom. Who is led leads nobody but one that is led by none: pairs stay few.
 
-        `tell` is called with the share that is done.
+        `report` is called with the share that is done.
         """
         led = np.zeros(len(self._first), dtype=bool)
         stars: dict[int, set[int]] = {}
-        for left, right in self._candidates(tell):
+        for left, right in self._candidates(report):
             open_ = ~(led[left] & led[right])
             left, right = left[open_], right[open_]
             near = self._nearer_than_chance(left, right)
@@ -262,7 +262,7 @@ class _Near:
             self._chance[some] = np.partition(near, at_rank, axis=1)[:, at_rank]
         return self._chance[rows]
 
-    def _candidates(self, tell: Callable[[float], None]) -> Iterator[tuple[Rows, Rows]]:
+    def _candidates(self, report: Callable[[float], None]) -> Iterator[tuple[Rows, Rows]]:
         """Yield pairs with near fingerprints, the earlier one left: they share a band, and only such are compared."""
         cosines, steps = self._cosines, self._steps
         width = 64 / BANDS
@@ -275,7 +275,7 @@ class _Near:
             for bucket in _runs(order, edges):
                 # In blocks, so that a bucket that holds everything takes time but no memory.
                 for start in range(0, len(bucket), BLOCK):
-                    tell((band + passed / len(order)) / BANDS)
+                    report((band + passed / len(order)) / BANDS)
                     passed += len(bucket[start : start + BLOCK])
                     rows = bucket[start : start + BLOCK]
                     for other in range(start, len(bucket), BLOCK):
